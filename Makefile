@@ -1,0 +1,54 @@
+# The handful of things people do here. `make help` lists them.
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+help: ## list these targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/ready ## make .venv and install everything there
+
+# The editable install links single files, so it is made again when files come or go.
+FILES := $(shell find supernet profiler search -name '*.py' | LC_ALL=C sort | cksum | tr ' ' '-')
+
+$(VENV)/ready: pyproject.toml constraints.txt $(VENV)/files-$(FILES)
+	$(BIN)/pip install --quiet --editable '.[all,dev]' --constraint constraints.txt \
+		--config-settings editable_mode=strict
+	@touch $@
+
+$(VENV)/files-$(FILES): $(VENV)/torch
+	@rm -f $(VENV)/files-*
+	@touch $@
+
+# On some platforms the plain torch wheel brings gigabytes of CUDA: then PyTorch's CPU index is used.
+$(VENV)/torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25' setuptools wheel
+	$(BIN)/pip install --quiet --constraint constraints.txt torch $$( \
+		$(BIN)/pip install --quiet --dry-run --report - --constraint constraints.txt torch \
+		| grep -qiE '"name": *"(nvidia|cuda)-' \
+		&& echo --index-url https://download.pytorch.org/whl/cpu)
+	@touch $@
+
+demo: setup ## profile this computer, then search the table
+	@mkdir -p demo
+	$(BIN)/compofa-profile --device local --out demo/local.csv
+	$(BIN)/compofa-search --table demo/local.csv --plot demo/local.html
+
+test: setup lint ## lint, type-check and test
+	$(BIN)/pytest -q
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup ## the long measurements; results go to benchmarks/results
+	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) build demo *.egg-info
