@@ -1,0 +1,101 @@
+"""Plans: which cells to measure, so that the rest can be predicted and the prediction be judged."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from compofa.profiler.latency_model import choose_cells
+from compofa.profiler.table import Cell
+from compofa.supernet.errors import UserError
+from compofa.supernet.space import ENUMERABLE, Space
+
+FIT_CELLS = 40
+HELD_OUT_CELLS = 20
+SAMPLED_CANDIDATES = 2000
+"""How many cells of a space too large to list a table covers."""
+
+HELD_OUT_SEED = 1
+"""Apart from the seed of everything else, so that held-out cells are independent of the choice."""
+
+LARGEST_TABLE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        cells: what the table covers; those not measured are predicted.
+        fit: indices of the cells that the latency model is fitted on.
+        held_out: indices of the cells that it is tested on, drawn at random.
+    """
+
+    name: str
+    seed: int
+    cells: tuple[Cell, ...]
+    fit: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+    @property
+    def measured(self) -> tuple[Cell, ...]:
+        """The cells to measure."""
+        return tuple(self.cells[i] for i in (*self.fit, *self.held_out))
+
+
+def make_plan(
+    space: Space,
+    resolutions: Sequence[int],
+    batch_sizes: Sequence[int],
+    measure: int | Literal["auto", "full"] = "auto",
+    seed: int = 0,
+) -> Plan:
+    """A plan for `space` at these resolutions and batch sizes; the same arguments, the same plan.
+
+    Args:
+        measure: `auto` measures 40 well-chosen cells and 20 at random per batch size, a number that
+            many well-chosen cells and the 20, `full` everything.
+
+    Raises:
+        UserError: the table would be too large to make.
+    """
+    rng = np.random.default_rng((seed, HELD_OUT_SEED))
+    cells: list[Cell] = []
+    fit: list[int] = []
+    held_out: list[int] = []
+    for batch_size in batch_sizes:
+        start = len(cells)
+        fresh = _candidates(space, resolutions, batch_size, np.random.default_rng(seed))
+        cells += fresh
+        wanted = FIT_CELLS if measure == "auto" else measure
+        if wanted == "full" or wanted + HELD_OUT_CELLS >= len(fresh):
+            fit += range(start, len(cells))
+            continue
+        drawn = rng.choice(len(fresh), HELD_OUT_CELLS, replace=False).tolist()
+        rest = sorted(set(range(len(fresh))) - set(drawn))
+        shapes = [(space.parse(fresh[i].subnet), fresh[i].resolution, batch_size) for i in rest]
+        chosen = choose_cells(space, shapes, wanted, seed=seed)
+        fit += [start + rest[i] for i in chosen]
+        held_out += [start + i for i in drawn]
+    return Plan(str(measure), seed, tuple(cells), tuple(fit), tuple(held_out))
+
+
+def _candidates(
+    space: Space, resolutions: Sequence[int], batch_size: int, rng: np.random.Generator
+) -> list[Cell]:
+    if space.size <= ENUMERABLE:
+        if space.size * len(resolutions) > LARGEST_TABLE:
+            raise UserError(f"{space.size * len(resolutions):,} cells are too many for a table")
+        keys = [space.key(subnet) for subnet in space.enumerate()]
+        pairs = list(itertools.product(resolutions, keys))
+    else:
+        drawn = {
+            (int(rng.choice(resolutions)), space.key(space.sample(rng)))
+            for _ in range(SAMPLED_CANDIDATES)
+        }
+        pairs = sorted(drawn)
+    return [Cell(space.name, key, resolution, batch_size) for resolution, key in pairs]

@@ -1,0 +1,40 @@
+"""The settings of the measuring protocol: how long, how often, how sure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How cells are measured; recorded with every table.
+
+    Attributes:
+        target: the relative half-width of a cell's interval at which measuring it may stop.
+        confidence: of that interval.
+        min_sessions, max_sessions: of one cell; one that is not there by the last is unconverged.
+        min_runs, max_runs: timed runs of a cell in one session.
+        run_s: seconds of timed runs to aim for, between those bounds.
+        warmup_chunk: runs between two looks at whether a model has warmed up.
+        warmup_s: seconds after which warm-up ends in any case.
+        reference_runs: timed runs of the reference model, before the first cell and after each.
+        tolerance: largest difference from the host's output, relative to its largest value.
+        max_time_s: of the whole profile; None for no limit.
+    """
+
+    target: float = 0.02
+    confidence: float = 0.95
+    min_sessions: int = 5
+    max_sessions: int = 10
+    min_runs: int = 10
+    max_runs: int = 100
+    run_s: float = 0.2
+    warmup_chunk: int = 4
+    warmup_s: float = 2.0
+    reference_runs: int = 5
+    tolerance: float = 1e-3
+    max_time_s: float | None = None
+
+    def runs_for(self, run_ns: float) -> int:
+        """How many runs of `run_ns` nanoseconds each a session times."""
+        return max(self.min_runs, min(self.max_runs, round(self.run_s * 1e9 / run_ns)))

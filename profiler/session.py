@@ -1,0 +1,150 @@
+"""One session: a fresh agent process that loads the models of many cells and times them.
+
+Noise lives between sessions, so a session spends little time on a cell and visits many. Between
+cells it times the reference model again, against which drift is corrected.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from compofa.profiler.agent_link import AgentError, AgentLink, Hello
+from compofa.profiler.inventory import AnyDevice
+from compofa.profiler.journal import Failure, Line, SessionLine, Timing, utc_now
+from compofa.profiler.models import Model
+from compofa.profiler.protocol import Protocol
+from compofa.profiler.table import Cell
+from compofa.supernet.errors import DeviceError
+
+WARM = 0.98
+"""A model is warm once a chunk of runs is not faster than this share of the chunk before."""
+
+INPUT_SEED = 1
+"""Of the input that is timed; the one that is checked has seed 0."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell to measure, with its model."""
+
+    cell: Cell
+    model: Model
+
+
+class SessionLost(DeviceError):
+    """The agent died or went silent while it worked on a cell."""
+
+
+@dataclass
+class Session:
+    """A session under way.
+
+    Attributes:
+        record: takes each line as soon as it is known; it returns once the line is on the disk.
+        begin_cell: told which cell comes next, for progress.
+        out_of_time: asked before each cell; when it says so, the session ends early.
+        died_before: cells on which an agent has died already: the second time is final.
+    """
+
+    number: int
+    link: AgentLink
+    device: AnyDevice
+    protocol: Protocol
+    record: Callable[[Line], None]
+    begin_cell: Callable[[Cell], None]
+    out_of_time: Callable[[], bool]
+    died_before: frozenset[Cell] = frozenset()
+
+    def run(self, tasks: Sequence[Task], reference: Model) -> Hello:
+        """Measures `tasks` in their order, the reference model before, between and after them.
+
+        Raises:
+            SessionLost: the agent died on a cell; what was measured before is recorded.
+            DeviceError: the device cannot measure at all: no such runtime, for one.
+        """
+        self._begun = time.monotonic()
+        hello = self.link.hello(self.device.threads, self.device.cpus)
+        self.record(SessionLine(self.number, utc_now(), hello.facts, hello.state, hello.affinity))
+        handle, load_ns = self._load(reference)
+        self._time(handle, load_ns, None, reference)
+        for task in tasks:
+            if self.out_of_time():
+                break
+            self.begin_cell(task.cell)
+            self._measure(task)
+            self._time(handle, 0, None, reference)
+        self.link.quit()
+        return hello
+
+    def _measure(self, task: Task) -> None:
+        try:
+            handle, load_ns = self._load(task.model)
+            self._time(handle, load_ns, task.cell, task.model)
+            self.link.unload(handle)
+        except AgentError as error:
+            if error.kind not in ("model", "memory"):
+                raise
+            self._fail(task, error.message, final=True)
+        except DeviceError as error:
+            self._fail(task, error.message, final=task.cell in self.died_before)
+            raise SessionLost(f"{task.cell.subnet}: {error.message}") from None
+
+    def _fail(self, task: Task, reason: str, final: bool) -> None:
+        sha = task.model.sha256
+        self.record(Failure(self.number, task.cell, reason, final, sha, utc_now()))
+
+    def _load(self, model: Model) -> tuple[int, int]:
+        """Loads `model` and checks what it computes; its handle and the nanoseconds that took."""
+        loaded = self.link.load(model.sha256, self.device.runtime, {})
+        deviation = model.deviation(loaded.output, loaded.output_size)
+        if deviation > self.protocol.tolerance:
+            self.link.unload(loaded.handle)
+            raise AgentError(
+                "model",
+                f"it computes something else than on the host: outputs differ by {deviation:.2g} "
+                f"of the largest, {self.protocol.tolerance:g} is allowed",
+            )
+        return loaded.handle, loaded.load_ns
+
+    def _time(self, handle: int, load_ns: int, cell: Cell | None, model: Model) -> None:
+        """Warms the model up, times it, and records both."""
+        warmup = self._warm_up(handle)
+        usual = statistics.median(warmup[-self.protocol.warmup_chunk :])
+        runs = self.protocol.reference_runs if cell is None else self.protocol.runs_for(usual)
+        ns, state = self.link.run(handle, runs, INPUT_SEED, _deadline(usual, runs))
+        self.record(
+            Timing(
+                session=self.number,
+                cell=cell,
+                model_sha256=model.sha256,
+                at_s=time.monotonic() - self._begun,
+                load_ns=load_ns,
+                warmup_ns=warmup,
+                ns=ns,
+                state=state,
+                measured_at=utc_now(),
+            )
+        )
+
+    def _warm_up(self, handle: int) -> tuple[int, ...]:
+        """Runs until a chunk of runs is no faster than the one before; all runs there were."""
+        chunk = self.protocol.warmup_chunk
+        begun = time.monotonic()
+        runs: tuple[int, ...] = ()
+        before = float("inf")
+        while True:
+            ns, _ = self.link.run(handle, chunk, INPUT_SEED, _deadline(before, chunk))
+            runs += ns
+            now = statistics.median(ns)
+            if now >= WARM * before or time.monotonic() - begun > self.protocol.warmup_s:
+                return runs
+            before = now
+
+
+def _deadline(run_ns: float, runs: int) -> float:
+    """Seconds to allow `runs` runs that usually take `run_ns`: far more than any ordinary noise."""
+    usual = 0.0 if run_ns == float("inf") else run_ns * 1e-9 * runs
+    return 120.0 + 20 * usual

@@ -1,0 +1,85 @@
+"""The inventory: what is accepted, and what each mistake is answered with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compofa.profiler.inventory import AdbDevice, LocalDevice, SshDevice, find_device, read_inventory
+from compofa.supernet.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def inventory(folder: Path, text: str) -> Path:
+    path = folder / "devices.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_shipped_inventory_has_this_computer() -> None:
+    assert isinstance(find_device(REPOSITORY / "devices.yaml", "local"), LocalDevice)
+
+
+def test_shipped_examples_are_valid_once_uncommented(tmp_path: Path) -> None:
+    lines = (REPOSITORY / "devices.yaml").read_text().splitlines()
+    examples = [line.removeprefix("# ") for line in lines if ": {transport: " in line]
+    devices = read_inventory(inventory(tmp_path, "\n".join(examples)))
+    assert list(devices) == ["local", "rpi4", "pixel6", "h100", "mac"]
+    assert isinstance(devices["rpi4"], SshDevice)
+    assert devices["rpi4"].cpus == [0, 1, 2, 3]
+    assert isinstance(devices["pixel6"], AdbDevice)
+    assert devices["pixel6"].cpu_mask == "f0"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("", 1, "an inventory maps device names to settings"),
+        ("- local", 1, "an inventory maps device names to settings"),
+        ("local: 3", 1, "the settings of local must be a mapping"),
+        ("a:\n  transport: local\n  thread: 1", 3, "unknown key 'thread'.*did you mean 'threads'"),
+        ("a:\n  transport: local\n  threads: two", 3, "threads: .*integer, not 'two'"),
+        ("a:\n  transport: local\n  threads: true", 3, "threads: .*integer, not True"),
+        ("a:\n  transport: local\n  threads: 0", 3, "greater than or equal to 1, not 0"),
+        ("a: {transport: local, cpus: []}", 1, "cpus: .*at least 1 item"),
+        ("a:\n  transport: local\n  cpus: [0,\n -1]", 4, r"cpus\.1: .*not -1"),
+        ("a:\n  runtime: torch", 1, "transport must be one of local, ssh, adb, and is missing"),
+        ("a:\n  transport: shs", 2, "not 'shs'.*did you mean 'ssh'"),
+        ("a:\n  transport: local\n  runtime: onnx", 3, "did you mean 'onnxruntime'"),
+        ("b: {transport: local}\na: {transport: ssh}", 2, "a: host: Field required"),
+        ("a: {transport: adb, serial: 123}", 1, "serial: .*string, not 123"),
+        ("a: {transport: local}\na: {transport: local}", 2, "'a' is given twice"),
+        ("a: {transport: ssh, host: -oProxyCommand=x}", 1, "must not start with '-'"),
+        ('a: {transport: ssh, host: "x\\ny"}', 1, "control characters"),
+        ("a: [", 1, "not valid YAML"),
+        ("../a: {transport: local}", 1, "is no name for a device"),
+        ("a: !!python/object/apply:os.system [true]", 1, "not valid YAML"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(
+    tmp_path: Path, text: str, line: int, said: str
+) -> None:
+    path = inventory(tmp_path, text)
+    with pytest.raises(UserError, match=said) as caught:
+        read_inventory(path)
+    assert caught.value.line == line
+    assert caught.value.path == path
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_device_is_answered_with_a_suggestion(tmp_path: Path) -> None:
+    path = inventory(tmp_path, "rpi4: {transport: local}")
+    with pytest.raises(UserError, match="no device is called 'rpi5'.*did you mean 'rpi4'"):
+        find_device(path, "rpi5")
+
+
+def test_missing_and_binary_files_are_user_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read the inventory: no such file"):
+        read_inventory(tmp_path / "none.yaml")
+    path = tmp_path / "binary.yaml"
+    path.write_bytes(b"a: 1\n\xff\xfe")
+    with pytest.raises(UserError, match="not UTF-8") as caught:
+        read_inventory(path)
+    assert caught.value.line == 2
