@@ -1,0 +1,215 @@
+"""What a journal says: for each cell its sessions, corrected for drift, and their estimate."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compofa.profiler.journal import Corrected, Failure, Line, Timing, of_kind, utc_now
+from compofa.profiler.protocol import Protocol
+from compofa.profiler.statistics.drift import Drift, ReferencePoint, drift_factors
+from compofa.profiler.statistics.interval import Estimate, estimate_cells
+from compofa.profiler.statistics.location import condense
+from compofa.profiler.statistics.variance_components import (
+    VarianceComponents,
+    variance_components,
+)
+from compofa.profiler.table import Cell
+
+Key = tuple[int, Cell | None]
+"""A session and a cell; None is the reference model."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What is known of one measured cell.
+
+    Attributes:
+        estimate: None where no session has timed it.
+        failure: why it cannot be measured; None where it can.
+    """
+
+    cell: Cell
+    estimate: Estimate | None
+    p90_ms: float | None
+    n_sessions: int
+    n_runs: int
+    model_sha256: str
+    measured_at: str
+    failure: str | None
+
+    def converged(self, target: float) -> bool:
+        """Whether its interval is as narrow as asked for: its relative half-width is `target`."""
+        return self.estimate is not None and self.estimate.relative_half_width <= target
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All cells of a journal.
+
+    Attributes:
+        raw_ms, corrected_ms: per session, the condensed latency of each cell it timed.
+        noise: standard deviations between sessions and within them; None before any timing.
+        drift: largest over smallest correction between two moments of the profile, less one.
+        died: cells on which an agent died once; they get a second chance.
+    """
+
+    results: dict[Cell, CellResult]
+    raw_ms: dict[int, dict[Cell, float]]
+    corrected_ms: dict[int, dict[Cell, float]]
+    noise: VarianceComponents | None
+    drift: float
+    died: frozenset[Cell]
+
+    def estimate(self, cell: Cell) -> Estimate | None:
+        """What is known of the latency of `cell`, in milliseconds."""
+        result = self.results.get(cell)
+        return None if result is None else result.estimate
+
+    def usable(self, cell: Cell) -> bool:
+        """Whether `cell` was measured: it has an estimate and did not fail."""
+        result = self.results.get(cell)
+        return result is not None and result.failure is None and result.estimate is not None
+
+    def latency_ms(self, cell: Cell) -> float:
+        """The estimate of a usable cell."""
+        estimate = self.estimate(cell)
+        assert estimate is not None
+        return estimate.value
+
+    def relative_noise(self, cell: Cell) -> float:
+        """Standard error of a usable cell's estimate, as a share of it."""
+        assert self.noise is not None
+        return self.noise.one_session / math.sqrt(self.results[cell].n_sessions)
+
+    def settled(self, cell: Cell, protocol: Protocol) -> bool:
+        """Whether `cell` needs no further session: it converged, failed, or had its share."""
+        result = self.results.get(cell)
+        if result is None:
+            return False
+        if result.failure is not None or result.n_sessions >= protocol.max_sessions:
+            return True
+        return result.n_sessions >= protocol.min_sessions and result.converged(protocol.target)
+
+    def sessions_left(self, cell: Cell, protocol: Protocol) -> int:
+        """How many more sessions `cell` will probably need: widths shrink with the square root."""
+        result = self.results.get(cell)
+        done = 0 if result is None else result.n_sessions
+        half = (
+            math.inf
+            if result is None or result.estimate is None
+            else (result.estimate.relative_half_width)
+        )
+        if math.isinf(half):
+            return max(1, protocol.min_sessions - done)
+        needed = math.ceil(done * (half / protocol.target) ** 2)
+        return max(1, min(max(needed, protocol.min_sessions), protocol.max_sessions) - done)
+
+
+def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
+    """Condenses the runs of each session, corrects them for drift, and estimates every cell.
+
+    The reference model takes part as a cell of its own: it ties together sessions that have few
+    cells in common. A timing around which the reference jumped is left out, as nobody can say
+    which side of the step it fell on.
+    """
+    timings = of_kind(lines, Timing)
+    factors, drift = _drift_factors(timings)
+    raw, corrected = _condensed(timings, factors)
+    values: dict[Cell | None, dict[int, float]] = defaultdict(dict)
+    for (session, cell), value in corrected.items():
+        values[cell][session] = value
+    level = drift.level_sessions if drift else None
+    estimates = estimate_cells(values, confidence, level_sessions=level)
+    by_cell: dict[Cell, list[Timing]] = defaultdict(list)
+    for timing in timings:
+        if timing.cell is not None and (timing.session, timing.cell) in factors:
+            by_cell[timing.cell].append(timing)
+    failures = {failure.cell: failure for failure in of_kind(lines, Failure)}
+    final = {cell: failure for cell, failure in failures.items() if failure.final}
+    return Analysis(
+        results={
+            cell: _result(cell, by_cell[cell], estimates.get(cell), final.get(cell), factors)
+            for cell in {**by_cell, **final}
+        },
+        raw_ms=_by_session(raw),
+        corrected_ms=_by_session(corrected),
+        noise=variance_components(values) if values else None,
+        drift=max(factors.values()) / min(factors.values()) - 1 if factors else 0.0,
+        died=frozenset(failure.cell for failure in failures.values() if not failure.final),
+    )
+
+
+def corrected_line(lines: Sequence[Line], session: int) -> Corrected:
+    """The journal's line for a finished session: what came out of it, raw and corrected."""
+    analysis = analyse(lines)
+    return Corrected(
+        session,
+        tuple(analysis.raw_ms.get(session, {}).items()),
+        tuple(analysis.corrected_ms.get(session, {}).items()),
+        utc_now(),
+    )
+
+
+def _drift_factors(timings: Sequence[Timing]) -> tuple[dict[Key, float], Drift | None]:
+    """What to divide the runs of each cell by, ambiguous ones left out, and the drift itself."""
+    reference = [timing for timing in timings if timing.cell is None]
+    if not reference:
+        return {}, None
+    points = [ReferencePoint(t.session, t.at_s, condense(t.ns)) for t in reference]
+    drift = drift_factors(points)
+    factors: dict[Key, float] = {}
+    for timing in timings:
+        if timing.cell is not None and not drift.ambiguous(timing.session, timing.at_s):
+            factors[timing.session, timing.cell] = drift.factor(timing.session, timing.at_s)
+    # The reference is the mean over its points, each corrected by itself.
+    for session in {timing.session for timing in reference}:
+        logs = [math.log(drift.factor(p.session, p.time_s)) for p in points if p.session == session]
+        factors[session, None] = math.exp(statistics.fmean(logs))
+    return factors, drift
+
+
+def _condensed(
+    timings: Sequence[Timing], factors: dict[Key, float]
+) -> tuple[dict[Key, float], dict[Key, float]]:
+    """Milliseconds of each session and cell, as timed and corrected for drift."""
+    logs: dict[Key, list[float]] = defaultdict(list)
+    for timing in timings:
+        logs[timing.session, timing.cell].append(math.log(condense(timing.ns) / 1e6))
+    raw = {key: math.exp(statistics.fmean(values)) for key, values in logs.items()}
+    return raw, {key: raw[key] / factor for key, factor in factors.items()}
+
+
+def _by_session(values: dict[Key, float]) -> dict[int, dict[Cell, float]]:
+    found: dict[int, dict[Cell, float]] = defaultdict(dict)
+    for (session, cell), value in values.items():
+        if cell is not None:
+            found[session][cell] = value
+    return dict(found)
+
+
+def _result(
+    cell: Cell,
+    timings: Sequence[Timing],
+    estimate: Estimate | None,
+    failure: Failure | None,
+    factors: dict[Key, float],
+) -> CellResult:
+    runs = [np.array(t.ns) / 1e6 / factors[t.session, cell] for t in timings]
+    p90 = float(np.quantile(np.concatenate(runs), 0.9)) if runs else None
+    last = timings[-1] if timings else failure
+    return CellResult(
+        cell=cell,
+        estimate=estimate,
+        p90_ms=p90,
+        n_sessions=len(timings),
+        n_runs=sum(len(t.ns) for t in timings),
+        model_sha256=last.model_sha256 if last else "",
+        measured_at=last.measured_at if last else "",
+        failure=None if failure is None else failure.reason,
+    )

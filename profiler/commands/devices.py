@@ -1,0 +1,90 @@
+"""compofa-profile devices and check: what is in the inventory, and whether it can be measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compofa.profiler.commands.options import Inventory, Json
+from compofa.supernet.console import print_json, printable
+from compofa.supernet.errors import ExitCode
+
+BUSY_LOAD = 0.5
+"""Load average per CPU above which a device is called busy."""
+
+BUSY_PRESSURE = 5.0
+"""Per cent of the last 10 s in which some process waited for a CPU."""
+
+
+def devices_command(inventory: Inventory = Path("devices.yaml"), json_: Json = False) -> None:
+    """List the devices of the inventory."""
+    from compofa.profiler.inventory import read_inventory
+
+    found = read_inventory(inventory)
+    if json_:
+        listed = [device.model_dump(exclude_none=True) for device in found.values()]
+        print_json({"devices": listed})
+        return
+    print(f"{'name':<16}{'transport':<11}{'runtime':<17}{'accelerator':<13}{'threads':>7}")
+    for device in found.values():
+        print(
+            f"{device.name:<16}{device.transport:<11}{device.runtime:<17}"
+            f"{device.accelerator:<13}{device.threads:>7}"
+        )
+
+
+def check_command(
+    device: Annotated[str, typer.Option("--device", "-d", help="A device of the inventory.")],
+    inventory: Inventory = Path("devices.yaml"),
+    json_: Json = False,
+) -> None:
+    """Say whether a device can be reached, what it runs, and whether it is quiet enough."""
+    from compofa.profiler.inventory import find_device
+    from compofa.profiler.profile import greet
+    from compofa.profiler.transports import open_transport
+
+    settings = find_device(inventory, device)
+    with open_transport(settings) as transport:
+        hello = greet(settings, transport)
+    complaints = complain(hello.facts, hello.state)
+    if json_:
+        print_json(
+            {
+                "device": device,
+                "runtimes": hello.runtimes,
+                "affinity": hello.affinity,
+                "facts": hello.facts,
+                "state": hello.state,
+                "complaints": complaints,
+            }
+        )
+    else:
+        facts = hello.facts
+        print(
+            printable(f"{device}: {facts.get('cpu')}, {facts.get('cpus')} CPUs, {facts.get('os')}")
+        )
+        found = ", ".join(f"{name} {version}" for name, version in hello.runtimes.items())
+        print(printable(f"Python {facts.get('python')}, {found}"))
+        print(f"bound to CPUs {hello.affinity}" if hello.affinity else "not bound to CPUs")
+        print("\n".join(complaints) or "quiet enough to measure")
+    raise typer.Exit(ExitCode.DONE)
+
+
+def complain(facts: dict[str, Any], state: dict[str, Any]) -> list[str]:
+    """What speaks against measuring now, and what to do about it; empty if nothing does."""
+    found = []
+    load = state.get("load_1m")
+    if isinstance(load, int | float) and load > BUSY_LOAD * (facts.get("cpus") or 1):
+        found.append(f"busy: load average {load:.1f}; stop other programs, or wait")
+    pressure = state.get("cpu_pressure_10s")
+    if isinstance(pressure, int | float) and pressure > BUSY_PRESSURE:
+        found.append(f"busy: programs waited for a CPU {pressure:.0f} % of the last 10 s")
+    governor = state.get("governor")
+    if governor not in (None, "performance"):
+        found.append(
+            f"the CPU governor is {governor}: frequencies will change while runs are timed; "
+            "set it to performance (cpupower frequency-set -g performance)"
+        )
+    return found
