@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,6 +56,7 @@ class Analysis:
         raw_ms, corrected_ms: per session, the condensed latency of each cell it timed.
         noise: standard deviations between sessions and within them; None before any timing.
         drift: largest over smallest correction between two moments of the profile, less one.
+        timed: in how many sessions each cell was timed, those left out as ambiguous included.
         died: cells on which an agent died once; they get a second chance.
     """
 
@@ -64,6 +65,7 @@ class Analysis:
     corrected_ms: dict[int, dict[Cell, float]]
     noise: VarianceComponents | None
     drift: float
+    timed: Counter[Cell]
     died: frozenset[Cell]
 
     def estimate(self, cell: Cell) -> Estimate | None:
@@ -92,7 +94,7 @@ class Analysis:
         result = self.results.get(cell)
         if result is None:
             return False
-        if result.failure is not None or result.n_sessions >= protocol.max_sessions:
+        if result.failure is not None or self.timed[cell] >= protocol.max_sessions:
             return True
         return result.n_sessions >= protocol.min_sessions and result.converged(protocol.target)
 
@@ -115,8 +117,8 @@ def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
     """Condenses the runs of each session, corrects them for drift, and estimates every cell.
 
     The reference model takes part as a cell of its own: it ties together sessions that have few
-    cells in common. A timing around which the reference jumped is left out, as nobody can say
-    which side of the step it fell on.
+    cells in common. A timing around which the reference jumped is left out where the cell has
+    others, as nobody can say which side of the step it fell on.
     """
     timings = of_kind(lines, Timing)
     factors, drift = _drift_factors(timings)
@@ -141,6 +143,7 @@ def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
         corrected_ms=_by_session(corrected),
         noise=variance_components(values) if values else None,
         drift=max(factors.values()) / min(factors.values()) - 1 if factors else 0.0,
+        timed=Counter(timing.cell for timing in timings if timing.cell is not None),
         died=frozenset(failure.cell for failure in failures.values() if not failure.final),
     )
 
@@ -164,9 +167,11 @@ def _drift_factors(timings: Sequence[Timing]) -> tuple[dict[Key, float], Drift |
     points = [ReferencePoint(t.session, t.at_s, condense(t.ns)) for t in reference]
     drift = drift_factors(points)
     factors: dict[Key, float] = {}
-    for timing in timings:
-        if timing.cell is not None and not drift.ambiguous(timing.session, timing.at_s):
-            factors[timing.session, timing.cell] = drift.factor(timing.session, timing.at_s)
+    cells = [timing for timing in timings if timing.cell is not None]
+    clear = [t for t in cells if not drift.ambiguous(t.session, t.at_s)]
+    known = {timing.cell for timing in clear}
+    for timing in (*clear, *(timing for timing in cells if timing.cell not in known)):
+        factors[timing.session, timing.cell] = drift.factor(timing.session, timing.at_s)
     # The reference is the mean over its points, each corrected by itself.
     for session in {timing.session for timing in reference}:
         logs = [math.log(drift.factor(p.session, p.time_s)) for p in points if p.session == session]

@@ -63,6 +63,7 @@ class SessionLine:
 
     session: int
     started_at: str
+    pid: int
     facts: dict[str, Any]
     state: dict[str, Any]
     affinity: tuple[int, ...] | None
@@ -150,7 +151,8 @@ class Journal:
                 another process is writing it.
         """
         try:
-            file = path.open("ab")
+            # Without a buffer: what a failed write leaves in one would go out with the next line.
+            file = path.open("ab", buffering=0)
         except OSError as error:
             raise file_error(error, path, "cannot write the journal") from None
         try:
@@ -184,8 +186,9 @@ class Journal:
     def _write(self, record: Mapping[str, Any]) -> None:
         size = os.fstat(self._file.fileno()).st_size
         try:
-            self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
-            self._file.flush()
+            rest = memoryview(json.dumps(record, allow_nan=False).encode() + b"\n")
+            while rest:
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             # Half a line would be dropped anyway; without it the next one starts clean.

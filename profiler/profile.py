@@ -30,7 +30,7 @@ from compofa.profiler.session import Session, SessionLost, Task
 from compofa.profiler.table import Cell, SetUp
 from compofa.profiler.tabulate import Tabulated, journal_path, write_tables
 from compofa.profiler.transports import Transport, open_transport
-from compofa.supernet.errors import DeviceError
+from compofa.supernet.errors import DeviceError, OutOfTime
 from compofa.supernet.space import SPACES, Space
 
 REFERENCE = Cell("compofa", "d22222", 160, 1)
@@ -69,11 +69,22 @@ class Outcome:
     out_of_time: bool
 
 
-def profile(device: AnyDevice, request: Request, display: Display) -> Outcome:
+def profile(
+    device: AnyDevice,
+    request: Request,
+    display: Display,
+    *,
+    transport: Transport | None = None,
+    models: ModelStore | None = None,
+) -> Outcome:
     """Measures what `request` asks for and writes the table, its meta file and its journal.
 
     Ctrl-C or a crash at any moment loses at most the cell under way: the same request goes on from
     the journal.
+
+    Args:
+        transport: the way to the device; what the device asks for if left out.
+        models: where models come from; of the request's space if left out.
 
     Raises:
         UserError: the journal is of another set-up, the disk is full, and so on.
@@ -82,15 +93,15 @@ def profile(device: AnyDevice, request: Request, display: Display) -> Outcome:
     begun = time.monotonic()
     space = request.space
     plan = make_plan(space, request.resolutions, request.batch_sizes, request.measure, request.seed)
-    with open_transport(device) as transport:
-        hello = greet(device, transport)
+    with transport or open_transport(device) as way:
+        hello = greet(device, way)
         header = Header(_setup(device, hello), fingerprint(hello))
         with (
             Journal.open(journal_path(request.out), header, fresh=request.fresh) as journal,
-            ModelStore((SPACES[REFERENCE.space], space)) as models,
+            models or ModelStore((SPACES[REFERENCE.space], space)) as store,
         ):
             _record_plan(journal, _plan_line(space, plan, request.protocol))
-            measuring = _Measuring(device, request.protocol, transport, journal, models, display)
+            measuring = _Measuring(device, request.protocol, way, journal, store, display)
             out_of_time = measuring.run(plan, begun, request.seed)
             written = write_tables(request.out, space, header, journal.lines)
     return Outcome(written, time.monotonic() - begun, out_of_time)
@@ -144,6 +155,8 @@ class _Measuring:
         reference: Model | None = None
         while pending := self._pending(plan):
             if self._out_of_time():
+                if not self._measured():
+                    raise OutOfTime(f"{self.device.name}: no time was left to measure a cell")
                 return True
             if reference is None:
                 reference = self._prepare(pending)
@@ -205,7 +218,7 @@ class _Measuring:
         return analyse(self.journal.lines, self.protocol.confidence)
 
     def _measured(self) -> int:
-        return sum(result.n_sessions for result in self._analysis().results.values())
+        return self._analysis().timed.total()
 
     def _out_of_time(self) -> bool:
         return time.monotonic() > self._until

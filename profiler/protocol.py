@@ -12,6 +12,7 @@ class Protocol:
     Attributes:
         target: the relative half-width of a cell's interval at which measuring it may stop.
         confidence: of that interval.
+        prediction_confidence: of the intervals of cells that are predicted.
         min_sessions, max_sessions: of one cell; one that is not there by the last is unconverged.
         min_runs, max_runs: timed runs of a cell in one session.
         run_s: seconds of timed runs to aim for, between those bounds.
@@ -24,6 +25,7 @@ class Protocol:
 
     target: float = 0.02
     confidence: float = 0.95
+    prediction_confidence: float = 0.9
     min_sessions: int = 5
     max_sessions: int = 10
     min_runs: int = 10

@@ -67,7 +67,9 @@ class Session:
         """
         self._begun = time.monotonic()
         hello = self.link.hello(self.device.threads, self.device.cpus)
-        self.record(SessionLine(self.number, utc_now(), hello.facts, hello.state, hello.affinity))
+        self.record(
+            SessionLine(self.number, utc_now(), hello.pid, hello.facts, hello.state, hello.affinity)
+        )
         handle, load_ns = self._load(reference)
         self._time(handle, load_ns, None, reference)
         for task in tasks:

@@ -26,6 +26,7 @@ from compofa.profiler.latency_model import (
     LatencyModel,
     held_out_error,
 )
+from compofa.profiler.predict import predicted_rows, shapes
 from compofa.profiler.table import Cell, Row, Table, write_table
 from compofa.profiler.transports.local import AGENT
 from compofa.supernet.errors import UserError
@@ -126,44 +127,24 @@ def _predict(
     if len(seen) < MINIMUM_CELLS:
         return {}, None
     tested = [cell for cell in known if cell in held_out]
-    confidence = plan.protocol["confidence"]
+    confidence = plan.protocol["prediction_confidence"]
     error = None
     if tested:
         model = _fit(space, seen, analysis, plan.seed)
         latencies = [analysis.latency_ms(cell) for cell in tested]
-        error = held_out_error(model, _shapes(space, tested), latencies, confidence)
+        error = held_out_error(model, shapes(space, tested), latencies, confidence)
     model = _fit(space, known, analysis, plan.seed)
     rest = [cell for cell in plan.cells if cell not in analysis.results]
-    prediction = model.predict(_shapes(space, rest), confidence)
     when = max(result.measured_at for result in analysis.results.values())
-    rows = {}
-    for i, cell in enumerate(rest):
-        rows[cell] = Row(
-            cell=cell,
-            latency_ms=float(prediction.latency_ms[i]),
-            ci_low_ms=float(prediction.low_ms[i]),
-            ci_high_ms=float(prediction.high_ms[i]),
-            confidence=confidence,
-            p90_ms=None,
-            source="predicted",
-            status="ok",
-            n_sessions=0,
-            n_runs=0,
-            model_sha256="",
-            measured_at=when,
-        )
-    return rows, error
+    rows = predicted_rows(model, space, rest, confidence, when)
+    return {row.cell: row for row in rows}, error
 
 
 def _fit(space: Space, cells: Sequence[Cell], analysis: Analysis, seed: int) -> LatencyModel:
     latencies = [analysis.latency_ms(cell) for cell in cells]
     noise = [analysis.relative_noise(cell) for cell in cells]
-    shapes = _shapes(space, cells)
-    return LatencyModel.fit(space, shapes, latencies, relative_noise=noise, seed=seed)
-
-
-def _shapes(space: Space, cells: Sequence[Cell]) -> list[tuple[Any, int, int]]:
-    return [(space.parse(cell.subnet), cell.resolution, cell.batch_size) for cell in cells]
+    known = shapes(space, cells)
+    return LatencyModel.fit(space, known, latencies, relative_noise=noise, seed=seed)
 
 
 def _meta(

@@ -105,7 +105,8 @@ def _run(jobs: list[tuple[AnyDevice, Request]], json_: bool) -> int:
     from compofa.profiler.profile import profile
     from compofa.profiler.progress import Display
 
-    codes: list[int] = []
+    codes: list[ExitCode] = []
+    errors: list[ExitCode] = []
     described: list[dict[str, Any]] = []
     for device, request in jobs:
         try:
@@ -115,7 +116,7 @@ def _run(jobs: list[tuple[AnyDevice, Request]], json_: bool) -> int:
             if len(jobs) == 1:
                 raise
             note(f"{device.name}: error: {error}")
-            codes.append(error.exit_code)
+            errors.append(error.exit_code)
             described.append({"device": device.name, "error": str(error)})
             continue
         except KeyboardInterrupt:
@@ -127,9 +128,8 @@ def _run(jobs: list[tuple[AnyDevice, Request]], json_: bool) -> int:
             _show(device, outcome)
     if json_:
         print_json({"tables": described})
-    failed = [code for code in codes if code not in (ExitCode.DONE, ExitCode.PARTIAL)]
-    if failed:
-        return failed[0] if len(failed) == len(codes) else ExitCode.PARTIAL
+    if errors:
+        return ExitCode.PARTIAL if codes else errors[0]
     return max(codes)
 
 

@@ -19,9 +19,6 @@ from compofa.supernet.errors import DeviceError, UserError
 
 AGENT = Path(agent.__file__).with_name("compofa_agent.py")
 
-CLOSING_S = 5.0
-"""How long an agent may take to end once its stdin is closed."""
-
 
 class LocalTransport(Transport):
     """Starts agents as child processes; models are links in a private folder."""
@@ -49,7 +46,13 @@ class LocalTransport(Transport):
 
 
 class LocalChannel(Channel):
-    """The pipes of a child process."""
+    """The pipes of a child process.
+
+    Attributes:
+        closing_s: how long it may take to end once its stdin is closed.
+    """
+
+    closing_s = 5.0
 
     def __init__(self, command: list[str]) -> None:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -126,7 +129,7 @@ class LocalChannel(Channel):
         if not self._stdin.closed:
             self._stdin.close()
             try:
-                self._process.wait(CLOSING_S)
+                self._process.wait(self.closing_s)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

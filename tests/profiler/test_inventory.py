@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.inventory import AdbDevice, LocalDevice, SshDevice, find_device, read_inventory
+from compofa.profiler.inventory import (
+    AdbDevice,
+    LocalDevice,
+    SshDevice,
+    find_device,
+    read_inventory,
+)
 from compofa.supernet.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
