@@ -117,6 +117,13 @@ class AgentLink:
         except (KeyError, TypeError, ValueError) as error:
             raise self._nonsense("run", error) from None
 
+    def state(self) -> dict[str, Any]:
+        """The device's state now."""
+        state = self._request("state", ANSWER_S).get("state")
+        if not isinstance(state, dict):
+            raise self._nonsense("state", ValueError("no state"))
+        return state
+
     def unload(self, handle: int) -> None:
         """Lets go of a model."""
         self._request("unload", ANSWER_S, model=handle)

@@ -56,6 +56,7 @@ class Analysis:
         raw_ms, corrected_ms: per session, the condensed latency of each cell it timed.
         noise: standard deviations between sessions and within them; None before any timing.
         drift: largest over smallest correction between two moments of the profile, less one.
+        reference_ms: the reference model's raw latency in each session, in order of time.
         timed: in how many sessions each cell was timed, those left out as ambiguous included.
         died: cells on which an agent died once; they get a second chance.
     """
@@ -65,6 +66,7 @@ class Analysis:
     corrected_ms: dict[int, dict[Cell, float]]
     noise: VarianceComponents | None
     drift: float
+    reference_ms: tuple[float, ...]
     timed: Counter[Cell]
     died: frozenset[Cell]
 
@@ -143,6 +145,7 @@ def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
         corrected_ms=_by_session(corrected),
         noise=variance_components(values) if values else None,
         drift=max(factors.values()) / min(factors.values()) - 1 if factors else 0.0,
+        reference_ms=tuple(raw[key] for key in sorted(k for k in raw if k[1] is None)),
         timed=Counter(timing.cell for timing in timings if timing.cell is not None),
         died=frozenset(failure.cell for failure in failures.values() if not failure.final),
     )

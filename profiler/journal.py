@@ -1,9 +1,9 @@
 """The journal: every raw run, one line per session and cell, on disk before the next starts.
 
 A journal begins with a header that says which set-up it belongs to. Every other line is a plan, the
-start of a session, the timed runs of a cell (the reference model among them), a cell that failed,
-or a session's drift-corrected values. The table can be rebuilt from it alone. A last line that a
-crash tore apart is dropped, with a note; damage anywhere else is an error.
+start of a session, the timed runs of a cell (the reference model among them), a cell that failed, a
+pause, or a session's drift-corrected values. The table can be rebuilt from it alone. A last line
+that a crash tore apart is dropped, with a note; damage anywhere else is an error.
 """
 
 from __future__ import annotations
@@ -106,6 +106,22 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """A disturbance of the device, and how long it was waited out.
+
+    Attributes:
+        reasons: in plain words.
+        cleared: whether it had passed when measuring went on.
+    """
+
+    session: int
+    reasons: tuple[str, ...]
+    seconds: float
+    cleared: bool
+    at: str
+
+
+@dataclass(frozen=True)
 class Corrected:
     """A finished session: for each cell its condensed latency, raw and corrected for drift."""
 
@@ -115,15 +131,16 @@ class Corrected:
     finished_at: str
 
 
-Line = PlanLine | SessionLine | Timing | Failure | Corrected
+Line = PlanLine | SessionLine | Timing | Failure | Pause | Corrected
 
-L = TypeVar("L", PlanLine, SessionLine, Timing, Failure, Corrected)
+L = TypeVar("L", PlanLine, SessionLine, Timing, Failure, Pause, Corrected)
 
 _KINDS: dict[str, type[Line]] = {
     "plan": PlanLine,
     "session": SessionLine,
     "timing": Timing,
     "failure": Failure,
+    "pause": Pause,
     "corrected": Corrected,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -264,7 +281,7 @@ def _header(record: dict[str, Any]) -> Header:
 
 def _line(name: str, record: dict[str, Any]) -> Line:
     kind = _KINDS[name]
-    for field_name in ("cells", "fit", "held_out", "ns", "warmup_ns", "affinity"):
+    for field_name in ("cells", "fit", "held_out", "ns", "warmup_ns", "affinity", "reasons"):
         if isinstance(record.get(field_name), list):
             record[field_name] = tuple(record[field_name])
     if kind is PlanLine:

@@ -27,9 +27,11 @@ from compofa.profiler.plan import Plan, make_plan
 from compofa.profiler.progress import Display
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.session import Session, SessionLost, Task
+from compofa.profiler.statistics.steps import slowdown
 from compofa.profiler.table import Cell, SetUp
 from compofa.profiler.tabulate import Tabulated, journal_path, write_tables
 from compofa.profiler.transports import Transport, open_transport
+from compofa.profiler.watch import PATIENCE_S, Watch
 from compofa.supernet.errors import DeviceError, OutOfTime
 from compofa.supernet.space import SPACES, Space
 
@@ -76,6 +78,7 @@ def profile(
     *,
     transport: Transport | None = None,
     models: ModelStore | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> Outcome:
     """Measures what `request` asks for and writes the table, its meta file and its journal.
 
@@ -85,6 +88,7 @@ def profile(
     Args:
         transport: the way to the device; what the device asks for if left out.
         models: where models come from; of the request's space if left out.
+        patience_s: the longest pause on a disturbed device, see `Watch`.
 
     Raises:
         UserError: the journal is of another set-up, the disk is full, and so on.
@@ -101,7 +105,9 @@ def profile(
             models or ModelStore((SPACES[REFERENCE.space], space)) as store,
         ):
             _record_plan(journal, _plan_line(space, plan, request.protocol))
-            measuring = _Measuring(device, request.protocol, way, journal, store, display)
+            measuring = _Measuring(
+                device, request.protocol, way, journal, store, display, patience_s
+            )
             out_of_time = measuring.run(plan, begun, request.seed)
             written = write_tables(request.out, space, header, journal.lines)
     return Outcome(written, time.monotonic() - begun, out_of_time)
@@ -146,6 +152,12 @@ class _Measuring:
     journal: Journal
     models: ModelStore
     display: Display
+    patience_s: float
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(
+            self.display.note, out_of_time=self._out_of_time, patience_s=self.patience_s
+        )
 
     def run(self, plan: Plan, begun: float, seed: int) -> bool:
         """Measures the plan; returns whether time ran out first."""
@@ -198,6 +210,7 @@ class _Measuring:
                 record=self.journal.append,
                 begin_cell=lambda cell: self.display.cell(cell, analysis.estimate(cell)),
                 out_of_time=self._out_of_time,
+                watch=self._watch,
                 died_before=analysis.died,
             )
             try:
@@ -205,6 +218,12 @@ class _Measuring:
             except AgentError as error:
                 raise DeviceError(f"{self.device.name}: {error.message}") from None
         self.journal.append(corrected_line(self.journal.lines, number))
+        slower = slowdown(self._analysis().reference_ms)
+        if slower is not None:
+            self.display.note(
+                f"the reference model is {slower.ratio - 1:.1%} slower since session "
+                f"{slower.start + 1}: throttling, or a busy host; latencies are corrected for it"
+            )
         for failure in of_kind(self.journal.lines, Failure):
             if failure.session == number:
                 cell = failure.cell

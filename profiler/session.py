@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from compofa.profiler.agent_link import AgentError, AgentLink, Hello
 from compofa.profiler.inventory import AnyDevice
@@ -17,6 +18,7 @@ from compofa.profiler.journal import Failure, Line, SessionLine, Timing, utc_now
 from compofa.profiler.models import Model
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.table import Cell
+from compofa.profiler.watch import Watch
 from compofa.supernet.errors import DeviceError
 
 WARM = 0.98
@@ -46,6 +48,7 @@ class Session:
         record: takes each line as soon as it is known; it returns once the line is on the disk.
         begin_cell: told which cell comes next, for progress.
         out_of_time: asked before each cell; when it says so, the session ends early.
+        watch: pauses between cells while the device is disturbed.
         died_before: cells on which an agent has died already: the second time is final.
     """
 
@@ -56,6 +59,7 @@ class Session:
     record: Callable[[Line], None]
     begin_cell: Callable[[Cell], None]
     out_of_time: Callable[[], bool]
+    watch: Watch
     died_before: frozenset[Cell] = frozenset()
 
     def run(self, tasks: Sequence[Task], reference: Model) -> Hello:
@@ -71,13 +75,16 @@ class Session:
             SessionLine(self.number, utc_now(), hello.pid, hello.facts, hello.state, hello.affinity)
         )
         handle, load_ns = self._load(reference)
-        self._time(handle, load_ns, None, reference)
+        state = self._time(handle, load_ns, None, reference)
         for task in tasks:
             if self.out_of_time():
                 break
+            pause = self.watch.settle(self.number, state, self.link.state)
+            if pause is not None:
+                self.record(pause)
             self.begin_cell(task.cell)
             self._measure(task)
-            self._time(handle, 0, None, reference)
+            state = self._time(handle, 0, None, reference)
         self.link.quit()
         return hello
 
@@ -111,8 +118,8 @@ class Session:
             )
         return loaded.handle, loaded.load_ns
 
-    def _time(self, handle: int, load_ns: int, cell: Cell | None, model: Model) -> None:
-        """Warms the model up, times it, and records both."""
+    def _time(self, handle: int, load_ns: int, cell: Cell | None, model: Model) -> dict[str, Any]:
+        """Warms the model up, times it, and records both; returns the device's state after it."""
         warmup = self._warm_up(handle)
         usual = statistics.median(warmup[-self.protocol.warmup_chunk :])
         runs = self.protocol.reference_runs if cell is None else self.protocol.runs_for(usual)
@@ -130,6 +137,7 @@ class Session:
                 measured_at=utc_now(),
             )
         )
+        return state
 
     def _warm_up(self, handle: int) -> tuple[int, ...]:
         """Runs until a chunk of runs is no faster than the one before; all runs there were."""

@@ -15,6 +15,7 @@ from compofa.profiler.analysis import Analysis, CellResult, analyse
 from compofa.profiler.journal import (
     Header,
     Line,
+    Pause,
     PlanLine,
     SessionLine,
     Timing,
@@ -180,6 +181,7 @@ def _meta(
         "held_out_error": None if held_out is None else _finite(asdict(held_out)),
         "drift": analysis.drift,
         "noise": None if analysis.noise is None else _finite(asdict(analysis.noise)),
+        "pauses": [asdict(pause) for pause in of_kind(lines, Pause)],
         "failures": {
             f"{cell.subnet}@{cell.resolution}x{cell.batch_size}": result.failure
             for cell, result in analysis.results.items()

@@ -8,14 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from compofa.profiler.commands.options import Inventory, Json
+from compofa.profiler.watch import concerns
 from compofa.supernet.console import print_json, printable
 from compofa.supernet.errors import ExitCode
 
 BUSY_LOAD = 0.5
 """Load average per CPU above which a device is called busy."""
 
-BUSY_PRESSURE = 5.0
-"""Per cent of the last 10 s in which some process waited for a CPU."""
+ADVICE = {
+    "busy": "stop other programs, or wait",
+    "hot": "let it cool down",
+    "slow": "let it cool down, or plug it in",
+    "governor": "frequencies will change while runs are timed; set it to performance "
+    "(cpupower frequency-set -g performance)",
+}
 
 
 def devices_command(inventory: Inventory = Path("devices.yaml"), json_: Json = False) -> None:
@@ -74,17 +80,11 @@ def check_command(
 
 def complain(facts: dict[str, Any], state: dict[str, Any]) -> list[str]:
     """What speaks against measuring now, and what to do about it; empty if nothing does."""
-    found = []
+    found = [f"{concern.text}; {ADVICE[concern.kind]}" for concern in concerns(state)]
     load = state.get("load_1m")
     if isinstance(load, int | float) and load > BUSY_LOAD * (facts.get("cpus") or 1):
-        found.append(f"busy: load average {load:.1f}; stop other programs, or wait")
-    pressure = state.get("cpu_pressure_10s")
-    if isinstance(pressure, int | float) and pressure > BUSY_PRESSURE:
-        found.append(f"busy: programs waited for a CPU {pressure:.0f} % of the last 10 s")
+        found.append(f"busy: load average {load:.1f}; {ADVICE['busy']}")
     governor = state.get("governor")
     if governor not in (None, "performance"):
-        found.append(
-            f"the CPU governor is {governor}: frequencies will change while runs are timed; "
-            "set it to performance (cpupower frequency-set -g performance)"
-        )
+        found.append(f"the CPU governor is {governor}; {ADVICE['governor']}")
     return found

@@ -98,8 +98,8 @@ def test_check_says_what_the_device_has(
 def test_complaints_name_the_cause() -> None:
     assert complain({"cpus": 4}, {"load_1m": 0.3, "cpu_pressure_10s": 0.0}) == []
     busy = complain({"cpus": 2}, {"load_1m": 1.8, "cpu_pressure_10s": 40.0})
-    assert "load average 1.8" in busy[0]
-    assert "40 %" in busy[1]
+    assert "40 %" in busy[0]
+    assert "load average 1.8" in busy[1]
     assert "powersave" in complain({"cpus": 2}, {"governor": "powersave"})[0]
 
 
