@@ -1,0 +1,143 @@
+"""CSV files from outside, line by line, so that an error can say where it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from compofa.supernet.errors import UserError, file_error, suggestion
+
+LARGEST_FILE = 200_000_000
+"""Bytes; a larger file is refused: no table of ours comes near, and it would fill the memory."""
+
+LONGEST_TEXT = 300
+"""Characters of one text value."""
+
+
+def read_lines(
+    path: Path, what: str, columns: Sequence[str], comments: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file that has exactly `columns`, in any order.
+
+    Args:
+        path: the file.
+        what: names it in messages, as in "the table".
+        columns: the columns to read; each row comes in this order.
+        comments: whether lines that start with ``#`` may stand above the header.
+
+    Yields:
+        The row's line, counted from 1, and its values as text.
+
+    Raises:
+        UserError: it cannot be read, is too large, is not UTF-8 CSV, is cut short, is empty, or
+            has other columns.
+    """
+    text, skipped = _read_text(path, what), 0
+    while comments and text.startswith("#"):
+        text, skipped = text.partition("\n")[2], skipped + 1
+    if not text.strip():
+        raise UserError(f"{what} is empty", path=path)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader)
+        positions = _positions(header, columns, path, skipped + 1, what)
+        in_order = positions == list(range(len(columns)))
+        for values in reader:
+            if not values:
+                continue
+            if len(values) != len(header):
+                message = f"{len(values)} values where the header has {len(header)} columns"
+                raise UserError(message, path=path, line=skipped + reader.line_num)
+            row = values if in_order else [values[i] for i in positions]
+            yield skipped + reader.line_num, row
+    except csv.Error as error:
+        line = skipped + max(1, reader.line_num)
+        raise UserError(f"not valid CSV: {error}", path=path, line=line) from None
+    if not text.endswith(("\n", "\r")):
+        message = f"{what} is cut short: its last line has no end"
+        raise UserError(message, path=path, line=skipped + reader.line_num)
+
+
+def _read_text(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise file_error(error, path, f"cannot read {what}") from None
+    if len(raw) > LARGEST_FILE:
+        limit = LARGEST_FILE // 1_000_000
+        raise UserError(f"{what} is larger than {limit} MB", path=path)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise UserError(f"{what} is not UTF-8 text", path=path, line=line) from None
+
+
+def _positions(
+    header: list[str], columns: Sequence[str], path: Path, line: int, what: str
+) -> list[int]:
+    """Where each of `columns` stands in `header`."""
+    unknown = [name for name in header if name not in columns]
+    for name in columns:
+        if name not in header:
+            hint = suggestion(name, unknown) if unknown else None
+            hint = hint.replace("did you mean", "is it") if hint and "mean" in hint else None
+            raise UserError(f"{what} has no column {name!r}", path=path, line=line, hint=hint)
+    if unknown:
+        hint = suggestion(unknown[0], list(columns))
+        raise UserError(f"unknown column {shown(unknown[0])}", path=path, line=line, hint=hint)
+    if len(header) > len(columns):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise UserError(f"column {twice!r} is given twice", path=path, line=line)
+    return [header.index(name) for name in columns]
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """`text` in quotes, shortened, for a message."""
+    return repr(text if len(text) <= limit else text[:limit] + "...")
+
+
+def parse_number(text: str, name: str) -> float:
+    """The finite number that `text` is.
+
+    Raises:
+        ValueError: it is not one; the message says so of `name`.
+    """
+    try:
+        # float() would also take "1_000" and blanks around a number.
+        value = float(text) if "_" not in text and text == text.strip() else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {shown(text)}")
+    return value
+
+
+def parse_count(text: str, name: str, least: int = 0, most: int = 10**12) -> int:
+    """The whole number that `text` is.
+
+    Raises:
+        ValueError: it is not one from `least` to `most`; the message says so of `name`.
+    """
+    if text.isascii() and text.isdigit() and len(text) <= 13 and least <= int(text) <= most:
+        return int(text)
+    wanted = f"a whole number from {least}" + ("" if most == 10**12 else f" to {most}")
+    raise ValueError(f"{name} must be {wanted}, not {shown(text)}")
+
+
+def check_text(text: str, name: str, empty: bool = False) -> None:
+    """Checks that `text` is one printable line of reasonable length.
+
+    Raises:
+        ValueError: it is not, or it is empty where it must not be.
+    """
+    if not text and not empty:
+        raise ValueError(f"{name} is empty")
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"{name} has {len(text)} characters, more than {LONGEST_TEXT}")
+    if not text.isprintable():
+        raise ValueError(f"{name} holds characters that do not print: {shown(text)}")

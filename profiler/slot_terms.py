@@ -1,0 +1,83 @@
+"""Costs that add up over blocks, for many subnets at once.
+
+Outside ResNet spaces a block's shape depends on nothing but its slot, its expand ratio and its
+kernel: the channels between blocks are fixed. A cost that adds up over blocks (MACs, parameters,
+the latency of a block table) is then one number per slot, expand ratio and kernel, and the cost of
+a million subnets is a million look-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from compofa.supernet.graph import Block, graph_blocks
+from compofa.supernet.space import Space, Subnet, SubnetArrays
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SlotTerms:
+    """The terms of one space at one resolution.
+
+    Attributes:
+        fixed: the sum over the blocks that every subnet has.
+        terms: [slots, expands, kernels]; zero at expand 0 and kernel 0, where no block is.
+        expands, kernels: what the last two axes stand for, ascending, 0 first.
+    """
+
+    fixed: float
+    terms: FloatArray
+    expands: FloatArray
+    kernels: npt.NDArray[np.int64]
+
+    def totals(self, subnets: SubnetArrays) -> FloatArray:
+        """The cost of each subnet, [n]."""
+        expands = np.searchsorted(self.expands, subnets.expands)
+        kernels = np.searchsorted(self.kernels, subnets.kernels)
+        slots = np.arange(self.terms.shape[0])
+        found: FloatArray = self.fixed + self.terms[slots, expands, kernels].sum(axis=1)
+        return found
+
+
+def is_separable(space: Space) -> bool:
+    """Whether the blocks of `space` depend on their own slot alone."""
+    return space.family != "resnet50"
+
+
+def slot_terms(space: Space, resolution: int, cost: Callable[[Block], float]) -> SlotTerms:
+    """The terms of `cost`, which may be NaN for blocks that have none.
+
+    Raises:
+        ValueError: the space is not separable.
+    """
+    if not is_separable(space):
+        raise ValueError(f"blocks of {space.name} depend on more than their slot")
+    expands = (0.0, *sorted({e for unit in space.units for e in unit.expands}))
+    kernels = (0, *sorted({k for unit in space.units for k in unit.kernels}))
+    depths = tuple(max(unit.depths) for unit in space.units)
+    terms = np.zeros((space.slots, len(expands), len(kernels)))
+    fixed = 0.0
+    for i, expand in enumerate(expands[1:], start=1):
+        for j, kernel in enumerate(kernels[1:], start=1):
+            # The deepest subnet with the same choice everywhere shows each slot once. It need not
+            # be of the space: a coupling does not change what a block looks like.
+            same = Subnet(depths, (expand,) * space.slots, (kernel,) * space.slots)
+            blocks = graph_blocks(space, same, resolution)
+            terms[:, i, j] = [cost(block) for block in blocks if block.unit is not None]
+            fixed = sum(cost(block) for block in blocks if block.unit is None)
+    return SlotTerms(fixed, terms, np.array(expands), np.array(kernels, dtype=np.int64))
+
+
+def block_totals(
+    space: Space, subnets: Sequence[Subnet], resolution: int, cost: Callable[[Block], float]
+) -> FloatArray:
+    """The sum of `cost` over the blocks of each subnet, [n], in any space."""
+    if is_separable(space):
+        return slot_terms(space, resolution, cost).totals(space.arrays(subnets))
+    graphs = (graph_blocks(space, subnet, resolution) for subnet in subnets)
+    return np.array([sum(map(cost, blocks)) for blocks in graphs], dtype=np.float64)
