@@ -1,0 +1,69 @@
+"""The values of compofa-search's options, and which limit goes with which table."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from compofa.profiler.csv_lines import shown
+from compofa.search.answer import Limits
+from compofa.supernet.errors import UserError
+
+PLOT_SUFFIXES = (".html", ".png")
+
+_SCALES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def parse_limit(text: str) -> float:
+    """`25`, `25ms` or `1.5e1` in milliseconds.
+
+    Raises:
+        UserError: it is not a finite number above zero.
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*(?:ms)?\s*", text)
+    try:
+        value = float(found[1]) if found else math.nan
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        hint = "milliseconds, as in --latency 25"
+        message = f"--latency must be a number above zero, not {shown(text)}"
+        raise UserError(message, hint=hint)
+    return value
+
+
+def parse_amount(text: str, name: str) -> int:
+    """`250000000`, `250M` or `0.25G` as a number of things.
+
+    Raises:
+        UserError: it is not a number above zero with one of these endings.
+    """
+    found = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kMG]?)\s*", text)
+    value = float(found[1]) * _SCALES[found[2]] if found else 0.0
+    if value < 1:
+        hint = "as in 250M or 0.25G"
+        raise UserError(f"--{name} must be a number above zero, not {shown(text)}", hint=hint)
+    return int(value)
+
+
+def questions(limits: Sequence[float], tables: int) -> list[Limits]:
+    """What is asked: with one table each limit by itself, else all limits of one subnet at once.
+
+    Raises:
+        UserError: there are several tables, and not one limit for each.
+    """
+    if tables == 1:
+        return [(limit,) for limit in limits]
+    if limits and len(limits) != tables:
+        given = f"{len(limits)} --latency" if len(limits) > 1 else "one --latency"
+        hint = "give one for each table, in the same order, or none for the Pareto front"
+        raise UserError(f"{tables} --table go with {tables} --latency, not {given}", hint=hint)
+    return [tuple(limits)] if limits else []
+
+
+def check_plot(path: Path) -> None:
+    """Raises UserError where no plot can be written under that name."""
+    if path.suffix.lower() not in PLOT_SUFFIXES:
+        raise UserError("a plot's name ends in .html or .png", path=path)
