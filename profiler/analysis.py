@@ -53,7 +53,9 @@ class Analysis:
     """All cells of a journal.
 
     Attributes:
-        raw_ms, corrected_ms: per session, the condensed latency of each cell it timed.
+        raw_ms: the condensed latency of each session and cell, as timed; None is the reference.
+        values: the same corrected for drift, per cell and session.
+        level_sessions: those in the device's fastest state, to which estimates refer.
         noise: standard deviations between sessions and within them; None before any timing.
         drift: largest over smallest correction between two moments of the profile, less one.
         reference_ms: the reference model's raw latency in each session, in order of time.
@@ -62,8 +64,9 @@ class Analysis:
     """
 
     results: dict[Cell, CellResult]
-    raw_ms: dict[int, dict[Cell, float]]
-    corrected_ms: dict[int, dict[Cell, float]]
+    raw_ms: dict[Key, float]
+    values: dict[Cell | None, dict[int, float]]
+    level_sessions: frozenset[int] | None
     noise: VarianceComponents | None
     drift: float
     reference_ms: tuple[float, ...]
@@ -141,8 +144,9 @@ def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
             cell: _result(cell, by_cell[cell], estimates.get(cell), final.get(cell), factors)
             for cell in {**by_cell, **final}
         },
-        raw_ms=_by_session(raw),
-        corrected_ms=_by_session(corrected),
+        raw_ms=raw,
+        values=dict(values),
+        level_sessions=level,
         noise=variance_components(values) if values else None,
         drift=max(factors.values()) / min(factors.values()) - 1 if factors else 0.0,
         reference_ms=tuple(raw[key] for key in sorted(k for k in raw if k[1] is None)),
@@ -156,8 +160,12 @@ def corrected_line(lines: Sequence[Line], session: int) -> Corrected:
     analysis = analyse(lines)
     return Corrected(
         session,
-        tuple(analysis.raw_ms.get(session, {}).items()),
-        tuple(analysis.corrected_ms.get(session, {}).items()),
+        tuple((c, ms) for (s, c), ms in analysis.raw_ms.items() if s == session and c is not None),
+        tuple(
+            (cell, sessions[session])
+            for cell, sessions in analysis.values.items()
+            if cell is not None and session in sessions
+        ),
         utc_now(),
     )
 
@@ -191,14 +199,6 @@ def _condensed(
         logs[timing.session, timing.cell].append(math.log(condense(timing.ns) / 1e6))
     raw = {key: math.exp(statistics.fmean(values)) for key, values in logs.items()}
     return raw, {key: raw[key] / factor for key, factor in factors.items()}
-
-
-def _by_session(values: dict[Key, float]) -> dict[int, dict[Cell, float]]:
-    found: dict[int, dict[Cell, float]] = defaultdict(dict)
-    for (session, cell), value in values.items():
-        if cell is not None:
-            found[session][cell] = value
-    return dict(found)
 
 
 def _result(

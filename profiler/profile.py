@@ -76,6 +76,7 @@ def profile(
     request: Request,
     display: Display,
     *,
+    plan: Plan | None = None,
     transport: Transport | None = None,
     models: ModelStore | None = None,
     patience_s: float = PATIENCE_S,
@@ -86,6 +87,10 @@ def profile(
     the journal.
 
     Args:
+        device: what to measure.
+        request: what to measure there.
+        display: shows how far it is.
+        plan: the cells; those that the request's `measure` chooses if left out.
         transport: the way to the device; what the device asks for if left out.
         models: where models come from; of the request's space if left out.
         patience_s: the longest pause on a disturbed device, see `Watch`.
@@ -96,7 +101,9 @@ def profile(
     """
     begun = time.monotonic()
     space = request.space
-    plan = make_plan(space, request.resolutions, request.batch_sizes, request.measure, request.seed)
+    plan = plan or make_plan(
+        space, request.resolutions, request.batch_sizes, request.measure, request.seed
+    )
     with transport or open_transport(device) as way:
         hello = greet(device, way)
         header = Header(_setup(device, hello), fingerprint(hello))

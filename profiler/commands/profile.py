@@ -14,6 +14,7 @@ from compofa.profiler.commands.options import (
     parse_share,
     parse_sizes,
 )
+from compofa.profiler.watch import PATIENCE_S
 from compofa.supernet.console import note, print_json, printable
 from compofa.supernet.errors import CompofaError, ExitCode, UserError, suggestion
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
@@ -53,6 +54,9 @@ def profile_command(
     max_time: Annotated[str | None, typer.Option(help="Budget: 90s, 10m or 2h.")] = None,
     out: Annotated[Path | None, typer.Option(help="The table; DEVICE.csv if left out.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard an earlier journal.")] = False,
+    pause: Annotated[
+        bool, typer.Option("--pause/--no-pause", help="Wait while the device is busy or hot.")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of the plan and the order.", min=0)] = 0,
     json_: Json = False,
 ) -> None:
@@ -97,10 +101,10 @@ def profile_command(
             fresh=fresh,
         )
         jobs.append((settings, request))
-    raise typer.Exit(_run(jobs, json_))
+    raise typer.Exit(_run(jobs, PATIENCE_S if pause else 0.0, json_))
 
 
-def _run(jobs: list[tuple[AnyDevice, Request]], json_: bool) -> int:
+def _run(jobs: list[tuple[AnyDevice, Request]], patience_s: float, json_: bool) -> int:
     """Profiles the devices one after another; one that fails does not keep the rest from it."""
     from compofa.profiler.profile import profile
     from compofa.profiler.progress import Display
@@ -111,7 +115,7 @@ def _run(jobs: list[tuple[AnyDevice, Request]], json_: bool) -> int:
     for device, request in jobs:
         try:
             with Display(device.name) as display:
-                outcome = profile(device, request, display)
+                outcome = profile(device, request, display, patience_s=patience_s)
         except CompofaError as error:
             if len(jobs) == 1:
                 raise

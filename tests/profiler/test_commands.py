@@ -110,7 +110,9 @@ def test_a_profile_reports_itself_as_json(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = ("--space", str(tiny_space_file), "--resolutions", "32", "--plan", "5")
-    code = call(monkeypatch, "--device", "here", *options, "--max-time", "5s", "--json")
+    code = call(
+        monkeypatch, "--device", "here", *options, "--max-time", "5s", "--no-pause", "--json"
+    )
     told = json.loads(capsys.readouterr().out)["tables"][0]
     assert code == (124 if told["out_of_time"] else 3 if told["unconverged"] else 0)
     assert told["table"] == "here.csv"
@@ -129,7 +131,7 @@ def test_one_device_that_fails_does_not_keep_the_rest_from_it(
     )
     options = ("--space", str(tiny_space_file), "--resolutions", "32", "--plan", "5")
     devices = ("--device", "lacking", "--device", "here")
-    assert call(monkeypatch, *devices, *options, "--max-time", "5s", "--json") == 3
+    assert call(monkeypatch, *devices, *options, "--max-time", "5s", "--no-pause", "--json") == 3
     failed, told = json.loads(capsys.readouterr().out)["tables"]
     assert "does not have the runtime coreml" in failed["error"]
     assert told["cells"]

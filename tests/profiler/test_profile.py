@@ -254,7 +254,8 @@ MAIN = "from compofa.profiler.commands import main; main()"
 
 def start(folder: Path, space: Path, *options: str) -> subprocess.Popen[str]:
     (folder / "devices.yaml").write_text("here: {transport: local}\n")
-    command = [sys.executable, "-c", MAIN, "--device", "here", "--space", str(space), *options]
+    asked = ["--device", "here", "--space", str(space), "--no-pause", *options]
+    command = [sys.executable, "-c", MAIN, *asked]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
