@@ -1,0 +1,78 @@
+"""Whether whole networks are sums of terms of their units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compofa.profiler.latency_model import Cell, additivity
+from compofa.supernet.errors import UserError
+from compofa.supernet.graph import graph_blocks
+from compofa.supernet.space import SPACES
+
+SPACE = SPACES["compofa"]
+CELLS: list[Cell] = [(subnet, r, 1) for subnet in SPACE.enumerate() for r in SPACE.resolutions]
+
+
+def sums(cells: list[Cell]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Sums of latencies of blocks, each drawn by its key."""
+    drawn: dict[str, float] = {}
+    rng = np.random.default_rng(0)
+    return np.array(
+        [
+            sum(
+                drawn.setdefault(block.key, rng.uniform(0.1, 1))
+                for block in graph_blocks(SPACE, subnet, resolution)
+            )
+            for subnet, resolution, _ in cells
+        ]
+    )
+
+
+def test_sums_of_block_latencies_are_found_additive_with_eleven_terms_a_resolution() -> None:
+    found = additivity(SPACE, CELLS, sums(CELLS))
+    assert found is not None
+    assert found.per_resolution
+    assert (found.n, found.terms) == (1215, 55)
+    assert found.residual_sd_percent == pytest.approx(0, abs=1e-6)
+    assert found.bias_percent == pytest.approx(0, abs=1e-6)
+
+
+def test_latency_that_bends_shows_as_bias_of_small_and_large_networks() -> None:
+    found = additivity(SPACE, CELLS, sums(CELLS) ** 1.5)
+    assert found is not None
+    assert found.small_bias_percent < found.bias_percent - 0.1
+    assert found.large_bias_percent < found.bias_percent - 0.1
+
+
+def test_noise_shows_as_residual_sd() -> None:
+    noise = np.exp(0.02 * np.random.default_rng(1).standard_normal(len(CELLS)))
+    found = additivity(SPACE, CELLS, sums(CELLS) * noise)
+    assert found is not None
+    assert found.residual_sd_percent == pytest.approx(2, rel=0.15)
+
+
+def test_few_networks_share_terms_over_resolutions() -> None:
+    rows = np.random.default_rng(0).permutation(len(CELLS))[:60]
+    cells = [CELLS[i] for i in rows]
+    latency = np.array([1 + sum(s.depths) * (r / 224) ** 2 for s, r, _ in cells])
+    found = additivity(SPACE, cells, latency)
+    assert found is not None
+    assert not found.per_resolution
+    assert found.residual_sd_percent == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 30])
+def test_too_few_networks_say_nothing(n: int) -> None:
+    rows = np.random.default_rng(0).permutation(len(CELLS))[:n]
+    assert additivity(SPACE, [CELLS[i] for i in rows], np.ones(n)) is None
+
+
+def test_several_batch_sizes_are_refused() -> None:
+    with pytest.raises(UserError, match="one batch size"):
+        additivity(SPACE, [CELLS[0], (CELLS[0][0], 224, 64)], [1.0, 2.0])
+
+
+def test_latencies_that_are_no_times_are_refused() -> None:
+    with pytest.raises(UserError, match="not positive"):
+        additivity(SPACE, CELLS[:2], [1.0, 0.0])

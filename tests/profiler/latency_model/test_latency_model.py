@@ -1,0 +1,308 @@
+"""What a latency model promises: small errors, honest intervals, clear refusals."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from compofa.profiler.latency_model import (
+    MINIMUM_CELLS,
+    Cell,
+    LatencyModel,
+    choose_cells,
+    held_out_error,
+)
+from compofa.supernet.errors import UserError
+from compofa.supernet.graph import Conv, build_graph
+from compofa.supernet.space import SPACES, Space, Subnet
+
+Floats = npt.NDArray[np.float64]
+
+
+def sampled(space: Space, n: int, batch: int = 1, seed: int = 0) -> list[Cell]:
+    rng = np.random.default_rng(seed)
+    return [(space.sample(rng), int(rng.choice(space.resolutions)), batch) for _ in range(n)]
+
+
+def simulated(space: Space, cells: Sequence[Cell], noise: float = 0.01, seed: int = 1) -> Floats:
+    """A device that computes or waits for memory, whichever is slower, layer by layer."""
+    found = []
+    for subnet, resolution, batch in cells:
+        ms = 0.0
+        for layer in build_graph(space, subnet, resolution).layers:
+            slow = 4 if isinstance(layer, Conv) and layer.depthwise else 1
+            compute = batch * layer.macs * slow / 10e6
+            memory = 4 * (batch * (layer.input.elements + layer.output.elements)) / 5e6
+            ms += 0.01 + max(compute, memory, layer.params / 2e6)
+        found.append(ms)
+    rng = np.random.default_rng(seed)
+    return np.array(found) * np.exp(noise * rng.standard_normal(len(found)))
+
+
+@pytest.fixture(scope="module")
+def compound() -> tuple[Space, list[Cell], Floats]:
+    space = SPACES["compofa"]
+    cells = [(subnet, r, 1) for subnet in space.enumerate() for r in space.resolutions]
+    shuffled = [cells[i] for i in np.random.default_rng(0).permutation(len(cells))]
+    return space, shuffled, simulated(space, shuffled)
+
+
+@pytest.fixture(scope="module")
+def rtx2080ti(reference: Path) -> tuple[Space, list[Cell], Floats]:
+    space = SPACES["ofa-mbv3"]
+    cells: list[Cell] = []
+    latency = []
+    with (reference / "ofa_rtx2080ti_batch64.csv").open() as file:
+        for row in csv.DictReader(file):
+            depths = tuple(map(int, row["depths"]))
+            exists = [b < depth for depth in depths for b in range(4)]
+            expands, kernels = (
+                tuple(int(v) if e else 0 for v, e in zip(row[name], exists, strict=True))
+                for name in ("expands", "kernels")
+            )
+            cells.append((Subnet(depths, expands, kernels), int(row["resolution"]), 64))
+            latency.append(float(row["latency_ms"]))
+    return space, cells, np.array(latency)
+
+
+@pytest.mark.parametrize(
+    ("measured", "draws", "most_percent", "least_correlation"),
+    [(20, 10, 2.2, 0.996), (50, 10, 1.7, 0.9975), (200, 4, 1.25, 0.998)],
+)
+def test_errors_and_coverage_on_a_real_gpu(
+    rtx2080ti: tuple[Space, list[Cell], Floats],
+    measured: int,
+    draws: int,
+    most_percent: float,
+    least_correlation: float,
+) -> None:
+    space, cells, latency = rtx2080ti
+    found = []
+    for seed in range(draws):
+        order = np.random.default_rng(seed).permutation(len(cells))
+        fitted, rest = order[:measured], order[measured:]
+        model = LatencyModel.fit(space, [cells[i] for i in fitted], latency[fitted])
+        error = held_out_error(model, [cells[i] for i in rest], latency[rest], 0.9)
+        found.append((error.mean_absolute_percent, error.rank_correlation, error.coverage))
+    percent, correlation, coverage = np.mean(found, axis=0)
+    assert percent <= most_percent
+    assert correlation >= least_correlation
+    assert 0.87 <= coverage <= 0.93
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_every_space_is_predicted_from_forty_cells(name: str) -> None:
+    space = SPACES[name]
+    cells = sampled(space, 140)
+    latency = simulated(space, cells)
+    model = LatencyModel.fit(space, cells[:40], latency[:40])
+    error = held_out_error(model, cells[40:], latency[40:])
+    assert error.mean_absolute_percent < 2
+    assert error.rank_correlation > 0.99
+
+
+@pytest.fixture(scope="module")
+def models_of_twenty(compound: tuple[Space, list[Cell], Floats]) -> list[LatencyModel]:
+    space, cells, latency = compound
+    rows = np.arange(40 * 20).reshape(40, 20)
+    return [LatencyModel.fit(space, [cells[i] for i in some], latency[some]) for some in rows]
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.9, 0.95])
+def test_intervals_hold_what_they_promise(
+    compound: tuple[Space, list[Cell], Floats],
+    models_of_twenty: list[LatencyModel],
+    confidence: float,
+) -> None:
+    _, cells, latency = compound
+    inside = [
+        held_out_error(model, cells[800:], latency[800:], confidence).coverage
+        for model in models_of_twenty
+    ]
+    standard_error = np.sqrt(confidence * (1 - confidence) / 21 / len(inside))
+    assert np.mean(inside) == pytest.approx(confidence, abs=3 * standard_error)
+
+
+def test_intervals_grow_with_confidence_beyond_what_few_cells_show(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    model = LatencyModel.fit(space, cells[:8], latency[:8])
+    widths = []
+    for confidence in (0.5, 0.8, 0.9, 0.95, 0.99):
+        predicted = model.predict(cells[8:40], confidence)
+        assert (predicted.low_ms < predicted.latency_ms).all()
+        assert (predicted.latency_ms < predicted.high_ms).all()
+        widths.append(predicted.high_ms - predicted.low_ms)
+    assert all((wide > narrow).all() for narrow, wide in itertools.pairwise(widths))
+
+
+def test_one_run_in_a_wrong_clock_state_hardly_moves_predictions(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    slowed = latency[:60].copy()
+    slowed[7] *= 1.3
+    model = LatencyModel.fit(space, cells[:60], slowed)
+    assert held_out_error(model, cells[60:], latency[60:]).mean_absolute_percent < 1.5
+
+
+def test_noisier_cells_count_less(compound: tuple[Space, list[Cell], Floats]) -> None:
+    space, cells, latency = compound
+    noise = np.where(np.arange(60) % 2, 0.15, 0.001)
+    measured = latency[:60] * np.exp(noise * np.random.default_rng(5).standard_normal(60))
+    told = LatencyModel.fit(space, cells[:60], measured, relative_noise=noise)
+    untold = LatencyModel.fit(space, cells[:60], measured)
+    errors = [
+        held_out_error(model, cells[60:], latency[60:]).mean_absolute_percent
+        for model in (told, untold)
+    ]
+    assert errors[0] < errors[1]
+
+
+def test_the_unit_of_time_does_not_matter(compound: tuple[Space, list[Cell], Floats]) -> None:
+    space, cells, latency = compound
+    slow = LatencyModel.fit(space, cells[:30], 1000 * latency[:30]).predict(cells[30:60])
+    fast = LatencyModel.fit(space, cells[:30], latency[:30]).predict(cells[30:60])
+    np.testing.assert_allclose(slow.latency_ms, 1000 * fast.latency_ms, rtol=1e-3)
+
+
+def test_the_same_measurements_give_the_same_predictions(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    first, second = (LatencyModel.fit(space, cells[:30], latency[:30], seed=4) for _ in range(2))
+    np.testing.assert_array_equal(first.predict(cells).high_ms, second.predict(cells).high_ms)
+
+
+def test_batch_sizes_are_fitted_apart(compound: tuple[Space, list[Cell], Floats]) -> None:
+    space, cells, latency = compound
+    other = [(subnet, resolution, 8) for subnet, resolution, _ in cells[:30]]
+    model = LatencyModel.fit(
+        space, cells[:30] + other, np.concatenate([latency[:30], 100 / latency[:30]])
+    )
+    assert model.batch_sizes == (1, 8)
+    alone = LatencyModel.fit(space, other, 100 / latency[:30]).predict(other)
+    np.testing.assert_allclose(model.predict(other).latency_ms, alone.latency_ms, rtol=1e-6)
+
+
+def test_a_batch_size_never_measured_is_refused(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    model = LatencyModel.fit(space, cells[:20], latency[:20])
+    with pytest.raises(UserError, match="batch size 64 was never measured.* of batch size 1"):
+        model.predict([(cells[0][0], 224, 64)])
+
+
+def test_a_batch_size_with_too_few_cells_is_refused_by_their_number(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    few = [(subnet, resolution, 4) for subnet, resolution, _ in cells[:3]]
+    model = LatencyModel.fit(space, cells[:20] + few, latency[:23])
+    with pytest.raises(UserError, match="batch size 4 has only 3 measured cells"):
+        model.predict(few)
+
+
+def test_one_cell_repeated_is_one_cell(compound: tuple[Space, list[Cell], Floats]) -> None:
+    space, cells, latency = compound
+    with pytest.raises(UserError, match=f"at least {MINIMUM_CELLS} different .* there are 1"):
+        LatencyModel.fit(space, [cells[0]] * 10, latency[:10])
+
+
+def test_no_cells_are_refused() -> None:
+    with pytest.raises(UserError, match="there are 0"):
+        LatencyModel.fit(SPACES["compofa"], [], [])
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
+def test_latencies_that_are_no_times_are_refused(
+    compound: tuple[Space, list[Cell], Floats], bad: float
+) -> None:
+    space, cells, latency = compound
+    spoilt = latency[:10].copy()
+    spoilt[3] = bad
+    with pytest.raises(UserError, match="measured cell 4"):
+        LatencyModel.fit(space, cells[:10], spoilt)
+
+
+def test_lists_of_different_lengths_are_refused(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    with pytest.raises(UserError, match="10 cells"):
+        LatencyModel.fit(space, cells[:10], latency[:9])
+
+
+def test_a_subnet_of_another_space_is_refused(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    with pytest.raises(UserError, match="not a subnet of space compofa"):
+        LatencyModel.fit(space, [*cells[:9], *sampled(SPACES["ofa-mbv3"], 1)], latency[:10])
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.49, 0.995, 1.0, float("nan")])
+def test_confidences_out_of_range_are_refused(
+    compound: tuple[Space, list[Cell], Floats], confidence: float
+) -> None:
+    space, cells, latency = compound
+    model = LatencyModel.fit(space, cells[:10], latency[:10])
+    with pytest.raises(UserError, match="not between"):
+        model.predict(cells[10:12], confidence)
+
+
+def test_equal_latencies_predict_that_latency_and_rank_nothing(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, _ = compound
+    model = LatencyModel.fit(space, cells[:30], np.full(30, 7.0))
+    np.testing.assert_allclose(model.predict(cells[30:100]).latency_ms, 7.0, rtol=0.15)
+    assert np.isnan(held_out_error(model, cells[30:60], np.full(30, 7.0)).rank_correlation)
+
+
+def test_the_fewest_cells_still_give_finite_intervals(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    model = LatencyModel.fit(space, cells[:MINIMUM_CELLS], latency[:MINIMUM_CELLS])
+    predicted = model.predict(cells, 0.99)
+    assert np.isfinite(predicted.high_ms).all()
+    assert (predicted.low_ms > 0).all()
+
+
+def test_predicting_no_cells_gives_no_latencies(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    assert LatencyModel.fit(space, cells[:10], latency[:10]).predict([]).latency_ms.shape == (0,)
+
+
+def test_chosen_cells_predict_better_than_random_ones(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    candidates, held_out = cells[:1000], cells[1000:]
+    errors = []
+    for seed in range(4):
+        chosen = choose_cells(space, candidates, 20, seed=seed)
+        drawn = np.random.default_rng(seed).choice(1000, 20, replace=False).tolist()
+        errors.append(
+            [
+                held_out_error(
+                    LatencyModel.fit(space, [cells[i] for i in rows], latency[rows]),
+                    held_out,
+                    latency[1000:],
+                ).mean_absolute_percent
+                for rows in (chosen, drawn)
+            ]
+        )
+    by_choice, by_chance = np.mean(errors, axis=0)
+    assert by_choice < by_chance
