@@ -25,6 +25,7 @@ from compofa.profiler.latency_model import (
     MINIMUM_CELLS,
     HeldOutError,
     LatencyModel,
+    additivity,
     held_out_error,
 )
 from compofa.profiler.predict import predicted_rows, shapes
@@ -88,6 +89,7 @@ def write_tables(out: Path, space: Space, header: Header, lines: Sequence[Line])
     order = dict.fromkeys((*plan.cells, *rows))
     table = Table(header.setup, tuple(rows[cell] for cell in order if cell in rows))
     meta = _meta(header, plan, lines, analysis, held_out)
+    meta["additivity"] = _additivity(space, plan, analysis)
     write_table(out, table)
     write_atomically(meta_path(out), json.dumps(meta, indent=1) + "\n", "the meta file")
     return Tabulated(out, table, meta, held_out)
@@ -146,6 +148,17 @@ def _fit(space: Space, cells: Sequence[Cell], analysis: Analysis, seed: int) -> 
     noise = [analysis.relative_noise(cell) for cell in cells]
     known = shapes(space, cells)
     return LatencyModel.fit(space, known, latencies, relative_noise=noise, seed=seed)
+
+
+def _additivity(space: Space, plan: PlanLine, analysis: Analysis) -> dict[str, Any]:
+    """Whether latencies are sums of unit terms, per batch size; null where too few tell."""
+    found: dict[str, Any] = {}
+    for batch_size in sorted({cell.batch_size for cell in plan.cells}):
+        known = [c for c in plan.cells if c.batch_size == batch_size and analysis.usable(c)]
+        latencies = [analysis.latency_ms(cell) for cell in known]
+        checked = additivity(space, shapes(space, known), latencies)
+        found[str(batch_size)] = None if checked is None else asdict(checked)
+    return found
 
 
 def _meta(

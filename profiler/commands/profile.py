@@ -197,6 +197,12 @@ def _show(device: AnyDevice, outcome: Outcome) -> None:
             f"{held_out.rank_correlation:.4f}, {held_out.coverage:.0%} inside their "
             f"{held_out.confidence:.0%} intervals"
         )
+    for batch_size, checked in written.meta["additivity"].items():
+        if checked is not None:
+            print(
+                f"sums of unit terms are off by {checked['residual_sd_percent']:.2f} % "
+                f"(bias {checked['bias_percent']:+.2f} %) at batch size {batch_size}"
+            )
     for status in ("unconverged", "failed"):
         if written.count(status):
             print(f"{written.count(status)} cells {status}")
