@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from compofa.supernet.errors import CompofaError, ExitCode
+from compofa.supernet.errors import CompofaError, ExitCode, file_error
 
 
 def run_command(command: Callable[[], Any]) -> NoReturn:
@@ -18,22 +19,51 @@ def run_command(command: Callable[[], Any]) -> NoReturn:
     traceback (exit code 1 would say "the answer is no", so a bug leaves with 70, EX_SOFTWARE).
     """
     try:
-        command()
+        _run(command)
     except CompofaError as error:
         leave(f"error: {printable(str(error))}", error.exit_code)
     except KeyboardInterrupt:
         leave("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has had enough, as `| head` does. Python would complain again
-        # while it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.DONE)
-    except Exception:
+        # Whoever read our output has had enough, as `| head` does.
+        _discard_output()
+    except Exception as error:
         import traceback
 
         traceback.print_exc()
-        leave("this is a bug in compofa: please report it with the lines above", 70)
+        note("this is a bug in compofa: please report it with the lines above")
+        raise SystemExit(70) from error
     sys.exit(ExitCode.DONE)
+
+
+def _run(command: Callable[[], Any]) -> None:
+    """Runs the application until its output is on its way, while a failure can still be told.
+
+    Typer turns a broken pipe into exit code 1 and Ctrl-C into a silent 130: they are raised anew.
+    """
+    try:
+        try:
+            command()
+        finally:
+            sys.stdout.flush()
+    except SystemExit as leaving:
+        reason = leaving.__context__
+        if leaving.code == 1 and isinstance(reason, BrokenPipeError):
+            raise BrokenPipeError from None
+        interrupted = reason is not None and isinstance(reason.__cause__, KeyboardInterrupt)
+        if leaving.code == ExitCode.INTERRUPTED and interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        _discard_output()
+        raise file_error(error, error.filename or "standard output", "cannot write") from None
+
+
+def _discard_output() -> None:
+    """Keeps Python from complaining again when it flushes stdout at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(message: str, code: int) -> NoReturn:
@@ -49,7 +79,7 @@ def note(message: str) -> None:
 
 def print_json(result: Mapping[str, Any]) -> None:
     """Prints the one object that `--json` promises."""
-    print(json.dumps(result, allow_nan=False, indent=None))
+    print(json.dumps(result, allow_nan=False))
 
 
 def printable(text: str) -> str:

@@ -13,6 +13,9 @@ from compofa.supernet.errors import file_error
 def write_atomically(path: Path, content: bytes | str, what: str = "the file") -> None:
     """Replaces `path` by `content`: written beside it, flushed to disk, then renamed.
 
+    A link stays, and the file it points to is replaced. What is no file, such as a pipe or
+    /dev/stdout, is written to as it is.
+
     Args:
         path: where it goes; the old file stays as it was if anything fails.
         content: text is written as UTF-8.
@@ -23,9 +26,16 @@ def write_atomically(path: Path, content: bytes | str, what: str = "the file") -
     """
     data = content.encode() if isinstance(content, str) else content
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)
     except OSError as error:
         raise file_error(error, path, f"cannot write {what}") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -34,8 +44,6 @@ def write_atomically(path: Path, content: bytes | str, what: str = "the file") -
             os.fsync(file.fileno())
         temporary.chmod(_mode(path))
         temporary.replace(path)
-    except OSError as error:
-        raise file_error(error, path, f"cannot write {what}") from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,0 +1,206 @@
+"""Elastic layers: each holds the largest weights and uses the part that a graph's layer asks for.
+
+The layer of a subnet's graph *is* the choice: its channel counts and kernel size say which slice
+of the weights is active. Channels are always the first ones. A smaller kernel is the centre of
+the larger one, multiplied by a learned matrix where the supernet has kernel transforms (Cai et
+al., Once-for-All, ICLR 2020, section 3.3). Slices are views, so inactive weights get exactly
+zero gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from compofa.supernet.graph import Conv, Linear, SqueezeExcite
+from compofa.supernet.network import activate, squeeze_excite
+
+
+def centre(weight: Tensor, size: int) -> Tensor:
+    """The middle `size` x `size` of kernels [..., k, k], as a view."""
+    start = (weight.shape[-1] - size) // 2
+    return weight[..., start : start + size, start : start + size]
+
+
+def smaller_kernel(
+    weight: Tensor, sizes: Sequence[int], size: int, transforms: Mapping[str, Tensor]
+) -> Tensor:
+    """The kernels of `size` that `weight` [out, in, k, k] holds.
+
+    Args:
+        weight: the largest kernels.
+        sizes: all sizes of the layer; transforms lead from each to the next smaller one.
+        size: the one wanted.
+        transforms: "7to5" -> [25, 25] and so on; empty where kernels are cropped only. The matrix
+            multiplies the flattened crop from the left, and the next step starts from its result.
+    """
+    if not transforms:
+        return centre(weight, size)
+    for larger, smaller in pairwise(sorted(sizes, reverse=True)):
+        if larger <= size:
+            break
+        crop = centre(weight, smaller)
+        flat = F.linear(crop.flatten(2), transforms[f"{larger}to{smaller}"])
+        weight = flat.view(crop.shape)
+    return weight
+
+
+class ElasticConv2d(nn.Module):
+    """A convolution with elastic input channels, output channels and kernel size.
+
+    Attributes:
+        weight: [out, in / groups, k, k] at the largest of each.
+        kernels: the sizes to choose from, ascending.
+        transforms: the kernel transform matrices, the identity at first; empty without them.
+    """
+
+    def __init__(self, largest: Conv, kernels: Sequence[int], kernel_transform: bool) -> None:
+        super().__init__()
+        self.kernels = tuple(sorted(kernels))
+        self.weight = _parameter(largest.weight_shape, _he_fan_out)
+        self.transforms = nn.ParameterDict()
+        if kernel_transform:
+            for smaller, larger in pairwise(self.kernels):
+                matrix = _parameter((smaller**2, smaller**2), nn.init.eye_)
+                self.transforms[f"{larger}to{smaller}"] = matrix
+
+    def active_weight(self, layer: Conv) -> Tensor:
+        """The weights that `layer` uses; a view unless its kernel is transformed."""
+        out, inputs, kernel, _ = layer.weight_shape
+        weight = self.weight[:out, :inputs]
+        if kernel == self.kernels[-1]:
+            return weight
+        return smaller_kernel(weight, self.kernels, kernel, dict(self.transforms.items()))
+
+    def forward(self, x: Tensor, layer: Conv) -> Tensor:
+        """[n, in, h, w] -> [n, out, h / stride, w / stride]."""
+        weight = self.active_weight(layer)
+        return F.conv2d(x, weight, None, layer.stride, layer.kernel // 2, groups=layer.groups)
+
+
+class ElasticBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm over as many channels as its input has: the first ones.
+
+    Its momentum is constant, so the count of batches is kept for the file format alone.
+    """
+
+    def active(self, channels: int) -> dict[str, Tensor]:
+        """What a plain batch norm of `channels` needs, by name."""
+        return {
+            "weight": self.weight[:channels],
+            "bias": self.bias[:channels],
+            "running_mean": self.get_buffer("running_mean")[:channels],
+            "running_var": self.get_buffer("running_var")[:channels],
+            "num_batches_tracked": self.get_buffer("num_batches_tracked"),
+        }
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[n, channels, h, w] -> the same; updates the running statistics in training."""
+        active = self.active(input.shape[1])
+        return F.batch_norm(
+            input,
+            active["running_mean"],
+            active["running_var"],
+            active["weight"],
+            active["bias"],
+            self.training,
+            0.0 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+
+
+class ElasticConvUnit(nn.Module):
+    """A graph's `Conv`: convolution, batch norm where it has one, activation."""
+
+    def __init__(
+        self, largest: Conv, kernels: Sequence[int], kernel_transform: bool, bn_epsilon: float
+    ) -> None:
+        super().__init__()
+        self.conv = ElasticConv2d(largest, kernels, kernel_transform)
+        self.bn: ElasticBatchNorm2d | None = None
+        if largest.batch_norm:
+            self.bn = ElasticBatchNorm2d(largest.output.channels, eps=bn_epsilon)
+
+    def active(self, layer: Conv) -> dict[str, Tensor]:
+        """The tensors that `layer` uses, named as in a plain network."""
+        found = {"conv.weight": self.conv.active_weight(layer)}
+        if self.bn is not None:
+            norm = self.bn.active(layer.output.channels)
+            found |= {f"bn.{name}": tensor for name, tensor in norm.items()}
+        return found
+
+    def forward(self, x: Tensor, layer: Conv) -> Tensor:
+        """[n, in, h, w] -> [n, out, h / stride, w / stride]."""
+        x = self.conv(x, layer)
+        if self.bn is not None:
+            x = self.bn(x)
+        return activate(x, layer.activation)
+
+
+class ElasticSqueezeExcite(nn.Module):
+    """Channel attention with elastic channels, squeezed ones included."""
+
+    def __init__(self, largest: SqueezeExcite) -> None:
+        super().__init__()
+        self.reduce = _pointwise(largest.output.channels, largest.mid)
+        self.expand = _pointwise(largest.mid, largest.output.channels)
+
+    def active(self, layer: SqueezeExcite) -> dict[str, Tensor]:
+        """The tensors that `layer` uses, named as in a plain network."""
+        channels, mid = layer.output.channels, layer.mid
+        return {
+            "reduce.weight": self.reduce["weight"][:mid, :channels],
+            "reduce.bias": self.reduce["bias"][:mid],
+            "expand.weight": self.expand["weight"][:channels, :mid],
+            "expand.bias": self.expand["bias"][:channels],
+        }
+
+    def forward(self, x: Tensor, layer: SqueezeExcite) -> Tensor:
+        """[n, channels, h, w] -> the same, each channel scaled."""
+        active = self.active(layer)
+        return squeeze_excite(
+            x,
+            lambda means: F.conv2d(means, active["reduce.weight"], active["reduce.bias"]),
+            lambda squeezed: F.conv2d(squeezed, active["expand.weight"], active["expand.bias"]),
+        )
+
+
+class ElasticLinear(nn.Module):
+    """A classifier with elastic inputs; all classes are always there."""
+
+    def __init__(self, largest: Linear) -> None:
+        super().__init__()
+        inputs, classes = largest.input.channels, largest.output.channels
+        bound = inputs**-0.5
+        self.weight = _parameter((classes, inputs), lambda w: nn.init.uniform_(w, -bound, bound))
+        self.bias = _parameter((classes,), nn.init.zeros_)
+
+    def active(self, layer: Linear) -> dict[str, Tensor]:
+        """The tensors that `layer` uses, named as in a plain network."""
+        return {"weight": self.weight[:, : layer.input.channels], "bias": self.bias}
+
+    def forward(self, x: Tensor, layer: Linear) -> Tensor:
+        """[n, in] -> [n, classes]."""
+        return F.linear(x, self.weight[:, : layer.input.channels], self.bias)
+
+
+def _parameter(shape: Sequence[int], fill: Callable[[Tensor], object]) -> nn.Parameter:
+    """A parameter, filled unless it has no storage to fill (on the meta device)."""
+    parameter = nn.Parameter(torch.empty(*shape))
+    if not parameter.is_meta:
+        fill(parameter)
+    return parameter
+
+
+def _he_fan_out(weight: Tensor) -> Tensor:
+    return nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
+
+
+def _pointwise(inputs: int, outputs: int) -> nn.ParameterDict:
+    """Weight and bias of a 1x1 convolution."""
+    weight = _parameter((outputs, inputs, 1, 1), _he_fan_out)
+    return nn.ParameterDict({"weight": weight, "bias": _parameter((outputs,), nn.init.zeros_)})

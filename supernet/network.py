@@ -1,0 +1,153 @@
+"""A graph as a plain torch network of ordinary layers, and how layers run one after the other."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from compofa.supernet.graph import Add, Block, Conv, Graph, Linear, Pool, SqueezeExcite
+from compofa.supernet.space import Activation, Family
+
+BN_EPSILON: dict[Family, float] = {"mbv3": 1e-5, "proxyless": 1e-3, "resnet50": 1e-5}
+"""Added to batch norm's variance, as in the released networks of each family."""
+
+WeightedLayer = Conv | SqueezeExcite | Linear
+"""The layers of a graph that have weights."""
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """`x` after its activation."""
+    if activation == "relu":
+        return F.relu(x)
+    if activation == "relu6":
+        return F.relu6(x)
+    if activation == "h_swish":
+        return F.hardswish(x)
+    return x
+
+
+def squeeze_excite(
+    x: Tensor, reduce: Callable[[Tensor], Tensor], expand: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Scales each channel of `x` by what `reduce` and `expand` make of the channels' averages."""
+    scale = F.relu(reduce(x.mean((2, 3), keepdim=True)))
+    return x * F.hardsigmoid(expand(scale))
+
+
+def run_block(
+    block: Block, x: Tensor, compute: Callable[[WeightedLayer, Tensor], Tensor]
+) -> Tensor:
+    """The output of `block` for input `x`; `compute` runs the layers that have weights.
+
+    A block reads nothing but the output of the block before it.
+    """
+    values = {block.layers[0].sources[0]: x}
+    for layer in block.layers:
+        inputs = [values[source] for source in layer.sources]
+        if isinstance(layer, Add):
+            x = activate(inputs[0] + inputs[1], layer.activation)
+        elif isinstance(layer, Pool):
+            x = _pool(inputs[0], layer)
+        elif isinstance(layer, Linear):
+            x = compute(layer, inputs[0].flatten(1))
+        else:
+            x = compute(layer, inputs[0])
+        values[layer.name] = x
+    return x
+
+
+def _pool(x: Tensor, pool: Pool) -> Tensor:
+    if pool.kind == "global_average":
+        return x.mean((2, 3), keepdim=True)
+    if pool.kind == "max":
+        return F.max_pool2d(x, pool.kernel, pool.stride, pool.kernel // 2)
+    return F.avg_pool2d(x, pool.kernel, pool.stride, ceil_mode=True)
+
+
+def add_layers(root: nn.Module, layers: Iterable[tuple[str, nn.Module]]) -> None:
+    """Adds modules to `root` under dotted names, with a `ModuleDict` for each part in between."""
+    for name, module in layers:
+        parent = root
+        *folders, last = name.split(".")
+        for folder in folders:
+            if folder not in dict(parent.named_children()):
+                parent.add_module(folder, nn.ModuleDict())
+            parent = parent.get_submodule(folder)
+        parent.add_module(last, module)
+
+
+class SqueezeExciteModule(nn.Module):
+    """Channel attention of fixed size."""
+
+    def __init__(self, channels: int, mid: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, mid, 1)
+        self.expand = nn.Conv2d(mid, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, channels, h, w] -> the same, each channel scaled."""
+        return squeeze_excite(x, self.reduce, self.expand)
+
+
+class Network(nn.Module):
+    """One subnet as an ordinary network: `nn.Conv2d`, `nn.BatchNorm2d`, `nn.Linear`.
+
+    Modules bear the names of the graph's layers; a convolution `stem` has `stem.conv` and
+    `stem.bn`. Any input size works, whatever the graph's resolution.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        epsilon = BN_EPSILON[graph.space.family]
+        add_layers(
+            self, ((layer.name, _plain(layer, epsilon)) for layer in weighted_layers(graph.blocks))
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[n, channels, height, width] -> logits [n, classes]."""
+        for block in self.graph.blocks:
+            image = run_block(block, image, self._run)
+        return image
+
+    def _run(self, layer: WeightedLayer, x: Tensor) -> Tensor:
+        result: Tensor = attrgetter(layer.name)(self)(x)
+        return result
+
+
+def weighted_layers(blocks: Iterable[Block]) -> list[WeightedLayer]:
+    """The layers of `blocks` that have weights, in order."""
+    layers = (layer for block in blocks for layer in block.layers)
+    return [layer for layer in layers if not isinstance(layer, Add | Pool)]
+
+
+def _plain(layer: WeightedLayer, epsilon: float) -> nn.Module:
+    if isinstance(layer, Linear):
+        return nn.Linear(layer.input.channels, layer.output.channels)
+    if isinstance(layer, SqueezeExcite):
+        return SqueezeExciteModule(layer.output.channels, layer.mid)
+    channels, out, padding = layer.input.channels, layer.output.channels, layer.kernel // 2
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    parts["conv"] = nn.Conv2d(
+        channels,
+        out,
+        layer.kernel,
+        layer.stride,
+        padding,
+        groups=layer.groups,
+        bias=False,
+    )
+    if layer.batch_norm:
+        parts["bn"] = nn.BatchNorm2d(out, eps=epsilon)
+    activations: dict[Activation, type[nn.Module]] = {
+        "relu": nn.ReLU,
+        "relu6": nn.ReLU6,
+        "h_swish": nn.Hardswish,
+    }
+    if layer.activation != "none":
+        parts["activation"] = activations[layer.activation]()
+    return nn.Sequential(parts)

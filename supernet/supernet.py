@@ -1,0 +1,133 @@
+"""The supernet: one module that holds the weights of every subnet of a space."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+import torch
+from torch import Tensor, nn
+
+from compofa.supernet.elastic import ElasticConvUnit, ElasticLinear, ElasticSqueezeExcite
+from compofa.supernet.errors import UserError
+from compofa.supernet.graph import (
+    Block,
+    Conv,
+    SqueezeExcite,
+    build_graph,
+    graph_blocks,
+)
+from compofa.supernet.network import (
+    BN_EPSILON,
+    Network,
+    WeightedLayer,
+    add_layers,
+    run_block,
+    weighted_layers,
+)
+from compofa.supernet.space import Space, Subnet
+
+
+class Supernet(nn.Module):
+    """The shared weights of a space, and how to run any of its subnets on them.
+
+    Its modules bear the names of the largest graph's layers: `units.0.1.depthwise.conv.weight`.
+    Running a subnet leaves no trace of the choice, so subnets can be run in any order, under
+    DDP (the subnet is an argument of `forward`) and from several places at once.
+
+    Attributes:
+        space: what it holds.
+        kernel_transform: whether smaller kernels are learned transforms of the larger ones, as in
+            OFA's released weights, or plain crops.
+    """
+
+    def __init__(self, space: Space, kernel_transform: bool = False) -> None:
+        """Random weights, from torch's global generator.
+
+        Raises:
+            UserError: the space is of a family that has no supernet module.
+        """
+        super().__init__()
+        if space.family == "resnet50":
+            raise UserError(
+                f"space {space.name}: there is no supernet module for ResNet50 spaces yet",
+                hint="without a checkpoint, its subnets can be exported with random weights",
+            )
+        self.space = space
+        self.kernel_transform = kernel_transform
+        largest = graph_blocks(space, hull(space), space.resolutions[-1])
+        layers = [(block, layer) for block in largest for layer in weighted_layers([block])]
+        add_layers(self, ((layer.name, self._elastic(b, layer)) for b, layer in layers))
+
+    def _elastic(self, block: Block, largest: WeightedLayer) -> nn.Module:
+        if isinstance(largest, SqueezeExcite):
+            return ElasticSqueezeExcite(largest)
+        if not isinstance(largest, Conv):
+            return ElasticLinear(largest)
+        kernels: tuple[int, ...] = (largest.kernel,)
+        if block.unit is not None and largest.depthwise:
+            kernels = self.space.units[block.unit].kernels
+        epsilon = BN_EPSILON[self.space.family]
+        return ElasticConvUnit(largest, kernels, self.kernel_transform, epsilon)
+
+    def blocks(self, subnet: Subnet) -> tuple[Block, ...]:
+        """The blocks of `subnet`, to run one by one with `run_block`.
+
+        They say what is sliced; their resolution is nominal, inputs of any size can be run.
+        """
+        return graph_blocks(self.space, subnet, self.space.resolutions[-1])
+
+    def run_block(self, block: Block, x: Tensor) -> Tensor:
+        """The output of one block of a subnet for input `x` [n, channels, h, w]."""
+        return run_block(block, x, self._run)
+
+    def _run(self, layer: WeightedLayer, x: Tensor) -> Tensor:
+        result: Tensor = attrgetter(layer.name)(self)(x, layer)
+        return result
+
+    def forward(self, image: Tensor, subnet: Subnet) -> Tensor:
+        """[n, channels, height, width] -> the logits [n, classes] of `subnet`.
+
+        The subnet must be of this space; that is the caller's to check.
+        """
+        for block in self.blocks(subnet):
+            image = self.run_block(block, image)
+        return image
+
+    def active(self, subnet: Subnet) -> dict[str, Tensor]:
+        """The tensors that `subnet` uses, named as in its `Network`; views where they can be."""
+        found: dict[str, Tensor] = {}
+        for layer in weighted_layers(self.blocks(subnet)):
+            active = attrgetter(layer.name)(self).active(layer)
+            found |= {f"{layer.name}.{name}": tensor for name, tensor in active.items()}
+        return found
+
+    def extract(self, subnet: Subnet) -> Network:
+        """`subnet` as an ordinary network with weights of its own.
+
+        Raises:
+            UserError: the subnet is not of this space.
+        """
+        graph = build_graph(self.space, subnet, self.space.resolutions[-1])
+        with torch.device("meta"):
+            network = Network(graph)
+        state = {name: tensor.detach().clone() for name, tensor in self.active(subnet).items()}
+        network.load_state_dict(state, assign=True)
+        return network.train(self.training)
+
+
+def hull(space: Space) -> Subnet:
+    """The smallest choice that covers every subnet of `space`, slot by slot.
+
+    In a space whose coupling gives deep units small expand ratios, no subnet is as large.
+    """
+    depths, expands, kernels, widths = [], [], [], []
+    for unit in space.units:
+        depths.append(max(unit.depths))
+        kernels += [max(unit.kernels)] * unit.slots
+        coupled = unit.coupling or [(max(unit.depths), max(unit.expands), max(unit.widths))]
+        for slot in range(unit.slots):
+            active = [expand for depth, expand, _ in coupled if unit.base_blocks + depth > slot]
+            expands.append(max(active))
+        widths.append(max(width for _, _, width in coupled))
+    chosen = tuple(widths) if space.elastic_widths else ()
+    return Subnet(tuple(depths), tuple(expands), tuple(kernels), chosen)

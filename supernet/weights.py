@@ -1,0 +1,101 @@
+"""Weights of one subnet as plain arrays, batch norm folded: what writers of model files take.
+
+A layer `stem` has `stem.weight` and, with batch norm, `stem.bias`; channel attention has
+`NAME.reduce.weight`, `NAME.reduce.bias`, `NAME.expand.weight` and `NAME.expand.bias`. All are
+float32 in torch's layouts. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from compofa.supernet.graph import Conv, Graph, Linear, SqueezeExcite
+from compofa.supernet.space import Subnet
+
+if TYPE_CHECKING:
+    from compofa.supernet.supernet import Supernet
+
+Array = npt.NDArray[np.float32]
+Weights = Mapping[str, Array]
+
+
+def weight_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of a graph's folded weights, in order of execution."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in graph.layers:
+        if isinstance(layer, Conv):
+            shapes[f"{layer.name}.weight"] = layer.weight_shape
+            if layer.batch_norm:
+                shapes[f"{layer.name}.bias"] = (layer.output.channels,)
+        elif isinstance(layer, SqueezeExcite):
+            channels, mid = layer.output.channels, layer.mid
+            shapes[f"{layer.name}.reduce.weight"] = (mid, channels, 1, 1)
+            shapes[f"{layer.name}.reduce.bias"] = (mid,)
+            shapes[f"{layer.name}.expand.weight"] = (channels, mid, 1, 1)
+            shapes[f"{layer.name}.expand.bias"] = (channels,)
+        elif isinstance(layer, Linear):
+            shapes[f"{layer.name}.weight"] = (layer.output.channels, layer.input.channels)
+            shapes[f"{layer.name}.bias"] = (layer.output.channels,)
+    return shapes
+
+
+def random_weights(graph: Graph, seed: int) -> dict[str, Array]:
+    """Weights for timing: uniform, scaled so that activations keep their magnitude.
+
+    The variance of each weight is 2 / fan-in (He et al., ICCV 2015), and half of that before a
+    residual sum, whose other input adds to it. Layers take theirs from one pool of numbers, each
+    from a place of its own, because drawing millions anew would take most of an export's time.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = weight_shapes(graph)
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    pool = rng.random(max(sizes.values()) + _PLACES, dtype=np.float32) - np.float32(0.5)
+    found: dict[str, Array] = {}
+    for name, shape in shapes.items():
+        variance = 0.01 if len(shape) == 1 else 2 / math.prod(shape[1:])
+        if name.endswith("project.weight"):
+            variance /= 2
+        start = int(rng.integers(_PLACES))
+        # A uniform of width w has the variance w^2 / 12.
+        values = pool[start : start + sizes[name]] * np.float32(math.sqrt(12 * variance))
+        found[name] = values.reshape(shape)
+    return found
+
+
+_PLACES = 10_000
+
+
+def folded_weights(supernet: Supernet, subnet: Subnet) -> dict[str, Array]:
+    """The weights that `subnet` uses, with batch norm in inference mode folded into them."""
+    from compofa.supernet.network import BN_EPSILON
+
+    epsilon = BN_EPSILON[supernet.space.family]
+    active = {
+        name: tensor.detach().cpu().numpy() for name, tensor in supernet.active(subnet).items()
+    }
+    found: dict[str, Array] = {}
+    for name, values in active.items():
+        if name.endswith(".conv.weight"):
+            layer = name.removesuffix(".conv.weight")
+            if f"{layer}.bn.weight" in active:
+                folded, found[f"{layer}.bias"] = _fold(values, active, f"{layer}.bn", epsilon)
+                found[f"{layer}.weight"] = folded
+            else:
+                found[f"{layer}.weight"] = np.ascontiguousarray(values)
+        elif ".bn." not in name:
+            found[name] = np.ascontiguousarray(values)
+    return found
+
+
+def _fold(weight: Array, active: Weights, norm: str, epsilon: float) -> tuple[Array, Array]:
+    """Weight and bias of a convolution that does the work of batch norm `norm` as well."""
+    variance = active[f"{norm}.running_var"].astype(np.float64)
+    scale = active[f"{norm}.weight"] / np.sqrt(variance + epsilon)
+    bias = active[f"{norm}.bias"] - active[f"{norm}.running_mean"] * scale
+    scaled = weight * scale.astype(np.float32)[:, None, None, None]
+    return scaled, bias.astype(np.float32)

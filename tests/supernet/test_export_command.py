@@ -1,0 +1,209 @@
+"""compofa-export, as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from compofa.supernet.checkpoint import save_checkpoint
+from compofa.supernet.commands import export, train
+from compofa.supernet.graph import build_graph
+from compofa.supernet.space import SPACES, Space, load_space
+from compofa.supernet.supernet import Supernet
+
+PROGRAM = "from compofa.supernet.commands.export import main; main()"
+SMALL = ("--subnet", "d22222", "--resolution", 32)
+
+
+def test_an_onnx_file_is_written_with_random_weights(run, tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    ended = run(export.main, *SMALL, "--format", "onnx", "--out", out)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(f"{out}: compofa d22222 at 32, ")
+    assert input_shape(out) == ["batch", 3, 32, 32]
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        (("--batch-size", 4), [4, 3, 32, 32]),
+        (("--dynamic",), ["batch", 3, "height", "width"]),
+        (("--dynamic", "--batch-size", 1), [1, 3, "height", "width"]),
+    ],
+)
+def test_sizes_are_fixed_or_left_open(run, tmp_path: Path, options: tuple, shape: list) -> None:
+    out = tmp_path / "x.onnx"
+    assert run(export.main, *SMALL, *options, "--out", out).code == 0
+    assert input_shape(out) == shape
+
+
+def input_shape(path: Path) -> list[int | str]:
+    found: list[int | str] = onnxruntime.InferenceSession(path).get_inputs()[0].shape
+    return found
+
+
+def test_json_reports_what_was_written(run, tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    ended = run(export.main, *SMALL, "--out", out, "--json")
+    graph = build_graph(SPACES["compofa"], SPACES["compofa"].parse("d22222"), 32)
+    assert json.loads(ended.out) == {
+        "path": str(out),
+        "format": "onnx",
+        "space": "compofa",
+        "subnet": "d22222",
+        "resolution": 32,
+        "macs": graph.macs,
+        "params": graph.params,
+        "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
+        "bytes": out.stat().st_size,
+    }
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
+def test_the_description_lists_all_layers_and_their_costs_add_up(run, space: Space) -> None:
+    subnet = space.sample(np.random.default_rng(0))
+    options = ("--space", space.name, "--subnet", space.key(subnet), "--resolution", 64)
+    ended = run(export.main, *options, "--format", "json", "--out", "-")
+    found = json.loads(ended.out)
+    graph = build_graph(space, subnet, 64)
+    assert (found["macs"], found["params"]) == (graph.macs, graph.params)
+    assert sum(layer["macs"] for layer in found["layers"]) == graph.macs
+    assert sum(layer["params"] for layer in found["layers"]) == graph.params
+    assert [layer["name"] for layer in found["layers"]] == [layer.name for layer in graph.layers]
+    assert found["input_shape"] == [1, 3, 64, 64]
+
+
+def test_a_space_file_serves_as_a_space(run, tmp_path: Path) -> None:
+    space = tmp_path / "mine.yaml"
+    space.write_text("name: mine\nwidth: 0.35\nclasses: 10\ninput_channels: 1\n")
+    out = tmp_path / "x.json"
+    ended = run(export.main, *SMALL, "--space", space, "--format", "json", "--out", out)
+    assert ended.code == 0
+    found = json.loads(out.read_text())
+    assert (found["space"], found["classes"]) == ("mine", 10)
+    assert found["input_shape"] == [1, 1, 32, 32]
+
+
+def test_worked_examples_come_out_through_the_commands(
+    run, released_file: Callable[[str], Path], examples: list, tmp_path: Path
+) -> None:
+    case = next(each for each in examples if each.layout == "ofa-mbv3" and each.compound)
+    checkpoint, out = tmp_path / "c.pt", tmp_path / "x.onnx"
+    released = released_file("ofa-mbv3")
+    ended = run(train.main, "import", released, "--space", "compofa", "--out", checkpoint)
+    assert ended.code == 0
+    key = SPACES["compofa"].key(case.subnet(SPACES["compofa"]))
+    options = ("--subnet", key, "--resolution", case.resolution, "--format", "onnx")
+    ended = run(
+        export.main, *options, "--checkpoint", checkpoint, "--out", out
+    )  # fmt: skip
+    assert ended.code == 0
+    session = onnxruntime.InferenceSession(out.read_bytes())
+    assert case.error(session.run(None, {"input": case.image})[0]) < 1e-4
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "c.pt"
+    save_checkpoint(path, Supernet(SPACES["compofa"]), {})
+    return path
+
+
+def test_a_space_that_is_not_the_checkpoints_is_an_error_naming_both(
+    run, narrow: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.onnx"
+    options = ("--checkpoint", narrow, "--space", "compofa-w1.2", "--out", out)
+    ended = run(export.main, *SMALL, *options)
+    assert ended.code == 2
+    assert "a checkpoint of space compofa, but --space says compofa-w1.2" in ended.err
+    assert not out.exists()
+
+
+def test_a_space_may_be_named_where_it_is_the_checkpoints(
+    run, narrow: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.onnx"
+    ended = run(export.main, *SMALL, "--checkpoint", narrow, "--space", "compofa", "--out", out)
+    assert ended.code == 0
+
+
+def test_another_definition_of_the_checkpoints_space_is_refused(run, tmp_path: Path) -> None:
+    checkpoint, space = tmp_path / "c.pt", tmp_path / "mine.yaml"
+    options = ("--checkpoint", checkpoint, "--space", space, "--out", tmp_path / "x.json")
+    space.write_text("name: mine\nwidth: 0.1\n")
+    save_checkpoint(checkpoint, Supernet(load_space(space)), {})
+    space.write_text("name: mine\nwidth: 0.1\nresolutions: [32]\n")
+    assert run(export.main, *SMALL, "--format", "json", *options).code == 0
+    space.write_text("name: mine\nwidth: 0.2\n")
+    ended = run(export.main, *SMALL, "--format", "json", *options)
+    assert ended.code == 2
+    assert "a checkpoint of space mine, but --space says another definition of it" in ended.err
+
+
+def test_without_torch_a_checkpoint_says_what_to_install(
+    run, narrow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compofa.supernet.commands.find_spec", lambda _: None)
+    options = ("--checkpoint", narrow, "--out", tmp_path / "x.onnx")
+    ended = run(export.main, *SMALL, *options)
+    assert ended.code == 2
+    assert ended.err == ("error: torch is not installed (pip install 'compofa[train]' brings it)\n")
+
+
+MISTAKES = {
+    "a key of another space": (["--subnet", "d22"], "has 2 depths, not 5"),
+    "a malformed key": (["--subnet", "best"], "its keys look like dNNNNN"),
+    "a tiny resolution": (["--resolution", 4], "resolution 4 is out of bounds, 8 to 4096"),
+    "no resolution": (["--resolution", "big"], "Invalid value for '--resolution'"),
+    "an unknown space": (["--space", "compofe"], "unknown space 'compofe' (did you mean"),
+    "a missing space file": (["--space", "no.yaml"], "no.yaml: cannot read the space file"),
+    "an unknown format": (["--format", "tflite"], "'tflite' is not one of"),
+    "a missing checkpoint": (["--checkpoint", "no.pt"], "no.pt: cannot read the checkpoint"),
+    "no images": (["--batch-size", 0], "Invalid value for '--batch-size'"),
+    "an open size of no model": (["--format", "json", "--dynamic"], "it needs that format"),
+    "binary on a terminal": (["--out", "-"], "it needs --format json and no --json"),
+    "a missing folder": (["--out", "no/x.onnx"], "no/x.onnx: cannot write the exported file"),
+    "a folder": (["--out", "."], "cannot write the exported file: is a directory"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_end_with_exit_code_2_and_one_message(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: list, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = run(export.main, *SMALL, "--out", "x.onnx", *changes)
+    assert ended.code == 2
+    assert message in " ".join(ended.err.replace("│", "").split())
+    assert "Traceback" not in ended.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_checkpoint_torch_is_not_imported(tmp_path: Path) -> None:
+    program = f"import sys\nsys.modules['torch'] = None\n{PROGRAM}"
+    options = [*map(str, SMALL), "--out", str(tmp_path / "x.onnx")]
+    ended = subprocess.run([sys.executable, "-c", program, *options], check=False)
+    assert ended.returncode == 0
+
+
+def test_a_full_disk_leaves_the_old_file_and_a_clear_error(tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    out.write_text("old")
+    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n{PROGRAM}"
+    options = [*map(str, SMALL), "--out", str(out)]
+    ended = subprocess.run(
+        [sys.executable, "-c", limited, *options], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == f"error: {out}: cannot write the exported file: file too large\n"
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
