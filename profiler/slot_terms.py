@@ -37,10 +37,21 @@ class SlotTerms:
 
     def totals(self, subnets: SubnetArrays) -> FloatArray:
         """The cost of each subnet, [n]."""
-        expands = np.searchsorted(self.expands, subnets.expands)
-        kernels = np.searchsorted(self.kernels, subnets.kernels)
-        slots = np.arange(self.terms.shape[0])
-        found: FloatArray = self.fixed + self.terms[slots, expands, kernels].sum(axis=1)
+        slots = range(self.terms.shape[0])
+        return self.fixed + self.part(slots, subnets.expands, subnets.kernels)
+
+    def part(
+        self, slots: range, expands: FloatArray, kernels: npt.NDArray[np.int64]
+    ) -> FloatArray:
+        """The cost of the blocks in some consecutive `slots`, [n].
+
+        Args:
+            slots: s of them.
+            expands, kernels: [n, s], 0 where no block is.
+        """
+        at_expand = np.searchsorted(self.expands, expands)
+        at_kernel = np.searchsorted(self.kernels, kernels)
+        found: FloatArray = self.terms[np.array(slots), at_expand, at_kernel].sum(axis=1)
         return found
 
 
