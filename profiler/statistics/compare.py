@@ -1,0 +1,261 @@
+"""Whether one set-up is slower than another, cell by cell, with few false alarms in all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic
+
+import numpy as np
+
+from compofa.profiler.statistics.interval import POOLED_CELLS, LogMeans, log_means
+from compofa.profiler.statistics.latencies import Floats, check_fraction
+from compofa.profiler.statistics.student import half_width, satterthwaite, student_quantile
+from compofa.profiler.statistics.two_way import K, fit_two_way
+from compofa.profiler.statistics.variance_components import VarianceComponents
+from compofa.supernet.errors import UserError
+
+
+class Verdict(Enum):
+    """What can be said about a cell."""
+
+    SLOWER = "slower"
+    FASTER = "faster"
+    SAME = "same"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """New latency over base latency.
+
+    Attributes:
+        value: above 1 is slower.
+        low: lower end of its confidence interval.
+        high: upper end.
+        effect_size: log ratio in units of the noise of one session (Cohen's d); infinite or NaN
+            where there is no noise.
+        verdict: errors controlled over all cells compared.
+    """
+
+    value: float
+    low: float
+    high: float
+    effect_size: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Generic[K]):
+    """Two set-ups compared.
+
+    Attributes:
+        cells: a ratio for each cell that both have.
+        overall: the geometric mean ratio of all cells.
+        confidence: of each interval by itself, and that no cell is falsely called slower or faster.
+    """
+
+    cells: Mapping[K, Ratio]
+    overall: Ratio
+    confidence: float
+
+
+def compare(
+    base: Mapping[K, Mapping[int, float]],
+    new: Mapping[K, Mapping[int, float]],
+    *,
+    confidence: float = 0.95,
+    min_effect: float = 0.01,
+    base_level: Collection[int] | None = None,
+    new_level: Collection[int] | None = None,
+) -> Comparison[K]:
+    """Compares the cells that two sets of sessions have in common.
+
+    The log ratio of cell c has a part of its error in common with all cells (session effects,
+    variance V on few degrees of freedom) and a part of its own (variance v[c], on many). A cell is
+    slower or faster if zero is outside the simultaneous interval
+
+        log ratio ± (t[alpha / 2] sqrt(V) + t[alpha / (2 C)] sqrt(v[c])),   alpha = 1 - confidence,
+
+    each t two-sided on its own degrees of freedom. By Bonferroni's inequality (Miller, Simultaneous
+    Statistical Inference, 1981, section 1.5) the first term fails for any cell at most alpha / 2 of
+    the time, the second for some cell at most alpha / 2, however cells are correlated. Holm's
+    procedure on whole errors would ask V for C-fold evidence, though it is the same V in every
+    cell. A cell is the same if its 1 - 2 alpha interval lies within ± min_effect (Schuirmann, two
+    one-sided tests, 1987); the single intervals reported are at `confidence` (Welch 1947).
+
+    Args:
+        base: per cell, one drift-corrected latency for each session of the base.
+        new: likewise of the new set-up; sessions of both sides are distinct even if their numbers
+            are not.
+        confidence: as `Comparison.confidence`.
+        min_effect: the smallest change that matters, as a fraction.
+        base_level: the undisturbed sessions of the base (`Drift.level_sessions`); all by default.
+        new_level: likewise of the new set-up.
+
+    Raises:
+        UserError: no cell in common, a side with fewer than two sessions, and what `fit_two_way`
+            refuses.
+    """
+    alpha = 1 - check_fraction(confidence, "the confidence")
+    check_fraction(min_effect, "the smallest effect")
+    cells = [cell for cell in base if cell in new]
+    if not cells:
+        raise UserError("the two sides have no cell in common")
+    sides = [
+        _side({cell: side[cell] for cell in cells}, level)
+        for side, level in ((base, base_level), (new, new_level))
+    ]
+    error = _Error.of(sides)
+    log_ratio = sides[1].means - sides[0].means
+    wide = error.simultaneous(alpha, log_ratio.size)
+    noise = np.sqrt(sum((s.own_variance + s.shared_variance) * s.counts for s in sides) / 2)
+    margins = (error.marginal(alpha), error.marginal(2 * alpha))
+    ratios = [
+        _ratio(*numbers, min_effect)
+        for numbers in zip(log_ratio, wide, *margins, noise, strict=True)
+    ]
+    return Comparison(
+        cells=dict(zip(cells, ratios, strict=True)),
+        overall=_overall(log_ratio, error, noise, alpha, min_effect),
+        confidence=confidence,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """Variances of log ratios with degrees of freedom: own ones, shape (C,), and the shared."""
+
+    own: Floats
+    own_freedom: Floats
+    shared: Floats
+    shared_freedom: Floats
+
+    @classmethod
+    def of(cls, sides: list[LogMeans]) -> _Error:
+        own = [side.own_variance for side in sides]
+        shared = [np.array([side.shared_variance]) for side in sides]
+        return cls(
+            own=np.sum(own, axis=0),
+            own_freedom=satterthwaite(own, [side.own_freedom for side in sides]),
+            shared=np.sum(shared, axis=0),
+            shared_freedom=satterthwaite(
+                shared, [np.array([float(side.shared_freedom)]) for side in sides]
+            ),
+        )
+
+    def marginal(self, alpha: float) -> Floats:
+        """Half-width of the interval of each cell by itself."""
+        parts = [(self.own, self.own_freedom), (self.shared, self.shared_freedom)]
+        return half_width(1 - alpha, parts)
+
+    def simultaneous(self, alpha: float, cells: int) -> Floats:
+        """Half-width of the intervals that hold for all cells at once."""
+        common, own = self.simultaneous_parts(alpha, cells)
+        return common + own
+
+    def simultaneous_parts(self, alpha: float, cells: int) -> tuple[Floats, Floats]:
+        """What of it is due to the shared error, shape (1,), and to cells' own, shape (C,)."""
+        nothing_shared = not self.shared[0] > 0
+        spent = alpha if nothing_shared else alpha / 2
+        own = student_quantile(1 - spent / 2 / cells, self.own_freedom) * np.sqrt(self.own)
+        if nothing_shared:
+            return np.zeros(1), own
+        return student_quantile(1 - spent / 2, self.shared_freedom) * np.sqrt(self.shared), own
+
+
+def _side(
+    values: Mapping[K, Mapping[int, float]], level_sessions: Collection[int] | None
+) -> LogMeans:
+    fit = fit_two_way(values, level_sessions)
+    logs = log_means(fit)
+    if (logs.own_freedom == 0).any() or logs.shared_freedom == 0:
+        raise UserError(
+            "a side of the comparison has a single session", hint="measure at least two sessions"
+        )
+    return logs
+
+
+def _overall(
+    log_ratio: Floats, error: _Error, noise: Floats, alpha: float, min_effect: float
+) -> Ratio:
+    """The mean of all cells: their own errors average out, the shared one does not.
+
+    Where variances are not shared, what cells have in common is unknown: nothing averages out.
+    """
+    pooled = np.isfinite(error.shared_freedom[0])
+    own = error.own.sum() / log_ratio.size**2 if pooled else np.sqrt(error.own).mean() ** 2
+    mean = _Error(
+        np.array([own]), np.array([error.own_freedom.mean()]), error.shared, error.shared_freedom
+    )
+    width = float(mean.marginal(alpha)[0])
+    return _ratio(
+        float(log_ratio.mean()),
+        width,
+        width,
+        float(mean.marginal(2 * alpha)[0]),
+        float(noise.mean()),
+        min_effect,
+    )
+
+
+def _ratio(
+    log_ratio: float, wide: float, width: float, narrow: float, noise: float, min_effect: float
+) -> Ratio:
+    equal = math.log1p(min_effect)
+    if abs(log_ratio) + narrow <= equal:
+        verdict = Verdict.SAME
+    elif abs(log_ratio) > wide:
+        verdict = Verdict.SLOWER if log_ratio > 0 else Verdict.FASTER
+    else:
+        verdict = Verdict.CANNOT_TELL
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect_size = float(np.divide(log_ratio, noise))
+    value, low, high = (math.exp(log_ratio + w) for w in (0.0, -width, width))
+    return Ratio(value, low, high, effect_size, verdict)
+
+
+def smallest_change(
+    noise: VarianceComponents,
+    sessions: int,
+    cells: int = 1,
+    confidence: float = 0.95,
+    power: float = 0.9,
+) -> float:
+    """The slow-down of a cell that `compare` finds with probability `power`, as a fraction.
+
+    The half-width w of `compare` from the true variances, plus the normal quantile of `power`
+    times the standard deviation of the log ratio less the estimated half-width: its variance is
+    that of the ratio plus w^2 / (2 d) for each part of w, on d degrees of freedom (the delta
+    method for a standard deviation). In simulations 87 to 90 % are found where 90 % are asked.
+
+    Args:
+        noise: of the set-up.
+        sessions: on each side.
+        cells: compared at once.
+        confidence: as in `compare`.
+        power: chance to find a change of that size.
+
+    Raises:
+        UserError: fewer than two sessions, no cells, or a fraction outside (0, 1).
+    """
+    alpha = 1 - check_fraction(confidence, "the confidence")
+    check_fraction(power, "the power")
+    if sessions < 2 or cells < 1:
+        raise UserError("a change needs at least one cell and two sessions a side to be seen")
+    pooled = cells >= POOLED_CELLS and not math.isnan(noise.session)
+    session = noise.session if pooled else 0.0
+    shared = np.array([2 * session**2 / sessions])
+    own = np.array([2 * noise.one_session**2 / sessions]) - shared
+    freedom = np.array([2.0 * (sessions - 1)])
+    error = _Error(own, freedom * (cells - 1 if pooled else 1), shared, freedom)
+    parts = error.simultaneous_parts(alpha, cells)
+    scatter = [
+        part**2 / (2 * d)
+        for part, d in zip(parts, (error.shared_freedom, error.own_freedom), strict=True)
+    ]
+    spread = np.sqrt(shared + own + sum(scatter))
+    log_change = sum(parts) + student_quantile(power, np.array([math.inf])) * spread
+    return math.expm1(float(log_change[0]))

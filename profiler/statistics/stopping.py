@@ -1,0 +1,81 @@
+"""When to stop adding sessions.
+
+The rule looks at the interval after every session and stops once it is short enough. Because it
+stops when the sample variance happens to be small, the plain t interval then covers too rarely
+(Chow and Robbins, On the asymptotic theory of fixed-width sequential confidence intervals, 1965).
+For normal data the loss can be computed: the mean is independent of all sample variances, so the
+interval at stopping time N covers with probability E[2 Phi(t[N] s[N] / sigma) - 1] (Robbins,
+Sequential estimation of the mean of a normal population, 1959). `benchmarks/bench_statistics.py`
+evaluates it over all sigma: with at least 5 sessions, and with 0.8 of the permitted misses spent on
+each interval, 95 % intervals cover between 93.5 % (sd twice the target) and 96 % (tiny sd).
+
+Confidence sequences (Howard et al., Time-uniform, nonparametric, nonasymptotic confidence
+sequences, 2021) need no such calibration, but hold for endless looking and are wider for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from compofa.profiler.statistics.interval import Estimate
+from compofa.profiler.statistics.two_way import K
+from compofa.supernet.errors import UserError
+
+MIN_SESSIONS = 5
+"""The first look. With 4, coverage falls to 92.9 % in the worst case."""
+
+MAX_SESSIONS = 30
+"""A budget that the rule was calibrated with."""
+
+
+class Verdict(Enum):
+    """What to do next."""
+
+    CONTINUE = "continue"
+    CONVERGED = "converged"
+    EXHAUSTED = "exhausted"
+
+
+def converged(
+    estimates: Mapping[K, Estimate],
+    target_relative_half_width: float,
+    min_sessions: int = MIN_SESSIONS,
+) -> frozenset[K]:
+    """The cells that need no more sessions.
+
+    Args:
+        estimates: of `estimate_cells` with peeking allowed for.
+        target_relative_half_width: 0.02 means ± 2 % of the latency.
+        min_sessions: a cell with fewer never counts as converged.
+
+    Raises:
+        UserError: the target is not positive.
+    """
+    if not target_relative_half_width > 0:
+        raise UserError(f"the target half-width is {target_relative_half_width:g}, not positive")
+    return frozenset(
+        cell
+        for cell, estimate in estimates.items()
+        if estimate.n_sessions >= min_sessions
+        and estimate.relative_half_width <= target_relative_half_width
+    )
+
+
+def should_stop(
+    estimates: Mapping[K, Estimate],
+    target_relative_half_width: float,
+    max_sessions: int = MAX_SESSIONS,
+) -> Verdict:
+    """Whether all cells have converged, or those that have not are out of sessions.
+
+    Raises:
+        UserError: as `converged`.
+    """
+    done = converged(estimates, target_relative_half_width)
+    left = [estimate for cell, estimate in estimates.items() if cell not in done]
+    if not left:
+        return Verdict.CONVERGED
+    if all(estimate.n_sessions >= max_sessions for estimate in left):
+        return Verdict.EXHAUSTED
+    return Verdict.CONTINUE

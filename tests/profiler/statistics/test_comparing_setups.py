@@ -1,0 +1,146 @@
+"""Two set-ups compared: verdicts, their errors over many cells, and what can be seen at all."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from compofa.profiler.statistics.compare import Verdict, compare, smallest_change
+from compofa.profiler.statistics.variance_components import VarianceComponents
+from compofa.supernet.errors import UserError
+
+
+def side(rng, cells=20, sessions=6, sd=0.001, shift=0.0):
+    y = sd * rng.standard_normal(sessions) + sd * rng.standard_normal((cells, sessions)) + shift
+    return {c: {s: math.exp(v) for s, v in enumerate(row)} for c, row in enumerate(y)}
+
+
+def test_a_a_of_1215_cells_raises_no_false_alarm(bench):
+    # At most 5 % of repetitions: of 12, 4 would come up once in 450 times.
+    assert bench.comparison(5, cells=1215, repetitions=12)["false_alarm"].mean < 4 / 12
+
+
+@pytest.mark.parametrize("cells", [1, 5, 6, 30])
+@pytest.mark.parametrize("noisier", [1.0, 2.0])
+def test_a_a_raises_a_false_alarm_in_at_most_5_percent(bench, cells, noisier):
+    result = bench.comparison(5, cells, repetitions=200, noisier=noisier)
+    assert result["false_alarm"].mean <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+
+
+def test_a_a_of_sides_that_stopped_by_their_intervals_keeps_its_promise(bench):
+    assert bench.stopped_comparison(100, cells=10).mean <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
+
+
+@pytest.mark.parametrize("share", [1.0, 1 / 3])
+def test_5_percent_slower_is_found_at_1_percent_noise_from_6_sessions_a_side(bench, share):
+    result = bench.comparison(6, cells=1215, repetitions=12, slow=0.05, slow_share=share)
+    found = result["cells_found"]
+    assert found.mean >= 0.9 - 3 * found.error
+    assert result["false_alarm"].mean < 4 / 12
+
+
+@pytest.mark.parametrize("cells", [1, 10])
+def test_intervals_of_ratios_cover(bench, cells):
+    result = bench.comparison(5, cells, repetitions=300, noisier=2.0)
+    for covered in (result["interval_coverage"], result["overall_coverage"]):
+        assert 0.93 - 3 * covered.error <= covered.mean <= 0.97 + 3 * covered.error
+
+
+def test_the_overall_ratio_of_a_few_cells_does_not_undercover(bench):
+    """What cells have in common is unknown with fewer than six, so this one may be too wide."""
+    covered = bench.comparison(5, cells=4, repetitions=300)["overall_coverage"]
+    assert covered.mean >= 0.93 - 3 * covered.error
+
+
+def test_one_cell_is_compared_by_welchs_test():
+    base = {0: {0: 1.0, 1: 1.1, 2: 1.05, 3: 1.02, 4: 1.07}}
+    new = {0: {0: 1.2, 1: 1.5, 2: 1.3, 3: 1.4, 4: 1.25, 5: 1.3}}
+    ratio = compare(base, new).cells[0]
+    logs = [np.log(list(side[0].values())) for side in (new, base)]
+    interval = stats.ttest_ind(*logs, equal_var=False).confidence_interval(0.95)
+    assert (math.log(ratio.low), math.log(ratio.high)) == pytest.approx(tuple(interval))
+    assert math.log(ratio.value) == pytest.approx(logs[0].mean() - logs[1].mean())
+
+
+def test_verdicts_say_slower_faster_same_or_nothing():
+    rng = np.random.default_rng(0)
+    base, new = side(rng), side(rng)
+    new[0] = {s: 1.05 * v for s, v in new[0].items()}
+    new[1] = {s: 0.95 * v for s, v in new[1].items()}
+    cells = compare(base, new).cells
+    assert cells[0].verdict is Verdict.SLOWER
+    assert cells[1].verdict is Verdict.FASTER
+    assert cells[2].verdict is Verdict.SAME
+    noisy = compare(side(rng, sd=0.05), side(rng, sd=0.05))
+    assert noisy.cells[0].verdict is Verdict.CANNOT_TELL
+
+
+def test_a_certain_change_smaller_than_matters_is_the_same():
+    rng = np.random.default_rng(1)
+    base, new = side(rng, sd=1e-5), side(rng, sd=1e-5, shift=0.002)
+    result = compare(base, new, min_effect=0.01)
+    assert result.overall.low > 1
+    assert {ratio.verdict for ratio in result.cells.values()} == {Verdict.SAME}
+
+
+def test_the_overall_ratio_sees_a_shift_of_all_cells():
+    rng = np.random.default_rng(2)
+    overall = compare(side(rng), side(rng, shift=0.03)).overall
+    assert overall.verdict is Verdict.SLOWER
+    assert overall.value == pytest.approx(1.03, abs=0.003)
+    assert overall.effect_size > 5
+
+
+def test_only_cells_of_both_sides_are_compared():
+    rng = np.random.default_rng(3)
+    base, new = side(rng, cells=8), side(rng, cells=12)
+    assert list(compare(base, new).cells) == list(range(8))
+
+
+def test_equal_sides_without_noise_are_the_same():
+    values = {c: dict.fromkeys(range(5), 2.0) for c in range(8)}
+    ratio = compare(values, values).cells[0]
+    assert ratio.verdict is Verdict.SAME
+    assert ratio.value == 1
+
+
+def test_throttled_sessions_of_a_side_do_not_make_it_slower():
+    rng = np.random.default_rng(4)
+    base, new = side(rng), side(rng)
+    for row in new.values():
+        row[4], row[5] = 1.2 * row[4], 1.2 * row[5]
+    result = compare(base, new, new_level={0, 1, 2, 3})
+    assert result.overall.value == pytest.approx(1, abs=0.005)
+
+
+def test_sides_without_a_common_cell_are_refused():
+    with pytest.raises(UserError, match="no cell in common"):
+        compare({"a": {0: 1.0}}, {"b": {0: 1.0}})
+
+
+@pytest.mark.parametrize("cells", [1, 10])
+def test_a_side_of_one_session_is_refused(cells):
+    rng = np.random.default_rng(5)
+    with pytest.raises(UserError, match="single session"):
+        compare(side(rng, cells), side(rng, cells, sessions=1))
+
+
+def test_the_smallest_change_is_found_as_often_as_promised(bench):
+    result = bench.promised_power(6, cells=60, repetitions=200)
+    assert 0.02 < result["change"].mean < 0.05
+    assert result["found"].mean == pytest.approx(0.9, abs=0.02 + 3 * result["found"].error)
+
+
+def test_more_sessions_see_smaller_changes_and_more_cells_larger_ones():
+    noise = VarianceComponents(session=0.01, session_cell=0.005, within=0.002)
+    assert smallest_change(noise, 20) < smallest_change(noise, 5)
+    assert smallest_change(noise, 5, cells=1000) > smallest_change(noise, 5, cells=10)
+
+
+@pytest.mark.parametrize(("sessions", "cells"), [(1, 5), (5, 0)])
+def test_a_change_that_nothing_could_show_is_refused(sessions, cells):
+    with pytest.raises(UserError, match="at least one cell and two sessions"):
+        smallest_change(VarianceComponents(0.01, 0.01, 0.01), sessions, cells)
