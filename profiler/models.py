@@ -21,6 +21,9 @@ from compofa.supernet.space import Space
 WEIGHTS_SEED = 0
 """One seed for all models: a cell's model is the same file in every session and on every host."""
 
+CAPACITY = 2_000_000_000
+"""Bytes of model files that are kept; a default plan needs half of it, a full one ten times."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -52,13 +55,18 @@ class Model:
 class ModelStore:
     """Builds models on demand, in a private folder that goes when the store is closed.
 
+    At most `capacity` bytes are kept; what was dropped is built again when it is asked for. What a
+    model computes here is found out once.
+
     Weights are random: what a network weighs does not change how long it takes, as long as its
     activations stay ordinary numbers, which the scale of the weights sees to.
     """
 
-    def __init__(self, spaces: Iterable[Space]) -> None:
+    def __init__(self, spaces: Iterable[Space], capacity: int = CAPACITY) -> None:
         self._spaces = {space.name: space for space in spaces}
+        self._capacity = capacity
         self._models: dict[Cell, Model] = {}
+        self._kept: dict[Path, int] = {}
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="compofa-models-"))
         except OSError as error:
@@ -70,30 +78,37 @@ class ModelStore:
         Raises:
             UserError: the cell is not of the space, or the disk is full.
         """
-        if cell not in self._models:
-            self._models[cell] = self._build(cell)
-        return self._models[cell]
+        known = self._models.get(cell)
+        if known is not None and known.path in self._kept:
+            self._kept[known.path] = self._kept.pop(known.path)
+            return known
+        content = self._content(cell)
+        self._make_room(len(content))
+        path = self._folder / sha256(content)
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise file_error(error, path, "cannot keep the model") from None
+        self._kept[path] = len(content)
+        if known is None:
+            known = self._models[cell] = _computed(path, cell)
+        return known
 
-    def _build(self, cell: Cell) -> Model:
+    def _content(self, cell: Cell) -> bytes:
         from compofa.supernet.export.onnx import write_onnx
         from compofa.supernet.weights import random_weights
 
         space = self._spaces[cell.space]
         graph = build_graph(space, space.parse(cell.subnet), cell.resolution)
         weights = random_weights(graph, WEIGHTS_SEED)
-        content = write_onnx(graph, weights, batch_size=cell.batch_size)
-        digest = sha256(content)
-        path = self._folder / digest
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise file_error(error, path, "cannot keep the model") from None
-        host = OnnxRuntime(str(path), {"threads": 1})
-        output = host.prepare(random_input(host.shape, 0))().reshape(-1)
-        if not all(map(math.isfinite, output.tolist())):
-            raise UserError(f"{cell.subnet} computes no finite numbers with random weights")
-        sample = output[:: -(-output.size // CHECKED_OUTPUTS)]
-        return Model(path, digest, tuple(map(float, sample)), int(output.size))
+        return write_onnx(graph, weights, batch_size=cell.batch_size)
+
+    def _make_room(self, size: int) -> None:
+        """Deletes the files used longest ago until `size` bytes more fit."""
+        while self._kept and sum(self._kept.values()) + size > self._capacity:
+            oldest = next(iter(self._kept))
+            oldest.unlink(missing_ok=True)
+            del self._kept[oldest]
 
     def close(self) -> None:
         """Deletes the folder."""
@@ -109,3 +124,13 @@ class ModelStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _computed(path: Path, cell: Cell) -> Model:
+    """The model in `path`, with what it computes here."""
+    host = OnnxRuntime(str(path), {"threads": 1})
+    output = host.prepare(random_input(host.shape, 0))().reshape(-1)
+    if not all(map(math.isfinite, output.tolist())):
+        raise UserError(f"{cell.subnet} computes no finite numbers with random weights")
+    sample = output[:: -(-output.size // CHECKED_OUTPUTS)]
+    return Model(path, path.name, tuple(map(float, sample)), int(output.size))

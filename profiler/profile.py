@@ -22,12 +22,13 @@ from compofa.profiler.journal import (
     of_kind,
     utc_now,
 )
-from compofa.profiler.models import Model, ModelStore
+from compofa.profiler.models import ModelStore
 from compofa.profiler.plan import Plan, make_plan
 from compofa.profiler.progress import Display
 from compofa.profiler.protocol import Protocol
-from compofa.profiler.session import Session, SessionLost, Task
+from compofa.profiler.session import Session, SessionLost
 from compofa.profiler.statistics.steps import slowdown
+from compofa.profiler.supply import Supply
 from compofa.profiler.table import Cell, SetUp
 from compofa.profiler.tabulate import Tabulated, journal_path, write_tables
 from compofa.profiler.transports import Transport, open_transport
@@ -171,21 +172,18 @@ class _Measuring:
         self._until = begun + (self.protocol.max_time_s or math.inf)
         lost = 0
         number = max((s.session for s in of_kind(self.journal.lines, SessionLine)), default=0)
-        reference: Model | None = None
         while pending := self._pending(plan):
             if self._out_of_time():
                 if not self._measured():
                     raise OutOfTime(f"{self.device.name}: no time was left to measure a cell")
                 return True
-            if reference is None:
-                reference = self._prepare(pending)
             number += 1
             # Seeded by the session too, so that a resumed profile does not repeat an order.
             rng = np.random.default_rng((seed, number))
             order = [pending[i] for i in rng.permutation(len(pending))]
             measured_before = self._measured()
             try:
-                self._session(number, order, reference)
+                self._session(number, order)
             except SessionLost as error:
                 self.display.note(f"session {number} was lost: {error.message}")
             lost = lost + 1 if self._measured() == measured_before else 0
@@ -193,22 +191,14 @@ class _Measuring:
                 raise DeviceError(f"{self.device.name}: {lost} sessions in a row measured nothing")
         return False
 
-    def _prepare(self, pending: list[Cell]) -> Model:
-        """Builds all models before the first session: nothing else may run while runs are timed."""
-        self.display.stage("preparing models", len(pending))
-        for cell in pending:
-            self.models.model(cell)
-            self.display.step()
-        return self.models.model(REFERENCE)
-
-    def _session(self, number: int, order: list[Cell], reference: Model) -> None:
+    def _session(self, number: int, order: list[Cell]) -> None:
         analysis = self._analysis()
         expected = max(analysis.sessions_left(cell, self.protocol) for cell in order)
         self.display.session(number, expected, len(order))
-        tasks = [Task(cell, self.models.model(cell)) for cell in order]
-        for model in (reference, *(task.model for task in tasks)):
-            self.transport.put(model.path, model.sha256)
-        with self.transport.start_agent() as channel:
+        with (
+            Supply(self.models, self.transport) as supply,
+            self.transport.start_agent() as channel,
+        ):
             session = Session(
                 number=number,
                 link=AgentLink(channel),
@@ -218,10 +208,11 @@ class _Measuring:
                 begin_cell=lambda cell: self.display.cell(cell, analysis.estimate(cell)),
                 out_of_time=self._out_of_time,
                 watch=self._watch,
+                supply=supply,
                 died_before=analysis.died,
             )
             try:
-                session.run(tasks, reference)
+                session.run(order, REFERENCE)
             except AgentError as error:
                 raise DeviceError(f"{self.device.name}: {error.message}") from None
         self.journal.append(corrected_line(self.journal.lines, number))

@@ -29,7 +29,6 @@ class Display:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._seconds_a_cell = math.nan
-        self._session = ""
 
     def __enter__(self) -> Self:
         if self._shown:
@@ -57,22 +56,13 @@ class Display:
         if self._progress is not None:
             self._progress.stop()
 
-    def stage(self, what: str, total: int) -> None:
-        """A stage of `total` steps begins, such as the preparation of models."""
-        self._update(description=what, total=total, completed=0, detail="")
-
-    def step(self) -> None:
-        """One step of the stage is done."""
-        if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task)
-
     def session(self, number: int, expected: int, cells: int) -> None:
         """A session begins; `expected` more may follow, itself included."""
-        self._session = f"session {number} of about {number + expected - 1}"
         self._expected, self._cells = expected, cells
         self._begun = time.monotonic()
         self._visited = 0
-        self.stage(self._session, cells)
+        what = f"session {number} of about {number + expected - 1}"
+        self._update(description=what, total=cells, completed=0, detail="")
 
     def cell(self, cell: Cell, estimate: Estimate | None) -> None:
         """A cell of the session begins; `estimate` is what is known of it so far."""

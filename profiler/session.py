@@ -6,6 +6,7 @@ cells it times the reference model again, against which drift is corrected.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.journal import Failure, Line, SessionLine, Timing, utc_now
 from compofa.profiler.models import Model
 from compofa.profiler.protocol import Protocol
+from compofa.profiler.supply import Supply
 from compofa.profiler.table import Cell
 from compofa.profiler.watch import Watch
 from compofa.supernet.errors import DeviceError
@@ -26,14 +28,6 @@ WARM = 0.98
 
 INPUT_SEED = 1
 """Of the input that is timed; the one that is checked has seed 0."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A cell to measure, with its model."""
-
-    cell: Cell
-    model: Model
 
 
 class SessionLost(DeviceError):
@@ -49,6 +43,7 @@ class Session:
         begin_cell: told which cell comes next, for progress.
         out_of_time: asked before each cell; when it says so, the session ends early.
         watch: pauses between cells while the device is disturbed.
+        supply: makes the models, the next one while this one loads and warms up.
         died_before: cells on which an agent has died already: the second time is final.
     """
 
@@ -60,10 +55,11 @@ class Session:
     begin_cell: Callable[[Cell], None]
     out_of_time: Callable[[], bool]
     watch: Watch
+    supply: Supply
     died_before: frozenset[Cell] = frozenset()
 
-    def run(self, tasks: Sequence[Task], reference: Model) -> Hello:
-        """Measures `tasks` in their order, the reference model before, between and after them.
+    def run(self, cells: Sequence[Cell], reference: Cell) -> Hello:
+        """Measures `cells` in their order, the reference model before, between and after them.
 
         Raises:
             SessionLost: the agent died on a cell; what was measured before is recorded.
@@ -74,36 +70,39 @@ class Session:
         self.record(
             SessionLine(self.number, utc_now(), hello.pid, hello.facts, hello.state, hello.affinity)
         )
-        handle, load_ns = self._load(reference)
-        state = self._time(handle, load_ns, None, reference)
-        for task in tasks:
+        steady = self.supply.get(reference)
+        handle, load_ns = self._load(steady)
+        state = self._time(handle, load_ns, None, steady)
+        for cell, following in itertools.zip_longest(cells, cells[1:]):
             if self.out_of_time():
                 break
             pause = self.watch.settle(self.number, state, self.link.state)
             if pause is not None:
                 self.record(pause)
-            self.begin_cell(task.cell)
-            self._measure(task)
-            state = self._time(handle, 0, None, reference)
+            self.begin_cell(cell)
+            model = self.supply.get(cell)
+            if following is not None:
+                self.supply.start(following)
+            self._measure(cell, model)
+            state = self._time(handle, 0, None, steady)
         self.link.quit()
         return hello
 
-    def _measure(self, task: Task) -> None:
+    def _measure(self, cell: Cell, model: Model) -> None:
         try:
-            handle, load_ns = self._load(task.model)
-            self._time(handle, load_ns, task.cell, task.model)
+            handle, load_ns = self._load(model)
+            self._time(handle, load_ns, cell, model)
             self.link.unload(handle)
         except AgentError as error:
             if error.kind not in ("model", "memory"):
                 raise
-            self._fail(task, error.message, final=True)
+            self._fail(cell, model, error.message, final=True)
         except DeviceError as error:
-            self._fail(task, error.message, final=task.cell in self.died_before)
-            raise SessionLost(f"{task.cell.subnet}: {error.message}") from None
+            self._fail(cell, model, error.message, final=cell in self.died_before)
+            raise SessionLost(f"{cell.subnet}: {error.message}") from None
 
-    def _fail(self, task: Task, reason: str, final: bool) -> None:
-        sha = task.model.sha256
-        self.record(Failure(self.number, task.cell, reason, final, sha, utc_now()))
+    def _fail(self, cell: Cell, model: Model, reason: str, final: bool) -> None:
+        self.record(Failure(self.number, cell, reason, final, model.sha256, utc_now()))
 
     def _load(self, model: Model) -> tuple[int, int]:
         """Loads `model` and checks what it computes; its handle and the nanoseconds that took."""
@@ -122,6 +121,7 @@ class Session:
         """Warms the model up, times it, and records both; returns the device's state after it."""
         warmup = self._warm_up(handle)
         usual = statistics.median(warmup[-self.protocol.warmup_chunk :])
+        self.supply.wait()
         runs = self.protocol.reference_runs if cell is None else self.protocol.runs_for(usual)
         ns, state = self.link.run(handle, runs, INPUT_SEED, _deadline(usual, runs))
         self.record(

@@ -40,9 +40,7 @@ class SlotTerms:
         slots = range(self.terms.shape[0])
         return self.fixed + self.part(slots, subnets.expands, subnets.kernels)
 
-    def part(
-        self, slots: range, expands: FloatArray, kernels: npt.NDArray[np.int64]
-    ) -> FloatArray:
+    def part(self, slots: range, expands: FloatArray, kernels: npt.NDArray[np.int64]) -> FloatArray:
         """The cost of the blocks in some consecutive `slots`, [n].
 
         Args:

@@ -1,0 +1,65 @@
+"""Models for a session: the next one is made while the current one loads and warms up.
+
+Making a model takes a core of the host and much of its memory's bandwidth. So it never happens
+while runs are timed: a session waits for the model under way before it times anything.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from compofa.profiler.models import Model, ModelStore
+from compofa.profiler.table import Cell
+from compofa.profiler.transports import Transport
+
+
+class Supply:
+    """Hands out models that are on the device; makes at most one ahead.
+
+    Args:
+        store: makes the models.
+        transport: the way to the device, on which they are put.
+    """
+
+    def __init__(self, store: ModelStore, transport: Transport) -> None:
+        self._store, self._transport = store, transport
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="models")
+        self._ahead: tuple[Cell, Future[Model]] | None = None
+
+    def start(self, cell: Cell) -> None:
+        """Begins to make the model of `cell` in the background."""
+        self._ahead = cell, self._pool.submit(self._make, cell)
+
+    def wait(self) -> None:
+        """Returns once nothing is being made; a failure to make it is told by `get`."""
+        if self._ahead is not None:
+            self._ahead[1].exception()
+
+    def get(self, cell: Cell) -> Model:
+        """The model of `cell`, on the device.
+
+        Raises:
+            UserError: it cannot be made, as on a full disk.
+            DeviceError: it could not be put on the device.
+        """
+        if self._ahead is not None and self._ahead[0] == cell:
+            return self._ahead[1].result()
+        return self._pool.submit(self._make, cell).result()
+
+    def _make(self, cell: Cell) -> Model:
+        model = self._store.model(cell)
+        self._transport.put(model.path, model.sha256)
+        return model
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
