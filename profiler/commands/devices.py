@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,12 +50,14 @@ def check_command(
     """Say whether a device can be reached, what it runs, and whether it is quiet enough."""
     from compofa.profiler.inventory import find_device
     from compofa.profiler.profile import greet
+    from compofa.profiler.quiet import probe
     from compofa.profiler.transports import open_transport
 
     settings = find_device(inventory, device)
     with open_transport(settings) as transport:
         hello = greet(settings, transport)
-    complaints = complain(hello.facts, hello.state)
+        quietness = probe(settings, transport)
+    complaints = complain(hello.facts, hello.state) + quietness.complaints
     if json_:
         print_json(
             {
@@ -63,6 +66,7 @@ def check_command(
                 "affinity": hello.affinity,
                 "facts": hello.facts,
                 "state": hello.state,
+                "quietness": asdict(quietness),
                 "complaints": complaints,
             }
         )
@@ -74,7 +78,8 @@ def check_command(
         found = ", ".join(f"{name} {version}" for name, version in hello.runtimes.items())
         print(printable(f"Python {facts.get('python')}, {found}"))
         print(f"bound to CPUs {hello.affinity}" if hello.affinity else "not bound to CPUs")
-        print("\n".join(complaints) or "quiet enough to measure")
+        print(f"reference model: {quietness.latency_ms:.2f} ms, scatter {quietness.scatter:.1%}")
+        print("\n".join(complaints) or "quiet enough to measure; selftest tells more")
     raise typer.Exit(ExitCode.DONE)
 
 

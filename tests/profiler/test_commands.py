@@ -11,6 +11,7 @@ import pytest
 
 from compofa.profiler.commands import main
 from compofa.profiler.commands.devices import complain
+from compofa.profiler.quiet import Quietness
 from compofa.profiler.table import Cell, Row, SetUp, Table, read_table, write_table
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
@@ -91,6 +92,8 @@ def test_check_says_what_the_device_has(
     assert call(monkeypatch, "check", "--device", "here", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["runtimes"]["onnxruntime"]
+    assert 0 < said["quietness"]["latency_ms"] < 1000
+    assert 0 <= said["quietness"]["scatter"] < 10
     assert call(monkeypatch, "check", "--device", "here") == 0
     assert "onnxruntime" in capsys.readouterr().out
 
@@ -101,6 +104,13 @@ def test_complaints_name_the_cause() -> None:
     assert "40 %" in busy[0]
     assert "load average 1.8" in busy[1]
     assert "powersave" in complain({"cpus": 2}, {"governor": "powersave"})[0]
+
+
+def test_an_unsteady_device_is_called_so() -> None:
+    assert Quietness(5.0, 0.004, 0.02).complaints == []
+    unsteady, interrupted = Quietness(5.0, 0.05, 0.3).complaints
+    assert "scatters by 5.0% within one process" in unsteady
+    assert "30% of runs were interrupted" in interrupted
 
 
 def test_a_profile_reports_itself_as_json(
