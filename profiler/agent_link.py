@@ -35,11 +35,17 @@ class AgentError(DeviceError):
 
 @dataclass(frozen=True)
 class Hello:
-    """What the agent says of itself and of the device."""
+    """What the agent says of itself and of the device.
+
+    Attributes:
+        runtimes: name -> version.
+        runtime_hashes: name -> hash of what is installed, where the agent can tell.
+    """
 
     pid: int
     affinity: tuple[int, ...] | None
     runtimes: dict[str, str]
+    runtime_hashes: dict[str, str | None]
     facts: dict[str, Any]
     state: dict[str, Any]
 
@@ -76,7 +82,8 @@ class AgentLink:
             return Hello(
                 pid=int(ok["pid"]),
                 affinity=None if affinity is None else tuple(map(int, affinity)),
-                runtimes={str(k): str(v) for k, v in ok["runtimes"].items()},
+                runtimes={str(k): str(v["version"]) for k, v in ok["runtimes"].items()},
+                runtime_hashes={str(k): v["sha256"] for k, v in ok["runtimes"].items()},
                 facts=dict(ok["facts"]),
                 state=dict(ok["state"]),
             )

@@ -107,7 +107,7 @@ def profile(
     )
     with transport or open_transport(device) as way:
         hello = greet(device, way)
-        header = Header(_setup(device, hello), fingerprint(hello))
+        header = Header(_setup(device, hello), fingerprint(device, hello))
         with (
             Journal.open(journal_path(request.out), header, fresh=request.fresh) as journal,
             models or ModelStore((SPACES[REFERENCE.space], space)) as store,
@@ -141,10 +141,11 @@ def greet(device: AnyDevice, transport: Transport) -> Hello:
     return hello
 
 
-def fingerprint(hello: Hello) -> dict[str, object]:
+def fingerprint(device: AnyDevice, hello: Hello) -> dict[str, object]:
     """The facts that tell one device, and one state of its software, from another."""
     names = ("system", "machine", "os", "kernel", "cpu", "board", "cpus", "governor")
     found: dict[str, object] = {name: hello.facts.get(name) for name in names}
+    found["runtime_sha256"] = hello.runtime_hashes[device.runtime]
     found["serial_sha256"] = hello.facts.get("serial_sha256")
     found["affinity"] = None if hello.affinity is None else list(hello.affinity)
     return found

@@ -104,19 +104,27 @@ class OnnxRuntime:
 RUNTIMES: Dict[str, Type[OnnxRuntime]] = {"onnxruntime": OnnxRuntime}
 
 
-def installed_runtimes() -> Dict[str, str]:
-    """Name and version of each runtime that is installed; none is imported."""
+def installed_runtimes() -> Dict[str, Dict[str, Optional[str]]]:
+    """Version and hash of each runtime that is installed; none is imported.
+
+    The hash is of the installer's list of the package's files and their hashes: builds of one
+    version differ in it.
+    """
     from importlib import metadata
 
-    found = {}
+    found: Dict[str, Dict[str, Optional[str]]] = {}
     for name, runtime in RUNTIMES.items():
         for package in runtime.packages:
             if importlib.util.find_spec(package) is None:
                 continue
+            version, record = None, None
             try:
-                found[name] = metadata.version(package)
+                distribution = metadata.distribution(package)
+                version, record = distribution.version, distribution.read_text("RECORD")
             except metadata.PackageNotFoundError:
-                found[name] = "unknown"
+                pass  # put there by hand
+            digest = hashlib.sha256(record.encode()).hexdigest() if record else None
+            found[name] = {"version": version or "unknown", "sha256": digest}
             break
     return found
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def agent(model: Model) -> Iterator[Agent]:
 def test_hello_says_what_the_device_is(agent: Agent) -> None:
     hello = agent.ok("hello", threads=1)
     assert hello["pid"] == agent.process.pid
-    assert hello["runtimes"]["onnxruntime"]
+    assert hello["runtimes"]["onnxruntime"]["version"] == metadata.version("onnxruntime")
+    assert len(hello["runtimes"]["onnxruntime"]["sha256"]) == 64
     assert hello["facts"]["cpus"] == os.cpu_count()
     assert hello["state"]["load_1m"] >= 0
 

@@ -24,7 +24,7 @@ from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.table import Cell, read_table
 from compofa.profiler.tabulate import journal_path, meta_path, write_tables
 from compofa.profiler.transports.base import Channel
-from compofa.profiler.transports.local import LocalChannel, LocalTransport
+from compofa.profiler.transports.local import AGENT, LocalChannel, LocalTransport
 from compofa.supernet.errors import DeviceError, OutOfTime, UserError
 from compofa.supernet.files import sha256
 from compofa.supernet.space import SPACES, Space
@@ -69,6 +69,8 @@ def test_the_meta_file_says_how_it_was_measured(outcome: Outcome) -> None:
     meta = json.loads(meta_path(outcome.written.path).read_text())
     assert meta["setup"]["runtime"] == "onnxruntime"
     assert meta["fingerprint"]["cpus"] == os.cpu_count()
+    assert len(meta["fingerprint"]["runtime_sha256"]) == 64
+    assert meta["agent_sha256"] == sha256(AGENT.read_bytes())
     assert len(meta["affinity"]) == 1
     assert meta["held_out_error"]["n"] == 20
     assert meta["protocol"]["max_sessions"] == 2
