@@ -14,7 +14,7 @@ import numpy.typing as npt
 from compofa.profiler.csv_lines import check_text, parse_count, parse_number, read_lines
 from compofa.profiler.table import LARGEST_SIZE
 from compofa.supernet.errors import UserError
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import SPACES, Space, Subnet, SubnetArrays
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -59,6 +59,17 @@ class AccuracySource(Protocol):
 
         Raises:
             UserError: it knows nothing of the cells' space.
+        """
+
+
+class ArrayAccuracy(Protocol):
+    """Something that knows the accuracy of any subnet of a space, thousands at once."""
+
+    def top1_of(self, space: Space, subnets: SubnetArrays, sizes: IntArray, /) -> FloatArray:
+        """Top-1 accuracy of each subnet at the resolution beside it, [n], as a fraction of one.
+
+        Raises:
+            UserError: it knows nothing of `space`.
         """
 
 

@@ -66,7 +66,7 @@ def test_the_predictor_does_not_speak_of_resolutions_it_never_saw(
 
 
 def test_the_encoding_marks_each_block_once_and_missing_blocks_never() -> None:
-    encoded = encode(COMPOFA, [COMPOFA.parse("d23422")])[0].reshape(2, 20, 3)
+    encoded = encode(COMPOFA.arrays([COMPOFA.parse("d23422")]))[0].reshape(2, 20, 3)
     exists = [block < depth for depth in (2, 3, 4, 2, 2) for block in range(4)]
     assert encoded.sum(axis=2).tolist() == [exists, exists]
 
