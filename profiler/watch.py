@@ -132,6 +132,7 @@ class Watch:
         self._before: Mapping[str, Any] | None = None
         self._best_mhz = 0.0
         self._told: set[str] = set()
+        self._marked: set[str] = set()
 
     def settle(
         self, session: int, state: Mapping[str, Any], poll: Callable[[], Mapping[str, Any]]
@@ -144,9 +145,13 @@ class Watch:
             poll: asks the device for its state.
 
         Returns:
-            What was waited for, to be recorded; None where nothing disturbed.
+            What was waited for, to be recorded; None where nothing disturbed, or nothing new and
+            there was no more waiting.
         """
         found = self._look(state)
+        kinds = {concern.kind for concern in found}
+        known = kinds <= self._marked
+        self._marked = kinds
         if not found:
             return None
         begun = time.monotonic()
@@ -160,6 +165,8 @@ class Watch:
             found = self._look(poll())
         self._budget_s -= waited
         cleared = not found
+        if known and not waited:
+            return None
         for concern in found:
             if concern.kind not in self._told:
                 self._told.add(concern.kind)

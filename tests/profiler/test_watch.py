@@ -70,12 +70,15 @@ def test_it_does_not_wait_for_ever() -> None:
     device, told = Device([busy]), []
     watch = Watch(told.append, sleep=device.sleep, patience_s=10, budget_s=25)
     slept = []
-    for session in range(1, 6):
+    for session in range(1, 4):
         pause = watch.settle(session, busy, device.poll)
         assert pause is not None
         assert not pause.cleared
         slept.append(device.slept)
-    assert slept == [10, 20, 25, 25, 25]
+    assert slept == [10, 20, 25]
+    # Nothing new and no patience left: said once, not before every cell.
+    assert watch.settle(4, busy, device.poll) is None
+    assert device.slept == 25
     assert sum("going on although" in text for text in told) == 1
 
 

@@ -1,0 +1,1 @@
+"""Reports on latency tables: what was measured, how well, and what it is worth."""
