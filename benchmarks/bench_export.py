@@ -11,20 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
-import os
-import platform
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
+from machine import save
 
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.graph import build_graph
@@ -35,7 +31,6 @@ from compofa.supernet.weights import folded_weights, random_weights
 SPACE = SPACES["ofa-mbv3"]
 BESIDE = 3
 """Subnets that torch exports as well: it takes seconds for each."""
-RESULTS = Path(__file__).parent / "results" / "export.json"
 
 
 def direct(supernet: Supernet, subnet: Subnet, resolution: int) -> bytes:
@@ -118,22 +113,8 @@ def report(times: dict[str, list[float]], largest: float) -> None:
         }
         for name, each in times.items()
     }
-    result = {
-        "space": SPACE.name,
-        "export": summary,
-        "largest_difference_relative_to_the_largest_logit": largest,
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cpus": os.cpu_count(),
-            "load": os.getloadavg()[0],
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "onnx": onnx.__version__,
-            "onnxruntime": onnxruntime.__version__,
-        },
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    difference = {"largest_difference_relative_to_the_largest_logit": largest}
+    print(save("export", {"space": SPACE.name, "export": summary, **difference}))
     labels = {
         "direct": "direct writer, from a supernet",
         "random_weights": "direct writer, random weights",

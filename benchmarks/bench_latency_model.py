@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 import yaml
+from machine import save
 
 from compofa.profiler.latency_model import (
     Cell,
@@ -221,24 +218,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reference", type=Path, default=ROOT.parent / "shared" / "reference")
     parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "benchmarks" / "results" / "latency_model.json"
-    )
     options = parser.parse_args()
-    report: dict[str, object] = {
-        "machine": {
-            "cpu_count": os.cpu_count(),
-            "machine": platform.machine(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "load_average": os.getloadavg(),
-            "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "default"),
-        },
-        "draws": options.draws,
-        "seconds": timings(),
-    }
+    report: dict[str, object] = {"draws": options.draws, "seconds": timings()}
     for name, data in devices(options.reference).items():
         result: dict[str, object] = {}
         for n in SIZES:
@@ -255,8 +236,8 @@ def main() -> None:
         sums = additivity(*data)
         result["additivity"] = None if sums is None else asdict(sums)
         report[name] = result
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
-    print(json.dumps(report["seconds"]))
+    print(report["seconds"])
+    print(save("latency_model", report))
 
 
 if __name__ == "__main__":

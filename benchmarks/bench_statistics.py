@@ -10,19 +10,14 @@ with fewer repetitions.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 from scipy.special import ndtr, stdtrit
 
 from compofa.profiler.statistics.compare import Verdict, compare, smallest_change
@@ -503,29 +498,15 @@ def plain(result: object) -> object:
 
 
 def main() -> None:
+    from machine import save
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of repetitions")
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent / "results" / "statistics.json"
-    )
     options = parser.parse_args()
     begun = time.perf_counter()
-    results = full(options.scale)
-    report = {
-        "machine": {
-            "platform": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-        },
-        "scale": options.scale,
-        "seconds": round(time.perf_counter() - begun, 1),
-        "results": plain(results),
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    results = plain(full(options.scale))
+    seconds = round(time.perf_counter() - begun, 1)
+    print(save("statistics", {"scale": options.scale, "seconds": seconds, "results": results}))
 
 
 if __name__ == "__main__":
