@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 from compofa.profiler.statistics.compare import Verdict, compare, smallest_change
+from compofa.profiler.statistics.covariate import adjust
 from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
 from compofa.profiler.statistics.location import QUIET, Slice
@@ -241,7 +242,7 @@ def slowed_estimates(
 def corrected_estimates(
     cells: Floats, times: Floats, reference: Floats, at: Floats
 ) -> dict[int, Estimate]:
-    """As the protocol does it: drift from the reference, ambiguous timings left out, estimates."""
+    """As the profiler does it: drift and deviations from the reference, adjustment, estimates."""
     drift = drift_factors(
         [
             ReferencePoint(s, float(t), math.exp(x))
@@ -249,15 +250,60 @@ def corrected_estimates(
             for t, x in zip(at[s], reference[s], strict=True)
         ]
     )
+    factors = drift.regime_factors
     values = {
-        cell: {
-            s: math.exp(x) / drift.factor(s, float(times[s, cell]))
-            for s, x in enumerate(row)
-            if not drift.ambiguous(s, float(times[s, cell]))
-        }
-        for cell, row in enumerate(cells)
+        c: {s: math.exp(x) / factors[s] for s, x in enumerate(row)} for c, row in enumerate(cells)
     }
-    return estimate_cells(values, level_sessions=drift.level_sessions, peeking=False)
+    deviations = {
+        c: {s: drift.deviation(s, float(times[s, c])) for s in row} for c, row in values.items()
+    }
+    adjusted = adjust(values, deviations)
+    return estimate_cells(adjusted.values, level_sessions=drift.level_sessions, peeking=False)
+
+
+def wandering_estimates(
+    repetitions: int,
+    wander: float = 0.08,
+    sessions: int = 8,
+    cells: int = 20,
+    memory: float = 0.7,
+) -> dict[str, Result]:
+    """What a device whose speed wanders within seconds does to estimates, as shared hosts' do.
+
+    The log of its speed is autoregressive along a session (`memory` from a cell to the next
+    reference point), the cells go along with 0.7 of it, and both have 3 % of noise of their own.
+    """
+    rng = np.random.default_rng(11)
+    estimates, plain_estimates = [], []
+    for _ in range(repetitions):
+        steps = rng.standard_normal((sessions, 2 * cells + 1))
+        path = np.empty_like(steps)
+        path[:, 0] = steps[:, 0]
+        for i in range(1, path.shape[1]):
+            path[:, i] = memory * path[:, i - 1] + math.sqrt(1 - memory**2) * steps[:, i]
+        path *= wander
+        shared = 0.01 * rng.standard_normal((sessions, 1))
+        seen = path + shared + 0.03 * rng.standard_normal(path.shape)
+        # Each session visits the cells in an order of its own.
+        order = np.argsort(rng.random((sessions, cells)), axis=1)
+        rows = np.take_along_axis(
+            0.7 * path[:, 1::2] + shared + 0.03 * rng.standard_normal((sessions, cells)),
+            order,
+            axis=1,
+        ).T
+        times = 2.0 * order + 1
+        at = np.broadcast_to(2.0 * np.arange(cells + 1), (sessions, cells + 1))
+        estimates.append(corrected_estimates(rows, times, seen[:, ::2], at))
+        plain_estimates.append(estimate_cells(as_values(rows), peeking=False))
+    logs = [[math.log(e.value) for e in found.values()] for found in estimates]
+    # The level is that of a device as quiet as it is a third of the time, whatever that is.
+    truth = math.exp(float(np.mean(logs)))
+    halves = [np.mean([e.relative_half_width for e in found.values()]) for found in estimates]
+    before = [np.mean([e.relative_half_width for e in f.values()]) for f in plain_estimates]
+    return {
+        "coverage": Result.of([share_covered(found, truth) for found in estimates]),
+        "half_width_ratio": Result.of(list(np.array(halves) / np.array(before))),
+    }
 
 
 def throttling(
@@ -433,6 +479,8 @@ def time_studies(n: Scaled) -> Studies:
                 name,
                 partial(slowed_estimates, where, 0.01, n(500), points=points, point_noise=noise),
             )
+    for wander in (0.0, 0.03, 0.08):
+        yield f"wander of {wander:.0%}", partial(wandering_estimates, n(500), wander)
     for quiet in (3, 5, 8, 10, 15):
         for known in (False, True):
             name = f"5 % step after {quiet} sessions" + (", noise known" if known else "")

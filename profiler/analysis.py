@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from compofa.profiler.journal import Corrected, Failure, Line, Timing, of_kind, utc_now
 from compofa.profiler.protocol import Protocol
+from compofa.profiler.statistics.covariate import Adjusted, adjust
 from compofa.profiler.statistics.drift import Drift, ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
 from compofa.profiler.statistics.location import condense
@@ -57,20 +58,20 @@ class Analysis:
         values: the same corrected for drift, per cell and session.
         level_sessions: those in the device's fastest state, to which estimates refer.
         noise: standard deviations between sessions and within them; None before any timing.
-        drift: largest over smallest correction between two moments of the profile, less one.
+        slope: share of the reference's passing deviations that cells went along with.
+        drift: largest over smallest correction of a cell in a session, less one.
         reference_ms: the reference model's raw latency in each session, in order of time.
-        timed: in how many sessions each cell was timed, those left out as ambiguous included.
         died: cells on which an agent died once; they get a second chance.
     """
 
     results: dict[Cell, CellResult]
     raw_ms: dict[Key, float]
-    values: dict[Cell | None, dict[int, float]]
+    values: Mapping[Cell | None, Mapping[int, float]]
     level_sessions: frozenset[int] | None
     noise: VarianceComponents | None
+    slope: float
     drift: float
     reference_ms: tuple[float, ...]
-    timed: Counter[Cell]
     died: frozenset[Cell]
 
     def estimate(self, cell: Cell) -> Estimate | None:
@@ -99,7 +100,7 @@ class Analysis:
         result = self.results.get(cell)
         if result is None:
             return False
-        if result.failure is not None or self.timed[cell] >= protocol.max_sessions:
+        if result.failure is not None or result.n_sessions >= protocol.max_sessions:
             return True
         return result.n_sessions >= protocol.min_sessions and result.converged(protocol.target)
 
@@ -122,35 +123,35 @@ def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
     """Condenses the runs of each session, corrects them for drift, and estimates every cell.
 
     The reference model takes part as a cell of its own: it ties together sessions that have few
-    cells in common. A timing around which the reference jumped is left out where the cell has
-    others, as nobody can say which side of the step it fell on.
+    cells in common. Lasting changes of its speed are divided out, passing ones are adjusted for as
+    far as cells went along with them.
     """
     timings = of_kind(lines, Timing)
-    factors, drift = _drift_factors(timings)
-    raw, corrected = _condensed(timings, factors)
-    values: dict[Cell | None, dict[int, float]] = defaultdict(dict)
-    for (session, cell), value in corrected.items():
-        values[cell][session] = value
+    raw = _condensed(timings)
+    drift = _drift(timings)
+    adjusted = _corrected(timings, raw, drift)
+    values = adjusted.values
     level = drift.level_sessions if drift else None
     estimates = estimate_cells(values, confidence, level_sessions=level)
     by_cell: dict[Cell, list[Timing]] = defaultdict(list)
     for timing in timings:
-        if timing.cell is not None and (timing.session, timing.cell) in factors:
+        if timing.cell is not None:
             by_cell[timing.cell].append(timing)
     failures = {failure.cell: failure for failure in of_kind(lines, Failure)}
     final = {cell: failure for cell, failure in failures.items() if failure.final}
+    corrections = {(s, c): raw[s, c] / ms for c, row in values.items() for s, ms in row.items()}
     return Analysis(
         results={
-            cell: _result(cell, by_cell[cell], estimates.get(cell), final.get(cell), factors)
+            cell: _result(cell, by_cell[cell], estimates.get(cell), final.get(cell), corrections)
             for cell in {**by_cell, **final}
         },
         raw_ms=raw,
-        values=dict(values),
+        values=values,
         level_sessions=level,
         noise=variance_components(values) if values else None,
-        drift=max(factors.values()) / min(factors.values()) - 1 if factors else 0.0,
+        slope=adjusted.slope,
+        drift=max(corrections.values()) / min(corrections.values()) - 1 if corrections else 0.0,
         reference_ms=tuple(raw[key] for key in sorted(k for k in raw if k[1] is None)),
-        timed=Counter(timing.cell for timing in timings if timing.cell is not None),
         died=frozenset(failure.cell for failure in failures.values() if not failure.final),
     )
 
@@ -170,35 +171,37 @@ def corrected_line(lines: Sequence[Line], session: int) -> Corrected:
     )
 
 
-def _drift_factors(timings: Sequence[Timing]) -> tuple[dict[Key, float], Drift | None]:
-    """What to divide the runs of each cell by, ambiguous ones left out, and the drift itself."""
-    reference = [timing for timing in timings if timing.cell is None]
-    if not reference:
-        return {}, None
-    points = [ReferencePoint(t.session, t.at_s, condense(t.ns)) for t in reference]
-    drift = drift_factors(points)
-    factors: dict[Key, float] = {}
-    cells = [timing for timing in timings if timing.cell is not None]
-    clear = [t for t in cells if not drift.ambiguous(t.session, t.at_s)]
-    known = {timing.cell for timing in clear}
-    for timing in (*clear, *(timing for timing in cells if timing.cell not in known)):
-        factors[timing.session, timing.cell] = drift.factor(timing.session, timing.at_s)
-    # The reference is the mean over its points, each corrected by itself.
-    for session in {timing.session for timing in reference}:
-        logs = [math.log(drift.factor(p.session, p.time_s)) for p in points if p.session == session]
-        factors[session, None] = math.exp(statistics.fmean(logs))
-    return factors, drift
-
-
-def _condensed(
-    timings: Sequence[Timing], factors: dict[Key, float]
-) -> tuple[dict[Key, float], dict[Key, float]]:
-    """Milliseconds of each session and cell, as timed and corrected for drift."""
+def _condensed(timings: Sequence[Timing]) -> dict[Key, float]:
+    """Milliseconds of each session and cell, as timed; of the reference, the mean of its points."""
     logs: dict[Key, list[float]] = defaultdict(list)
     for timing in timings:
         logs[timing.session, timing.cell].append(math.log(condense(timing.ns) / 1e6))
-    raw = {key: math.exp(statistics.fmean(values)) for key, values in logs.items()}
-    return raw, {key: raw[key] / factor for key, factor in factors.items()}
+    return {key: math.exp(statistics.fmean(values)) for key, values in logs.items()}
+
+
+def _drift(timings: Sequence[Timing]) -> Drift | None:
+    reference = [timing for timing in timings if timing.cell is None]
+    if not reference:
+        return None
+    return drift_factors([ReferencePoint(t.session, t.at_s, condense(t.ns)) for t in reference])
+
+
+def _corrected(
+    timings: Sequence[Timing], raw: Mapping[Key, float], drift: Drift | None
+) -> Adjusted[Cell | None]:
+    """Latencies per cell and session, corrected for lasting and passing changes of speed."""
+    if drift is None:
+        return Adjusted({}, 0.0, 0.0)
+    deviations: dict[Key, list[float]] = defaultdict(list)
+    for timing in timings:
+        deviation = drift.deviation(timing.session, timing.at_s)
+        deviations[timing.session, timing.cell].append(deviation)
+    values: dict[Cell | None, dict[int, float]] = defaultdict(dict)
+    covariate: dict[Cell | None, dict[int, float]] = defaultdict(dict)
+    for (session, cell), ms in raw.items():
+        values[cell][session] = ms / drift.regime_factors[session]
+        covariate[cell][session] = statistics.fmean(deviations[session, cell])
+    return adjust(values, covariate)
 
 
 def _result(

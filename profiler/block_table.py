@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from compofa.profiler.block_files import Blocks, BlockTime, block_file, read_block_files
@@ -126,15 +127,26 @@ def import_lut(
             known, wanted = _listed(blocks.resolutions), _listed(space.resolutions)
             message = f"the block table has resolutions {known}; space {space.name} uses {wanted}"
             raise UserError(message, path=folder, hint="choose with --resolutions")
+    return sums(blocks, space, device, dict.fromkeys(resolutions, subnets))
+
+
+def sums(
+    blocks: BlockTable, space: Space, device: str, subnets: Mapping[int, Sequence[Subnet]]
+) -> Table:
+    """The latencies of some subnets at each resolution, as a table at batch size 1.
+
+    Raises:
+        UserError: a block or resolution is missing, or the device's name is no name.
+    """
     try:
         check_text(device, "the device's name")
     except ValueError as error:
         raise UserError(str(error)) from None
-    keys = [space.key(subnet) for subnet in subnets]
+    key = lru_cache(maxsize=None)(space.key)
     rows = [
-        _row(folder, Cell(space.name, key, resolution, 1), float(latency))
-        for resolution in resolutions
-        for key, latency in zip(keys, blocks.latencies(space, subnets, resolution), strict=True)
+        _row(blocks.folder, Cell(space.name, key(subnet), resolution, 1), float(latency))
+        for resolution, here in subnets.items()
+        for subnet, latency in zip(here, blocks.latencies(space, here, resolution), strict=True)
     ]
     return Table(SetUp(device, "unknown", "", "unknown", 0, "unknown"), tuple(rows))
 

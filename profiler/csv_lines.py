@@ -18,15 +18,21 @@ LONGEST_TEXT = 300
 
 
 def read_lines(
-    path: Path, what: str, columns: Sequence[str], comments: bool = False
+    path: Path,
+    what: str,
+    columns: Sequence[str],
+    comments: bool = False,
+    optional: Sequence[str] = (),
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file that has exactly `columns`, in any order.
+    """The rows of a CSV file that has `columns`, and perhaps `optional` ones, in any order.
 
     Args:
         path: the file.
         what: names it in messages, as in "the table".
         columns: the columns to read; each row comes in this order.
         comments: whether lines that start with ``#`` may stand above the header.
+        optional: columns that may be left out; their values come after the others, empty where
+            the file has no such column.
 
     Yields:
         The row's line, counted from 1, and its values as text.
@@ -43,15 +49,23 @@ def read_lines(
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader)
-        positions = _positions(header, columns, path, skipped + 1, what)
-        in_order = positions == list(range(len(columns)))
+        present = [*columns, *(name for name in optional if name in header)]
+        places = dict(
+            zip(present, _positions(header, present, path, skipped + 1, what), strict=True)
+        )
+        # Where a column is left out, its place is one beyond the last.
+        positions = [places.get(name, len(header)) for name in (*columns, *optional)]
+        in_order = positions == list(range(len(header)))
         for values in reader:
             if not values:
                 continue
             if len(values) != len(header):
                 message = f"{len(values)} values where the header has {len(header)} columns"
                 raise UserError(message, path=path, line=skipped + reader.line_num)
-            row = values if in_order else [values[i] for i in positions]
+            row = values
+            if not in_order:
+                padded = [*values, ""]
+                row = [padded[i] for i in positions]
             yield skipped + reader.line_num, row
     except csv.Error as error:
         line = skipped + max(1, reader.line_num)

@@ -236,7 +236,7 @@ class _Measuring:
         return analyse(self.journal.lines, self.protocol.confidence)
 
     def _measured(self) -> int:
-        return self._analysis().timed.total()
+        return sum(result.n_sessions for result in self._analysis().results.values())
 
     def _out_of_time(self) -> bool:
         return time.monotonic() > self._until

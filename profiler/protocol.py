@@ -30,10 +30,10 @@ class Protocol:
     max_sessions: int = 10
     min_runs: int = 10
     max_runs: int = 100
-    run_s: float = 0.2
+    run_s: float = 0.25
     warmup_chunk: int = 4
     warmup_s: float = 2.0
-    reference_runs: int = 5
+    reference_runs: int = 10
     tolerance: float = 1e-3
     max_time_s: float | None = None
 

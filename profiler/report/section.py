@@ -86,7 +86,7 @@ def make_section(evidence: Evidence, own_space: Space | None = None) -> Section:
         missing.append("No cell was measured in two sessions: the noise is not known.")
     line = spread = None
     if evidence.journal is not None:
-        line = timeline(evidence.journal.lines)
+        line = timeline(evidence.journal.lines, evidence.journal.analysis.slope)
         spread = scatter(evidence.journal.analysis)
     meta, rows = evidence.meta, evidence.table.rows
     measured = sum(row.source == "measured" for row in rows)

@@ -70,8 +70,12 @@ class Timeline:
     level_ms: float
 
 
-def timeline(lines: Sequence[Line]) -> Timeline | None:
+def timeline(lines: Sequence[Line], slope: float) -> Timeline | None:
     """The timeline of a journal; None where the reference model was never timed.
+
+    Args:
+        lines: of the journal.
+        slope: share of the reference's passing deviations that was taken off (`Analysis.slope`).
 
     Raises:
         UserError: the journal's times make no sense, as `drift_factors`.
@@ -91,7 +95,12 @@ def timeline(lines: Sequence[Line]) -> Timeline | None:
             minutes=sessions[p.session].start + p.time_s / 60,
             latency_ms=p.latency / 1e6,
             percent=100 * (p.latency / level - 1),
-            corrected_percent=100 * (drift.factor(p.session, p.time_s) - 1),
+            corrected_percent=100
+            * (
+                drift.regime_factors[p.session]
+                * math.exp(slope * drift.deviation(p.session, p.time_s))
+                - 1
+            ),
         )
         for p in points
     ]

@@ -123,15 +123,23 @@ def test_a_clock_that_goes_back_is_refused() -> None:
         analyse(lines)
 
 
-def test_a_cell_around_which_the_reference_jumped_is_left_out() -> None:
-    lines = [line for line in journal(5) if not (isinstance(line, Timing) and line.session == 3)]
-    jump = [timing(3, None, 0.0, 3.0), timing(3, CELLS[0], 0.5, 9.0), timing(3, None, 1.0, 4.5)]
-    calm = [timing(3, CELLS[1], 1.5, TRUTH_MS[CELLS[1]] * 1.5), timing(3, None, 2.0, 4.5)]
-    analysis = analyse([*lines, *jump, *calm, timing(3, None, 3.0, 4.5)])
-    assert 3 not in analysis.values[CELLS[0]]
-    assert analysis.timed[CELLS[0]] == 5
-    assert analysis.latency_ms(CELLS[0]) == pytest.approx(TRUTH_MS[CELLS[0]], rel=0.01)
-    assert analysis.latency_ms(CELLS[1]) == pytest.approx(TRUTH_MS[CELLS[1]], rel=0.01)
+def test_a_device_that_wanders_is_adjusted_for() -> None:
+    rng = np.random.default_rng(3)
+    lines: list[Line] = []
+    for session in range(1, 7):
+        lines.append(SessionLine(session, "", session, {}, {}, None))
+        speed = 0.1 * rng.standard_normal(len(CELLS) + 1)
+        lines.append(timing(session, None, 0.0, 3.0 * math.exp(speed[0])))
+        for i in rng.permutation(len(CELLS)):
+            at = 0.5 + len(lines)
+            around = (speed[i] + speed[i + 1]) / 2
+            lines.append(timing(session, None, at - 0.2, 3.0 * math.exp(around)))
+            lines.append(timing(session, CELLS[i], at, TRUTH_MS[CELLS[i]] * math.exp(around)))
+            lines.append(timing(session, None, at + 0.2, 3.0 * math.exp(around)))
+    analysis = analyse(lines)
+    assert analysis.slope == pytest.approx(1.0, abs=0.05)
+    ratios = [analysis.latency_ms(cell) / truth for cell, truth in TRUTH_MS.items()]
+    assert max(ratios) / min(ratios) < 1.01
 
 
 def test_failures_settle_a_cell_when_they_are_final() -> None:

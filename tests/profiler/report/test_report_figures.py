@@ -31,7 +31,7 @@ def test_sessions_lie_side_by_side_whatever_time_passed_between_them(lines: list
         for line in lines
     ]
     for journal in (lines, late):
-        found = timeline(journal)
+        found = timeline(journal, 1.0)
         assert found is not None
         spans = [span for _, span in found.sessions]
         assert spans[0].start == 0
@@ -41,7 +41,7 @@ def test_sessions_lie_side_by_side_whatever_time_passed_between_them(lines: list
 
 
 def test_zero_is_the_usual_latency_and_throttling_stands_out(lines: list[Line]) -> None:
-    found = timeline(lines)
+    found = timeline(lines, 1.0)
     assert found is not None
     usual = [m for m in found.moments if m.session < 5]
     assert max(abs(m.percent) for m in usual) < 5
@@ -51,7 +51,7 @@ def test_zero_is_the_usual_latency_and_throttling_stands_out(lines: list[Line]) 
 
 
 def test_pauses_lie_where_they_happened(lines: list[Line]) -> None:
-    found = timeline(lines)
+    found = timeline(lines, 1.0)
     assert found is not None
     starts = dict(found.sessions)
     assert len(found.stops) == 5
@@ -62,7 +62,7 @@ def test_pauses_lie_where_they_happened(lines: list[Line]) -> None:
 
 def test_pauses_close_together_become_one(lines: list[Line]) -> None:
     pauses = of_kind(lines, Pause)
-    found = timeline([*lines, *[pauses[-1]] * 200])
+    found = timeline([*lines, *[pauses[-1]] * 200], 1.0)
     assert found is not None
     assert len(found.stops) == 5
     assert sum(stop.count for stop in found.stops) == 205
@@ -72,7 +72,7 @@ def test_pauses_of_a_clock_that_jumped_stay_in_their_session(lines: list[Line]) 
     times = ("1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "x")
     pauses = of_kind(lines, Pause)[:3]
     odd = [replace(pause, at=at) for pause, at in zip(pauses, times, strict=True)]
-    found = timeline([line for line in lines if not isinstance(line, Pause)] + odd)
+    found = timeline([line for line in lines if not isinstance(line, Pause)] + odd, 1.0)
     assert found is not None
     end = found.sessions[-1][1].end
     assert len(found.stops) == 2
@@ -83,7 +83,7 @@ def test_many_points_become_medians_of_neighbours(
     lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("compofa.profiler.report.timeline.MOST_POINTS", 40)
-    found = timeline(lines)
+    found = timeline(lines, 1.0)
     assert found is not None
     assert found.per_point == math.ceil(165 / 40)
     assert len(found.moments) == 5 * math.ceil(33 / found.per_point)
@@ -92,11 +92,11 @@ def test_many_points_become_medians_of_neighbours(
 def test_a_clock_that_goes_back_is_refused(lines: list[Line]) -> None:
     back = [replace(line, at_s=-line.at_s) if isinstance(line, Timing) else line for line in lines]
     with pytest.raises(UserError, match="time goes back"):
-        timeline(back)
+        timeline(back, 1.0)
 
 
 def test_no_reference_no_timeline() -> None:
-    assert timeline([]) is None
+    assert timeline([], 1.0) is None
 
 
 def test_scatter_shows_the_effect_of_sessions(lines: list[Line]) -> None:
