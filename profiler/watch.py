@@ -12,8 +12,8 @@ from compofa.profiler.journal import Pause, utc_now
 BUSY_PRESSURE = 10.0
 """Per cent of the last 10 s in which some program waited for a CPU; the agent alone causes none."""
 
-STOLEN = 0.02
-"""Share of CPU time that the hypervisor gave to others."""
+STOLEN = 0.1
+"""Share of CPU time that the hypervisor gave to others; a few per cent are usual on shared hosts."""
 
 HOT = 85.0
 """Degrees Celsius; phones and boards throttle from about here on."""
@@ -21,8 +21,8 @@ HOT = 85.0
 SLOWED = 0.9
 """Share of the highest frequency seen, below which a CPU counts as slowed down."""
 
-STEAL_TICKS = 50
-"""Ticks (a hundredth of a second, usually) before a share of stolen time means anything."""
+STEAL_TICKS = 400
+"""Ticks (usually hundredths of a second, of all CPUs) that a share of stolen time is taken over."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Watch:
         patience_s: the longest single pause; after it the profile goes on, and the pause is marked
             as not having helped.
         budget_s: of all pauses together; a device that is never quiet is measured all the same.
-        tell: shows a reason on the screen.
+        tell: shows a reason on the screen, once for each kind; the journal has every pause.
         out_of_time: when it says so, there is no more waiting.
         sleep: lets time pass.
     """
@@ -132,6 +132,7 @@ class Watch:
         self._before: Mapping[str, Any] | None = None
         self._best_mhz = 0.0
         self._told: set[str] = set()
+        self._endured: set[str] = set()
         self._marked: set[str] = set()
 
     def settle(
@@ -158,7 +159,8 @@ class Watch:
         texts = tuple(concern.text for concern in found)
         waited = 0.0
         while any(concern.passing for concern in found) and self._may_wait(waited):
-            if not waited:
+            if not waited and not kinds <= self._told:
+                self._told |= kinds
                 self._tell(f"paused: {'; '.join(texts)}")
             self._sleep(POLL_S)
             waited += POLL_S
@@ -168,15 +170,16 @@ class Watch:
         if known and not waited:
             return None
         for concern in found:
-            if concern.kind not in self._told:
-                self._told.add(concern.kind)
+            if concern.kind not in self._endured:
+                self._endured.add(concern.kind)
                 self._tell(f"going on although {concern.text}")
         return Pause(session, texts, round(time.monotonic() - begun, 3), cleared, utc_now())
 
     def _look(self, state: Mapping[str, Any]) -> list[Concern]:
         found = concerns(state, self._before, self._best_mhz)
         self._best_mhz = max(self._best_mhz, highest_mhz(state))
-        self._before = state
+        if self._before is None or _increase(state, self._before, "cpu_ticks") >= STEAL_TICKS:
+            self._before = state
         return found
 
     def _may_wait(self, waited: float) -> bool:

@@ -21,7 +21,7 @@ QUIET: dict[str, Any] = {
         ({"cpu_pressure_10s": 40.0}, "busy"),
         ({"celsius": {"cpu": 50.0, "gpu": 90.0}}, "hot"),
         ({"mhz": [600.0, 600.0]}, "slow"),
-        ({"cpu_ticks": 2000, "steal_ticks": 305}, "stolen"),
+        ({"cpu_ticks": 2000, "steal_ticks": 205}, "stolen"),
         ({"governor": "powersave"}, "governor"),
     ],
 )
@@ -90,3 +90,19 @@ def test_a_changed_governor_is_marked_but_not_waited_for() -> None:
     assert pause is not None
     assert device.slept == 0
     assert told == ["going on although the CPU governor was performance and is powersave now"]
+
+
+def test_stolen_time_is_taken_over_a_stretch_and_told_once() -> None:
+    def at(seconds: float, share: float) -> dict[str, Any]:
+        ticks = int(200 * seconds)
+        return {**QUIET, "cpu_ticks": ticks, "steal_ticks": int(share * ticks)}
+
+    told: list[str] = []
+    states = [at(s, 0.3) for s in range(4, 60)]
+    device = Device(list(states))
+    watch = Watch(told.append, sleep=device.sleep, patience_s=3, budget_s=30)
+    assert watch.settle(1, at(0.0, 0), device.poll) is None
+    assert watch.settle(1, at(1.0, 0.3), device.poll) is None, "a second says nothing"
+    assert watch.settle(1, at(3.0, 0.3), device.poll) is not None
+    watch.settle(2, device.poll(), device.poll)
+    assert sum("paused" in text for text in told) == 1
