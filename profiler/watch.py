@@ -13,7 +13,7 @@ BUSY_PRESSURE = 10.0
 """Per cent of the last 10 s in which some program waited for a CPU; the agent alone causes none."""
 
 STOLEN = 0.1
-"""Share of CPU time that the hypervisor gave to others; a few per cent are usual on shared hosts."""
+"""Share of CPU time that the hypervisor gave to others; shared hosts lose a few per cent always."""
 
 HOT = 85.0
 """Degrees Celsius; phones and boards throttle from about here on."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,9 @@ IntArray = npt.NDArray[np.int64]
 
 ACCURACY_COLUMNS = ("space", "subnet", "resolution", "top1", "source")
 """The columns of an accuracy table; `top1` is a fraction of one."""
+
+INTERVAL_COLUMNS = ("top1_low", "top1_high", "confidence")
+"""Columns that it may have too: an interval of `top1`, and how sure that is (0.95 unless given)."""
 
 SHIPPED_SPACE = "compofa"
 SHIPPED_FILE = "compofa_accuracy.csv"
@@ -61,6 +65,9 @@ class AccuracySource(Protocol):
             UserError: it knows nothing of the cells' space.
         """
 
+    def deviations(self, cells: Cells) -> FloatArray:
+        """The standard deviation of each cell's `top1`, [n]; NaN where it is not known."""
+
 
 class ArrayAccuracy(Protocol):
     """Something that knows the accuracy of any subnet of a space, thousands at once."""
@@ -80,11 +87,13 @@ class AccuracyTable:
     Attributes:
         values: space name -> (subnet key, resolution) -> top-1 accuracy.
         sources: what the file says of where they come from.
+        spreads: as `values`, the standard deviations of those that have an interval.
     """
 
     path: Path
     values: Mapping[str, Mapping[tuple[str, int], float]]
     sources: tuple[str, ...]
+    spreads: Mapping[str, Mapping[tuple[str, int], float]]
 
     @property
     def description(self) -> str:
@@ -103,9 +112,18 @@ class AccuracyTable:
             known = ", ".join(self.values)
             message = f"the accuracy table has nothing of space {name}"
             raise UserError(message, path=self.path, hint=f"it has {known}")
-        pairs = zip(cells.keys, cells.sizes.tolist(), strict=True)
-        values = self.values[name]
-        return np.array([values.get(pair, np.nan) for pair in pairs], dtype=np.float64)
+        return _looked_up(self.values[name], cells)
+
+    def deviations(self, cells: Cells) -> FloatArray:
+        """From the intervals; see `AccuracySource`."""
+        return _looked_up(self.spreads.get(cells.space.name, {}), cells)
+
+
+def _looked_up(values: Mapping[tuple[str, int], float], cells: Cells) -> FloatArray:
+    if not values:
+        return np.full(len(cells.keys), np.nan)
+    pairs = zip(cells.keys, cells.sizes.tolist(), strict=True)
+    return np.array([values.get(pair, np.nan) for pair in pairs], dtype=np.float64)
 
 
 def read_accuracy_table(path: Path) -> AccuracyTable:
@@ -115,9 +133,11 @@ def read_accuracy_table(path: Path) -> AccuracyTable:
         UserError: with the file and the line, for anything that is not one.
     """
     values: dict[str, dict[tuple[str, int], float]] = {}
+    spreads: dict[str, dict[tuple[str, int], float]] = {}
     sources: dict[str, None] = {}
-    for line, row in read_lines(path, "the accuracy table", ACCURACY_COLUMNS, comments=True):
-        space, subnet, resolution, top1, source = row
+    rows = read_lines(path, "the accuracy table", ACCURACY_COLUMNS, True, INTERVAL_COLUMNS)
+    for line, row in rows:
+        space, subnet, resolution, top1, source, *interval = row
         try:
             check_text(space, "space")
             check_text(subnet, "subnet")
@@ -125,13 +145,15 @@ def read_accuracy_table(path: Path) -> AccuracyTable:
             cell = (subnet, parse_count(resolution, "resolution", 1, LARGEST_SIZE))
             if cell in values.setdefault(space, {}):
                 raise ValueError(f"the accuracy of {space} {subnet} at {cell[1]} is given twice")
-            values[space][cell] = _fraction(top1)
+            values[space][cell] = _fraction(top1, "top1")
+            if interval[0] or interval[1]:
+                spreads.setdefault(space, {})[cell] = _deviation(values[space][cell], *interval)
         except ValueError as error:
             raise UserError(str(error), path=path, line=line) from None
         sources[source] = None
     if not values:
         raise UserError("the accuracy table has no rows", path=path)
-    return AccuracyTable(path, values, tuple(sources))
+    return AccuracyTable(path, values, tuple(sources), spreads)
 
 
 def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
@@ -156,8 +178,19 @@ def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
     return read_accuracy_table(Path(str(files("compofa.search") / "data" / SHIPPED_FILE)))
 
 
-def _fraction(text: str) -> float:
-    value = parse_number(text, "top1")
+def _fraction(text: str, name: str) -> float:
+    value = parse_number(text, name)
     if not 0 <= value <= 1:
-        raise ValueError(f"top1 is a fraction of one, so it cannot be {value}")
+        raise ValueError(f"{name} is a fraction of one, so it cannot be {value}")
     return value
+
+
+def _deviation(top1: float, low_text: str, high_text: str, confidence_text: str) -> float:
+    """The standard deviation that an interval shows; ValueError where it is none."""
+    low, high = _fraction(low_text, "top1_low"), _fraction(high_text, "top1_high")
+    confidence = parse_number(confidence_text, "confidence") if confidence_text else 0.95
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
+    if not low <= top1 <= high:
+        raise ValueError(f"the interval {low} to {high} does not hold the top1 {top1}")
+    return (high - low) / 2 / NormalDist().inv_cdf((1 + confidence) / 2)

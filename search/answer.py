@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compofa.profiler.table import Source, Status
-from compofa.search.accuracy import FloatArray
+from compofa.profiler.table import Row, Source, Status
+from compofa.search.accuracy import FloatArray, IntArray
 from compofa.search.candidates import Candidates
-from compofa.search.exact import front, nearest, ranking, upper_ms, within
+from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
+from compofa.search.uncertainty import chance, half_widths, rivals
 from compofa.supernet.errors import UserError
 from compofa.supernet.graph import Block, graph_blocks
 
 Limits = tuple[float, ...]
-"""The limits of one question in milliseconds, one per table."""
+"""The limits of one question in milliseconds, one per table; infinite where it asks nothing."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,13 @@ class Result:
     Attributes:
         top1: accuracy as a fraction of one.
         latency_ms, ci_low_ms, ci_high_ms, source, status: of its cell, one per table.
-        limit_ms: what it was asked to meet, one per table; None for a member of the front.
+        limit_ms: what it was asked to meet, one per table (None for a table that the question
+            is not about); None for a member of the front.
+        chance: the probability that its true latency meets the limit, one per table; None where
+            there is no limit or no interval.
+        joint_chance: that all limits are met, errors in different tables being independent.
+        rival: another member of the front, as "KEY at RESOLUTION", that may in truth be as
+            accurate and as fast; None where noise leaves no doubt.
         macs, params: multiply-accumulates per image, trainable parameters.
     """
 
@@ -39,9 +47,12 @@ class Result:
     ci_high_ms: tuple[float | None, ...]
     source: tuple[Source, ...]
     status: tuple[Status, ...]
-    limit_ms: Limits | None
+    limit_ms: tuple[float | None, ...] | None
     macs: int
     params: int
+    chance: tuple[float | None, ...] | None = None
+    joint_chance: float | None = None
+    rival: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Infeasible:
     With one table, the nearest is the fastest there is.
     """
 
-    limit_ms: Limits
+    limit_ms: tuple[float | None, ...]
     nearest: Result
 
 
@@ -87,19 +98,54 @@ def ask(
         UserError: `risk` is asked of latencies that have no interval.
     """
     order = ranking(candidates.top1, candidates.latency_ms)
-    cost = candidates.latency_ms if risk is None else _risky(candidates, risk)
+    cost = costs_at(candidates, risk)
     if not questions:
         members = front(order[~np.isnan(cost[order]).any(axis=1)], cost)
-        return Answer(tuple(result(candidates, i, None) for i in members[:top]), ())
-    results: list[Result] = []
-    infeasible: list[Infeasible] = []
-    for limits in questions:
-        found = within(order, cost, limits)
-        results += [result(candidates, i, limits) for i in found[:top]]
-        if not len(found):
-            closest = nearest(np.nan_to_num(cost, nan=np.inf), limits)
-            infeasible.append(Infeasible(limits, result(candidates, closest, limits)))
+        return Answer(_front_results(candidates, members)[:top], ())
+    if top == 1:
+        limits = np.array(questions, dtype=np.float64)
+        best = [[each] if each >= 0 else [] for each in first_within(order, cost, limits).tolist()]
+    else:
+        best = [within(order, cost, each)[:top].tolist() for each in questions]
+    made: dict[int, Result] = {}
+
+    def answered(index: int, asked: Limits) -> Result:
+        if index not in made:
+            made[index] = result(candidates, index, None)
+        return _asked(candidates, made[index], index, asked)
+
+    results = [
+        answered(i, asked) for asked, found in zip(questions, best, strict=True) for i in found
+    ]
+    infeasible = []
+    for asked, found in zip(questions, best, strict=True):
+        if not found:
+            closest = nearest(np.nan_to_num(cost, nan=np.inf), asked)
+            infeasible.append(Infeasible(finite(asked), answered(closest, asked)))
     return Answer(tuple(results), tuple(infeasible))
+
+
+def finite(limits: Limits) -> tuple[float | None, ...]:
+    """`limits` as results show them: None where nothing is asked."""
+    return tuple(limit if math.isfinite(limit) else None for limit in limits)
+
+
+def _front_results(candidates: Candidates, members: IntArray) -> tuple[Result, ...]:
+    """Members of the front, each with the rival that noise cannot tell it from."""
+    confidence = np.array([[rows[i].confidence for rows in candidates.rows] for i in members])
+    width = (candidates.high_ms - candidates.low_ms)[members] / 2
+    doubtful = rivals(
+        candidates.top1[members],
+        candidates.top1_sd[members],
+        candidates.latency_ms[members],
+        width / half_widths(confidence),
+    )
+    found = []
+    for i, rival in zip(members, doubtful, strict=True):
+        cell = None if rival < 0 else candidates.cells[members[rival]]
+        name = None if cell is None else f"{cell.subnet} at {cell.resolution}"
+        found.append(replace(result(candidates, i, None), rival=name))
+    return tuple(found)
 
 
 def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
@@ -107,7 +153,7 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
     cell, rows = candidates.cells[index], [each[index] for each in candidates.rows]
     subnet = candidates.subnets[cell.subnet]
     blocks = graph_blocks(candidates.space, subnet, cell.resolution)
-    return Result(
+    found = Result(
         space=cell.space,
         subnet=cell.subnet,
         resolution=cell.resolution,
@@ -118,26 +164,70 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
         ci_high_ms=tuple(row.ci_high_ms for row in rows),
         source=tuple(row.source for row in rows),
         status=tuple(row.status for row in rows),
-        limit_ms=limits,
+        limit_ms=None,
         macs=sum(block.macs for block in blocks),
         params=sum(block.params for block in blocks),
     )
+    return found if limits is None else _asked(candidates, found, index, limits)
 
 
-def at_most(
-    candidates: Candidates, name: str, cost: Callable[[Block], int], most: int
-) -> tuple[Candidates, str | None]:
-    """The candidates whose summed `cost` is at most `most`, or why there is none."""
-    sums = candidates.block_sums(cost)
-    mask = sums <= most
+def _asked(candidates: Candidates, found: Result, index: int, limits: Limits) -> Result:
+    """Candidate `index` as the answer to a question."""
+    asked = finite(limits)
+    chances = _chances([each[index] for each in candidates.rows], asked)
+    return replace(found, limit_ms=asked, chance=chances, joint_chance=_joint(chances, asked))
+
+
+def _chances(rows: Sequence[Row], limits: Sequence[float | None]) -> tuple[float | None, ...]:
+    """The probability, table by table, that a limit is met."""
+    return tuple(
+        None
+        if limit is None or row.latency_ms is None
+        else chance(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit)
+        for row, limit in zip(rows, limits, strict=True)
+    )
+
+
+def _joint(chances: Sequence[float | None], limits: Sequence[float | None]) -> float | None:
+    """The probability that all limits are met; None where one of the probabilities is unknown."""
+    known = [each for each in chances if each is not None]
+    asked = sum(limit is not None for limit in limits)
+    return math.prod(known) if known and len(known) == asked else None
+
+
+@dataclass(frozen=True)
+class BlockLimit:
+    """An upper bound on a sum over a subnet's blocks.
+
+    Attributes:
+        name: what is summed, for messages.
+        block: what a block adds.
+    """
+
+    name: str
+    block: Callable[[Block], int]
+    most: int
+
+
+def at_most(candidates: Candidates, limit: BlockLimit) -> tuple[Candidates, str | None]:
+    """The candidates that keep within `limit`, or why there is none."""
+    sums = candidates.block_sums(limit.block)
+    mask = sums <= limit.most
     if mask.any():
         return candidates.keep(mask), None
     cell = candidates.cells[int(sums.argmin())]
     smallest = f"{cell.subnet} at {cell.resolution} has the fewest, {sums.min():,}"
-    return candidates, f"no subnet has at most {most:,} {name}: {smallest}"
+    return candidates, f"no subnet has at most {limit.most:,} {limit.name}: {smallest}"
 
 
-def _risky(candidates: Candidates, risk: float) -> FloatArray:
+def costs_at(candidates: Candidates, risk: float | None) -> FloatArray:
+    """What limits are put on, [n, t]: the latency, or what it exceeds with probability `risk`.
+
+    Raises:
+        UserError: `risk` is asked of latencies that have no interval.
+    """
+    if risk is None:
+        return candidates.latency_ms
     confidence = np.array([[row.confidence for row in rows] for rows in candidates.rows]).T
     cost = upper_ms(candidates.latency_ms, candidates.high_ms, confidence, risk)
     if np.isnan(cost).any(axis=1).all():

@@ -41,10 +41,12 @@ class Candidates:
         cells: the cells, [n].
         subnets: what their keys stand for.
         top1: accuracy as a fraction of one, [n].
+        top1_sd: its standard deviation, [n]; NaN where it is not known.
         latency_ms: [n, t].
         low_ms, high_ms: its interval, [n, t]; NaN where there is none.
         rows: the rows behind them, [t][n].
         notes: what was left out, and why, for the user to know.
+        seen: how many cells these are the best of, where not all were kept.
     """
 
     space: Space
@@ -53,11 +55,18 @@ class Candidates:
     cells: tuple[Cell, ...]
     subnets: dict[str, Subnet]
     top1: FloatArray
+    top1_sd: FloatArray
     latency_ms: FloatArray
     low_ms: FloatArray
     high_ms: FloatArray
     rows: tuple[tuple[Row, ...], ...]
     notes: tuple[str, ...] = ()
+    seen: int | None = None
+
+    @property
+    def compared(self) -> int:
+        """How many cells the answer is the best of."""
+        return len(self) if self.seen is None else self.seen
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -71,6 +80,7 @@ class Candidates:
             self,
             cells=tuple(self.cells[i] for i in where),
             top1=self.top1[where],
+            top1_sd=self.top1_sd[where],
             latency_ms=self.latency_ms[where],
             low_ms=self.low_ms[where],
             high_ms=self.high_ms[where],
@@ -163,7 +173,8 @@ def join(
         notes.append(f"{most - len(shared):,} cells are not in every table and were left out")
     subnets = _subnets(tables[0].path, space, shared)
     sizes = _sizes(shared)
-    top1 = accuracy.top1(Cells(space, subnets, [cell.subnet for cell in shared], sizes))
+    asked = Cells(space, subnets, [cell.subnet for cell in shared], sizes)
+    top1 = accuracy.top1(asked)
     known = ~np.isnan(top1)
     if not known.all():
         unknown = [cell for cell, here in zip(shared, known, strict=True) if not here]
@@ -180,6 +191,7 @@ def join(
         cells=shared,
         subnets=subnets,
         top1=top1[known],
+        top1_sd=accuracy.deviations(asked)[known],
         latency_ms=_columns([row.latency_ms for row in each] for each in rows),
         low_ms=_columns([row.ci_low_ms for row in each] for each in rows),
         high_ms=_columns([row.ci_high_ms for row in each] for each in rows),

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from compofa.profiler.commands.options import Json, parse_share, parse_sizes
-from compofa.search.accuracy import load_accuracy
-from compofa.search.answer import Answer, Limits, ask, at_most
-from compofa.search.candidates import Candidates, common_space, join, load_latencies
-from compofa.search.options import check_plot, parse_amount, parse_limit, questions
-from compofa.search.output import as_json, columns, infeasible_line, show, title, write_results
+from compofa.search.answer import Answer, BlockLimit, Limits, ask, at_most
+from compofa.search.candidates import Candidates
+from compofa.search.options import (
+    check_plot,
+    device_questions,
+    parse_amount,
+    parse_limits,
+    questions,
+)
+from compofa.search.output import (
+    Column,
+    as_json,
+    columns,
+    infeasible_line,
+    show,
+    title,
+    write_results,
+)
+from compofa.search.request import Request, find_candidates
 from compofa.supernet.console import leave, note, print_json, printable, run_command
 from compofa.supernet.errors import ExitCode
-from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION, Block
-from compofa.supernet.space import get_space
+from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 DEFAULT_TOP = 5
 
@@ -37,7 +51,10 @@ def search_command(
     ],
     latency: Annotated[
         list[str] | None,
-        typer.Option(help="Limit in ms; with several tables, one for each.", show_default=False),
+        typer.Option(
+            help="Limit in ms, as in 25, 15,20,25 or 15-50:5; with several tables, one for each.",
+            show_default=False,
+        ),
     ] = None,
     accuracy: Annotated[
         Path | None,
@@ -65,57 +82,105 @@ def search_command(
         str | None,
         typer.Option(help="Most probability that the latency exceeds its limit, as in 5%."),
     ] = None,
+    each: Annotated[bool, typer.Option("--each", help="One subnet per table and limit.")] = False,
+    family: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=20, help="This many subnets that together serve all tables and limits."
+        ),
+    ] = None,
+    predict: Annotated[
+        bool,
+        typer.Option("--predict", help="Search the whole space, by a model of the table's cells."),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of a search too large to be exact.")] = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw to this .html or .png file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the results to this CSV file.")] = None,
     json_: Json = False,
 ) -> None:
     """Find the most accurate subnets within latency limits, or the Pareto front without limits."""
-    asked = questions([parse_limit(text) for text in latency or ()], len(table))
-    share = None if risk is None else parse_share(risk, "risk", 0, 1)
-    limits: list[tuple[str, Callable[[Block], int], int]] = []
-    if max_macs is not None:
-        limits.append(("MACs", lambda block: block.macs, parse_amount(max_macs, "max-macs")))
-    if max_params is not None:
-        amount = parse_amount(max_params, "max-params")
-        limits.append(("parameters", lambda block: block.params, amount))
+    limits = [parse_limits(text) for text in latency or ()]
+    alone = each or family is not None
+    asked = (device_questions if alone else questions)(limits, len(table))
     if plot is not None:
         check_plot(plot)
-    candidates = _load(table, accuracy, space, batch_size, resolutions)
-    for message in candidates.notes:
-        note(f"note: {message}")
-    for name, cost, most in limits:
-        candidates, reason = at_most(candidates, name, cost, most)
-        if reason is not None:
-            _say_no(candidates, Answer((), ()), [reason], json_)
-    if top is None and asked:
-        top = DEFAULT_TOP if len(asked) == 1 else 1
-    answer = ask(candidates, asked, top, share)
-    if answer.results:
-        _write(candidates, answer, out, plot)
-    reasons = [infeasible_line(candidates, each) for each in answer.infeasible]
-    if answer.results and not json_:
-        _show(candidates, answer, asked, [path for path in (out, plot) if path is not None])
-    if reasons:
-        _say_no(candidates, answer, reasons, json_)
-    if json_:
-        print_json(as_json(candidates, answer))
-
-
-def _load(
-    tables: list[Path],
-    accuracy: Path | None,
-    space_name: str | None,
-    batch_size: int | None,
-    resolutions: str | None,
-) -> Candidates:
-    """Reads what the options name, and joins it."""
     sizes = None
     if resolutions is not None:
         sizes = parse_sizes(resolutions, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
-    chosen = None if space_name is None else get_space(space_name)
-    latencies = [load_latencies(path, chosen, sizes) for path in tables]
-    space = common_space(latencies, chosen)
-    return join(latencies, space, load_accuracy(accuracy, space), batch_size, sizes)
+    request = Request(
+        tables=table,
+        accuracy=accuracy,
+        space=space,
+        batch_size=batch_size,
+        resolutions=sizes,
+        predict=predict,
+        questions=asked,
+        constraints=_constraints(max_macs, max_params),
+        risk=None if risk is None else parse_share(risk, "risk", 0, 1),
+        seed=seed,
+    )
+    candidates = find_candidates(request)
+    for message in candidates.notes:
+        note(f"note: {message}")
+    for limit in request.constraints:
+        candidates, reason = at_most(candidates, limit)
+        if reason is not None:
+            _say_no(candidates, Answer((), ()), [reason], json_)
+    if family is not None:
+        found = _family(candidates, asked, family, request.risk)
+    else:
+        if top is None and asked:
+            top = DEFAULT_TOP if len(asked) == 1 else 1
+        answer = ask(candidates, asked, top, request.risk)
+        found = _Found(answer, title(candidates, asked), columns(candidates, answer), {})
+    if found.answer.results:
+        _write(candidates, found.answer, out, plot)
+    if found.answer.results and not json_:
+        _show(candidates, found, [path for path in (out, plot) if path is not None])
+    reasons = [infeasible_line(candidates, each) for each in found.answer.infeasible]
+    if reasons:
+        _say_no(candidates, found.answer, reasons, json_, found.extra)
+    if json_:
+        print_json(as_json(candidates, found.answer) | dict(found.extra))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An answer, how to show it, and what JSON has beside it."""
+
+    answer: Answer
+    heading: str
+    columns: Sequence[Column]
+    extra: Mapping[str, object]
+
+
+def _family(
+    candidates: Candidates, asked: Sequence[Limits], count: int, risk: float | None
+) -> _Found:
+    from compofa.search.family import find_family
+    from compofa.search.family_output import (
+        family_answer,
+        family_columns,
+        family_json,
+        family_title,
+    )
+
+    found = find_family(candidates, asked, count, risk)
+    answer = family_answer(candidates, found)
+    shown = [*columns(candidates, answer), *family_columns(candidates, found)]
+    extra = {"family": family_json(candidates, found)}
+    return _Found(answer, family_title(candidates, found), shown, extra)
+
+
+def _constraints(max_macs: str | None, max_params: str | None) -> list[BlockLimit]:
+    found = []
+    if max_macs is not None:
+        most = parse_amount(max_macs, "max-macs")
+        found.append(BlockLimit("MACs", lambda block: block.macs, most))
+    if max_params is not None:
+        most = parse_amount(max_params, "max-params")
+        found.append(BlockLimit("parameters", lambda block: block.params, most))
+    return found
 
 
 def _write(candidates: Candidates, answer: Answer, out: Path | None, plot: Path | None) -> None:
@@ -127,15 +192,21 @@ def _write(candidates: Candidates, answer: Answer, out: Path | None, plot: Path 
         write_plot(plot, candidates, answer)
 
 
-def _show(candidates: Candidates, answer: Answer, asked: list[Limits], written: list[Path]) -> None:
-    show(title(candidates, asked), columns(candidates, answer))
+def _show(candidates: Candidates, found: _Found, written: Sequence[Path]) -> None:
+    show(found.heading, found.columns)
     print(printable(f"accuracy: {candidates.accuracy}"))
     for path in written:
         print(printable(f"written: {path}"))
 
 
-def _say_no(candidates: Candidates, answer: Answer, reasons: list[str], json_: bool) -> NoReturn:
+def _say_no(
+    candidates: Candidates,
+    answer: Answer,
+    reasons: list[str],
+    json_: bool,
+    extra: Mapping[str, object] | None = None,
+) -> NoReturn:
     """Ends the command with exit code 1, after what there is to print."""
     if json_:
-        print_json(as_json(candidates, answer))
+        print_json(as_json(candidates, answer) | dict(extra or {}))
     leave(printable("; ".join(reasons)), ExitCode.NO)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
+import numpy.typing as npt
 
 from compofa.search.accuracy import FloatArray, IntArray
+from compofa.search.uncertainty import half_widths
 
 
 def ranking(top1: FloatArray, latency_ms: FloatArray) -> IntArray:
@@ -23,6 +27,27 @@ def within(order: IntArray, cost_ms: FloatArray, limits_ms: tuple[float, ...]) -
     """The candidates of `order` whose cost, [n, t], is at most the limit in every table."""
     feasible = np.all(cost_ms[order] <= np.array(limits_ms), axis=1)
     return order[feasible]
+
+
+def meeting(cost_ms: FloatArray, limits_ms: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which candidates, with costs [n, t], meet the limits of which questions, [q, t]: [n, q]."""
+    meets = np.ones((len(cost_ms), len(limits_ms)), dtype=np.bool_)
+    for cost, limits in zip(cost_ms.T, limits_ms.T, strict=True):
+        # Most questions about a fleet are about one device: the others are left out.
+        asked = np.flatnonzero(np.isfinite(limits))
+        if len(asked) == len(limits):
+            meets &= cost[:, None] <= limits
+        else:
+            meets[:, asked] &= cost[:, None] <= limits[asked]
+    return meets
+
+
+def first_within(order: IntArray, cost_ms: FloatArray, limits_ms: FloatArray) -> IntArray:
+    """For each question, [q, t], the first candidate of `order` that meets it; -1 where none."""
+    if not len(order):
+        return np.full(len(limits_ms), -1)
+    meets = meeting(cost_ms[order], limits_ms)
+    return np.where(meets.any(axis=0), order[meets.argmax(axis=0)], -1)
 
 
 def nearest(cost_ms: FloatArray, limits_ms: tuple[float, ...]) -> int:
@@ -62,10 +87,6 @@ def upper_ms(
         confidence: of the interval, [n, t].
         risk: between 0 and 1.
     """
-    from statistics import NormalDist
-
-    normal = NormalDist()
-    halves = {level: normal.inv_cdf((1 + level) / 2) for level in np.unique(confidence)}
-    half = np.vectorize(halves.__getitem__, otypes=[np.float64])(confidence)
-    upper: FloatArray = latency_ms + normal.inv_cdf(1 - risk) * (high_ms - latency_ms) / half
+    deviation = (high_ms - latency_ms) / half_widths(confidence)
+    upper: FloatArray = latency_ms + NormalDist().inv_cdf(1 - risk) * deviation
     return upper

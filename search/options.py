@@ -13,6 +13,9 @@ from compofa.supernet.errors import UserError
 
 PLOT_SUFFIXES = (".html", ".png")
 
+MOST_LIMITS = 10_000
+"""Of one range."""
+
 _SCALES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
@@ -48,19 +51,69 @@ def parse_amount(text: str, name: str) -> int:
     return int(value)
 
 
-def questions(limits: Sequence[float], tables: int) -> list[Limits]:
+def parse_limits(text: str) -> list[float]:
+    """`20`, `15,20,25` or `15-50:5` in milliseconds.
+
+    Raises:
+        UserError: it is not such a list, or a long one.
+    """
+    found: list[float] = []
+    for part in text.split(","):
+        spread = re.fullmatch(r"\s*([0-9.]+)\s*-\s*([0-9.]+)\s*:\s*([0-9.]+)\s*(?:ms)?\s*", part)
+        if spread is None:
+            found.append(parse_limit(part))
+            continue
+        first, last, step = (parse_limit(each) for each in spread.groups())
+        count = int((last - first) / step * (1 + 1e-9)) + 1
+        if not 1 <= count <= MOST_LIMITS:
+            hint = f"at most {MOST_LIMITS}, from low to high, as in 15-50:5"
+            raise UserError(f"--latency {shown(text)} spans {max(count, 0)} limits", hint=hint)
+        found += [round(first + i * step, 9) for i in range(count)]
+    return found
+
+
+def questions(limits: Sequence[Sequence[float]], tables: int) -> list[Limits]:
     """What is asked: with one table each limit by itself, else all limits of one subnet at once.
+
+    Args:
+        limits: what each --latency holds.
+        tables: how many there are.
 
     Raises:
         UserError: there are several tables, and not one limit for each.
     """
     if tables == 1:
-        return [(limit,) for limit in limits]
+        return [(limit,) for each in limits for limit in each]
     if limits and len(limits) != tables:
         given = f"{len(limits)} --latency" if len(limits) > 1 else "one --latency"
         hint = "give one for each table, in the same order, or none for the Pareto front"
         raise UserError(f"{tables} --table go with {tables} --latency, not {given}", hint=hint)
-    return [tuple(limits)] if limits else []
+    if any(len(each) > 1 for each in limits):
+        hint = "lists of limits go with --each and --family"
+        raise UserError("one subnet for several tables has one limit for each", hint=hint)
+    return [tuple(each[0] for each in limits)] if limits else []
+
+
+def device_questions(limits: Sequence[Sequence[float]], tables: int) -> list[Limits]:
+    """What --each and --family ask: every limit of every table by itself.
+
+    Args:
+        limits: what each --latency holds: those of its table, or of all tables if it is alone.
+        tables: how many there are.
+
+    Raises:
+        UserError: there are neither one nor as many --latency as tables.
+    """
+    if len(limits) not in (1, tables):
+        hint = "give one for each table, in the same order, or one for all"
+        message = f"--each and --family of {tables} --table need {tables} --latency or one"
+        raise UserError(f"{message}, not {len(limits)}", hint=hint)
+    own = list(limits) * (tables if len(limits) == 1 else 1)
+    return [
+        tuple(limit if i == table else math.inf for i in range(tables))
+        for table in range(tables)
+        for limit in own[table]
+    ]
 
 
 def check_plot(path: Path) -> None:

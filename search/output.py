@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,8 @@ from compofa.supernet.files import write_atomically
 
 OUT_COLUMNS = (
     "result", "device", "space", "subnet", "resolution", "batch_size", "top1", "latency_ms",
-    "ci_low_ms", "ci_high_ms", "limit_ms", "source", "status", "macs", "params",
+    "ci_low_ms", "ci_high_ms", "limit_ms", "source", "status", "macs", "params", "chance",
+    "joint_chance", "rival",
 )  # fmt: skip
 """The columns of `--out`: one row per result and table."""
 
@@ -32,7 +34,7 @@ def as_json(candidates: Candidates, answer: Answer) -> dict[str, Any]:
         "tables": [
             {"path": str(each.path), **asdict(each.table.setup)} for each in candidates.tables
         ],
-        "candidates": len(candidates),
+        "candidates": candidates.compared,
         "notes": list(candidates.notes),
     }
 
@@ -54,6 +56,7 @@ def write_results(path: Path, candidates: Candidates, answer: Answer) -> None:
                     found.batch_size, found.top1, found.latency_ms[i], found.ci_low_ms[i],
                     found.ci_high_ms[i], found.limit_ms[i] if found.limit_ms else None,
                     found.source[i], found.status[i], found.macs, found.params,
+                    found.chance[i] if found.chance else None, found.joint_chance, found.rival,
                 ]
             )  # fmt: skip
     write_atomically(path, text.getvalue(), "the results")
@@ -70,18 +73,20 @@ def infeasible_line(candidates: Candidates, infeasible: Infeasible) -> str:
     return f"no subnet meets {asked}: the {rank} is {cell}, {found}"
 
 
-def _on(devices: Sequence[str], latencies: Sequence[float], form: str) -> str:
-    pairs = zip(devices, latencies, strict=True)
+def _on(devices: Sequence[str], latencies: Sequence[float | None], form: str) -> str:
+    pairs = [
+        (name, each) for name, each in zip(devices, latencies, strict=True) if each is not None
+    ]
     return " and ".join(f"{each:{form}} ms" + f" on {name}" * bool(name) for name, each in pairs)
 
 
 def title(candidates: Candidates, limits: Sequence[Limits]) -> str:
     """What was asked, in one line."""
     devices = [table.device for table in candidates.tables]
-    place = f"{len(candidates):,} cells of {candidates.space.name} on {', '.join(devices)}"
+    place = f"{candidates.compared:,} cells of {candidates.space.name} on {', '.join(devices)}"
     if not limits:
         return f"Pareto front of {place}"
-    if len(limits) == 1:
+    if len(limits) == 1 and all(map(math.isfinite, limits[0])):
         return f"Best of {place} within {_on([''] * len(devices), limits[0], 'g')}"
     return f"Best of {place} within each limit"
 
@@ -100,7 +105,8 @@ def columns(candidates: Candidates, answer: Answer) -> list[Column]:
     results = answer.results
     found = []
     if len({each.limit_ms for each in results}) > 1:
-        limits = [f"{each.limit_ms[0]:g}" if each.limit_ms else "" for each in results]
+        devices = [table.device for table in candidates.tables]
+        limits = [_limits(each, devices) for each in results]
         found.append(Column("limit ms", True, limits))
     found += [
         Column("subnet", False, [each.subnet for each in results]),
@@ -113,12 +119,31 @@ def columns(candidates: Candidates, answer: Answer) -> list[Column]:
         intervals = [_interval(each, i) for each in results]
         if any(intervals):
             found.append(Column("interval", True, intervals))
+    if any(each.joint_chance is not None for each in results):
+        chances = [_percent(each.joint_chance) for each in results]
+        found.append(Column("meets it %", True, chances))
+    if any(each.rival for each in results):
+        found.append(Column("not told from", False, [each.rival or "" for each in results]))
     found += [
         Column("M MACs", True, [f"{each.macs / 1e6:.0f}" for each in results]),
         Column("M params", True, [f"{each.params / 1e6:.2f}" for each in results]),
         Column("latency is", False, [_basis(each) for each in results]),
     ]
     return found
+
+
+def _limits(found: Result, devices: Sequence[str]) -> str:
+    """What a result was asked to meet; with its device where that is one of several."""
+    asked = [
+        each for each in zip(devices, found.limit_ms or (), strict=False) if each[1] is not None
+    ]
+    if len(asked) == 1 and len(devices) > 1:
+        return f"{asked[0][0]} {asked[0][1]:g}"
+    return " ".join(f"{limit:g}" for _, limit in asked)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
 
 
 def _interval(found: Result, table: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from compofa.search.accuracy import IntArray
-from compofa.search.answer import Answer, Limits, Result
+from compofa.search.answer import Answer, Result
 from compofa.search.candidates import Candidates
 from compofa.search.exact import front, ranking
 from compofa.supernet.files import write_atomically
@@ -139,7 +139,7 @@ def _panel(candidates: Candidates, answer: Answer, table: int) -> Spec:
 def _chosen(candidates: Candidates, answer: Answer) -> IntArray:
     """The candidates that answer the questions: the best of each."""
     position = {cell: i for i, cell in enumerate(candidates.cells)}
-    best: dict[Limits, Result] = {}
+    best: dict[tuple[float | None, ...], Result] = {}
     for found in answer.results:
         if found.limit_ms:
             best.setdefault(found.limit_ms, found)
@@ -223,8 +223,9 @@ def _diamond() -> Spec:
 def _limit_rules(answer: Answer, table: int) -> Spec:
     """A dashed line at each limit that was met."""
     limits = dict.fromkeys(each.limit_ms[table] for each in answer.results if each.limit_ms)
+    values = [{"limit_ms": limit} for limit in limits if limit is not None]
     return {
-        "data": {"values": [{"limit_ms": limit} for limit in limits]},
+        "data": {"values": values},
         "mark": {"type": "rule", "strokeDash": [5, 4], "color": COLOURS[2], "opacity": 0.7},
         "encoding": {"x": {"field": "limit_ms", "type": "quantitative"}},
     }

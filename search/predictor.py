@@ -72,6 +72,10 @@ class Predictor:
             found[known] = self._forward(encoded, which[known], size_slots)
         return found
 
+    def deviations(self, cells: Cells) -> FloatArray:
+        """Not known: its published error is that of other weights. See `AccuracySource`."""
+        return np.full(len(cells.keys), np.nan)
+
     def top1_of(self, space: Space, subnets: SubnetArrays, sizes: IntArray, /) -> FloatArray:
         """Predicts n subnets at resolutions it was fitted on. See `ArrayAccuracy`."""
         self._check(space)

@@ -98,7 +98,8 @@ def test_the_json_object_is_as_documented(search: Search, phone: Path) -> None:
     }  # fmt: skip
     assert found["results"][0].keys() == {
         "space", "subnet", "resolution", "batch_size", "top1", "latency_ms", "ci_low_ms",
-        "ci_high_ms", "source", "status", "limit_ms", "macs", "params",
+        "ci_high_ms", "source", "status", "limit_ms", "macs", "params", "chance",
+        "joint_chance", "rival",
     }  # fmt: skip
     assert found["tables"][0] == {
         "path": str(phone), "device": "phone", "runtime": "onnxruntime",
@@ -198,6 +199,73 @@ def test_what_can_be_answered_is_answered_beside_what_cannot(search: Search, pho
     assert ran.code == 1
     assert [each["limit_ms"] for each in ran.json["results"]] == [[20.0]]
     assert [each["limit_ms"] for each in ran.json["infeasible"]] == [[5.0]]
+
+
+def test_limits_may_come_as_a_list_or_a_range(search: Search, phone: Path) -> None:
+    one_by_one = ["--latency", 12, "--latency", 16, "--latency", 20]
+    expected = search("--table", phone, *one_by_one, "--json").json["results"]
+    for limits in ("12,16,20", "12-20:4", "12-16:4,20ms"):
+        assert search("--table", phone, "--latency", limits, "--json").json["results"] == expected
+
+
+def test_each_table_and_limit_gets_a_subnet_of_its_own(
+    search: Search, phone: Path, board: Path
+) -> None:
+    arguments = ["--table", phone, "--latency", "12,16", "--table", board, "--latency", 40]
+    found = search(*arguments, "--each", "--json").json["results"]
+    assert [each["limit_ms"] for each in found] == [[12, None], [16, None], [None, 40]]
+    assert [each["chance"].count(None) for each in found] == [1, 1, 1]
+    alone = search("--table", board, "--latency", 40, "--json").json["results"][0]
+    assert (found[2]["subnet"], found[2]["top1"]) == (alone["subnet"], alone["top1"])
+
+
+def test_a_family_serves_every_table_and_limit(search: Search, phone: Path, board: Path) -> None:
+    arguments = ["--table", phone, "--latency", "12-28:4", "--table", board, "--latency", "40,60"]
+    found = search(*arguments, "--family", 2, "--json").json
+    assert len(found["results"]) == 2
+    assert len(found["family"]["served"]) == 7
+    for each in found["family"]["served"]:
+        table = 0 if each["device"] == "phone" else 1
+        member = found["results"][each["member"]]
+        assert member["latency_ms"][table] <= each["limit_ms"]
+        assert member["top1"] == each["top1"] <= each["best_top1"]
+    text = search(*arguments, "--family", 2).out
+    assert text.startswith("Family of 2 from 486 cells of compofa for 7 limits on phone, board: ")
+
+
+def test_one_limit_serves_all_tables_where_each_is_asked_alone(
+    search: Search, phone: Path, board: Path
+) -> None:
+    ran = search("--table", phone, "--table", board, "--latency", 30, "--each", "--json")
+    assert [each["limit_ms"] for each in ran.json["results"]] == [[30, None], [None, 30]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--each"], "--each and --family of 2 --table need 2 --latency or one, not 0"),
+        (["--latency", "20,25", "--latency", 9], "one subnet for several tables has one limit"),
+        (["--latency", "20-1:5", "--each"], "--latency '20-1:5' spans 0 limits (at most 10000"),
+        (["--latency", "1-9e9:1", "--each"], "--latency must be a number above zero"),
+    ],
+)
+def test_limits_that_make_no_question_are_refused(
+    search: Search, phone: Path, board: Path, arguments: list[str], said: str
+) -> None:
+    assert refused(search("--table", phone, "--table", board, *arguments)).startswith(said)
+
+
+def test_a_space_too_large_to_list_is_searched(search: Search, reference: Path) -> None:
+    arguments = ["--table", reference / "note10_lut", "--space", "ofa-mbv3-w1.2"]
+    arguments += ["--accuracy", reference / "acc_predictor.pth", "--seed", 1]
+    ran = search(*arguments, "--latency", 20, "--json")
+    assert ran.code == 0
+    assert ran.json["results"][0]["top1"] > 0.8042
+    assert ran.json["candidates"] > 1000
+    assert "of 1.1e+20 cells (seed 1): a better one may exist" in ran.err
+    impossible = search(*arguments, "--latency", 5)
+    assert impossible.code == 1
+    assert "no subnet meets 5 ms on note10_lut: the fastest is d22222-e3" in impossible.err
 
 
 def test_macs_and_parameters_can_be_limited(search: Search, phone: Path) -> None:

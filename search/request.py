@@ -1,0 +1,91 @@
+"""What a search is asked to look at, and the candidates that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compofa.search.accuracy import load_accuracy
+from compofa.search.candidates import Candidates, common_space, join, load_latencies
+from compofa.supernet.errors import UserError
+from compofa.supernet.space import ENUMERABLE, Space, get_space
+
+if TYPE_CHECKING:
+    from compofa.search.answer import BlockLimit, Limits
+    from compofa.search.devices import Device
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to search.
+
+    Attributes:
+        tables: table files, or folders of block tables.
+        accuracy: a file of accuracies or of a predictor; the shipped ones where None.
+        space: its name or file; the tables' own where None.
+        predict: whether a table's measured cells stand for the whole space, by a latency model.
+        questions, constraints, risk, seed: only a space too large to list needs to know them.
+    """
+
+    tables: Sequence[Path]
+    accuracy: Path | None = None
+    space: str | None = None
+    batch_size: int | None = None
+    resolutions: Sequence[int] | None = None
+    predict: bool = False
+    questions: Sequence[Limits] = ()
+    constraints: Sequence[BlockLimit] = ()
+    risk: float | None = None
+    seed: int = 0
+
+
+def find_candidates(request: Request) -> Candidates:
+    """Reads what the request names, and finds the cells that can answer it.
+
+    Cells of tables, and of folders of block tables where the space can be listed, are all taken.
+    Else a search finds the cells that matter to the questions.
+
+    Raises:
+        UserError: a file is wrong, or the request does not fit together.
+    """
+    space = None if request.space is None else get_space(request.space)
+    folders = any(path.is_dir() for path in request.tables)
+    if request.predict or (folders and space is not None and space.size > ENUMERABLE):
+        return _searched(request, space)
+    latencies = [load_latencies(path, space, request.resolutions) for path in request.tables]
+    common = common_space(latencies, space)
+    accuracy = load_accuracy(request.accuracy, common)
+    return join(latencies, common, accuracy, request.batch_size, request.resolutions)
+
+
+def _searched(request: Request, space: Space | None) -> Candidates:
+    from compofa.search.large import search_large
+
+    if space is None:
+        files = [load_latencies(path, None) for path in request.tables]
+        space = common_space(files, None)
+    return search_large(
+        [_device(path, space, request.batch_size) for path in request.tables],
+        space,
+        load_accuracy(request.accuracy, space),
+        request.questions,
+        resolutions=request.resolutions,
+        constraints=[(limit.block, limit.most) for limit in request.constraints],
+        risk=request.risk,
+        seed=request.seed,
+    )
+
+
+def _device(path: Path, space: Space, batch_size: int | None) -> Device:
+    from compofa.profiler.block_table import read_block_table
+    from compofa.profiler.table import read_table
+    from compofa.search.devices import BlockDevice, ModelDevice
+
+    if not path.is_dir():
+        return ModelDevice.fit(path, read_table(path), space, batch_size)
+    if batch_size not in (None, 1):
+        message = f"a block table is of batch size 1, not {batch_size}"
+        raise UserError(message, path=path)
+    return BlockDevice(read_block_table(path))
