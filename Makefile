@@ -36,7 +36,7 @@ $(VENV)/torch: constraints.txt
 
 # Exit codes 3 and 124 leave a table too: some cells are less sure than asked for, or time is up.
 demo: setup ## profile this computer, then search the table
-	$(BIN)/compofa-profile --device local --max-time 4m || [ $$? = 3 -o $$? = 124 ]
+	$(BIN)/compofa-profile --device local --max-time 3m || [ $$? = 3 -o $$? = 124 ]
 	$(BIN)/compofa-search --table local.csv --plot local.html
 
 test: setup lint ## lint, type-check and test
