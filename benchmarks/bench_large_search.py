@@ -1,8 +1,9 @@
 """How well, and how fast, spaces too large to list are searched.
 
-    python benchmarks/bench_large_search.py REFERENCE [SEEDS]
+    python benchmarks/bench_large_search.py [REFERENCE [SEEDS]]
 
-REFERENCE holds `note10_lut` and `acc_predictor.pth` as published. Three parts: OFA's whole space
+REFERENCE holds `note10_lut` and `acc_predictor.pth` as published; left out, it is
+../shared/reference, and nothing is done where that is not there. Three parts: OFA's whole space
 (width 1.2) at eight limits, seed by seed, beside what the reference's evolutionary search finds;
 parts of that space small enough to list, where the search is held against the optimum; and the
 compound space likewise. Writes benchmarks/results/large_search.json.
@@ -108,7 +109,11 @@ def compound(blocks: BlockTable, predictor: Predictor) -> dict[str, object]:
 
 
 def main() -> None:
-    reference = Path(sys.argv[1])
+    default = Path(__file__).resolve().parents[2] / "shared" / "reference"
+    reference = Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    if not reference.is_dir():
+        print(f"skipped: the published block tables are not in {reference}")
+        return
     blocks = read_block_table(reference / "note10_lut")
     predictor = read_predictor(reference / "acc_predictor.pth")
     seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 5

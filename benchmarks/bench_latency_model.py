@@ -219,6 +219,9 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, default=ROOT.parent / "shared" / "reference")
     parser.add_argument("--draws", type=int, default=10)
     options = parser.parse_args()
+    if not options.reference.is_dir():
+        print(f"skipped: the released measurements are not in {options.reference}")
+        return
     report: dict[str, object] = {"draws": options.draws, "seconds": timings()}
     for name, data in devices(options.reference).items():
         result: dict[str, object] = {}

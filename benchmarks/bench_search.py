@@ -10,8 +10,6 @@ too. Writes benchmarks/results/search.json.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+from machine import save
 
 from compofa.profiler.table import Cell, Row, SetUp, Table, read_table, write_table
 from compofa.search.accuracy import AccuracySource, load_accuracy
@@ -31,7 +29,6 @@ from compofa.supernet.space import SEARCHED_RESOLUTIONS, SPACES
 
 SPACE = SPACES["compofa"]
 LIMITS = [(limit,) for limit in (15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)]
-RESULTS = Path(__file__).parent / "results" / "search.json"
 
 
 def made_up_table() -> Table:
@@ -95,17 +92,6 @@ def cold(table: Path) -> dict[str, object]:
     }
 
 
-def machine() -> dict[str, object]:
-    return {
-        "cpus": os.cpu_count(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "load_1m": round(os.getloadavg()[0], 2),
-    }
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.csv"
@@ -121,10 +107,8 @@ def main() -> None:
         if len(sys.argv) > 1:
             predictor = load_accuracy(Path(sys.argv[1]), SPACE)
             found["predictor"] = in_process(latencies, predictor)
-    found["machine"] = machine()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
-    print(json.dumps(found, indent=2))
+    print(json.dumps(found, indent=1))
+    print(save("search", found))
 
 
 if __name__ == "__main__":
