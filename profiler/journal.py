@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
+from compofa.profiler.closing import Closing
 from compofa.profiler.table import Cell, SetUp
 from compofa.supernet.console import note
 from compofa.supernet.errors import UserError, file_error
@@ -147,7 +147,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 @dataclass
-class Journal:
+class Journal(Closing):
     """A journal file, open for appending; made by `Journal.open`.
 
     Attributes:
@@ -212,15 +212,8 @@ class Journal:
             os.ftruncate(self._file.fileno(), size)
             raise file_error(error, self.path, "cannot write the journal") from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """See `Closing.close`."""
         self._file.close()
 
 

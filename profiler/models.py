@@ -8,10 +8,9 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from compofa.profiler.agent.compofa_agent import CHECKED_OUTPUTS, OnnxRuntime, random_input
+from compofa.profiler.closing import Closing
 from compofa.profiler.table import Cell
 from compofa.supernet.errors import UserError, file_error
 from compofa.supernet.files import sha256
@@ -52,7 +51,7 @@ class Model:
         return max(abs(a - b) for a, b in zip(output, self.output, strict=True)) / scale
 
 
-class ModelStore:
+class ModelStore(Closing):
     """Builds models on demand, in a private folder that goes when the store is closed.
 
     At most `capacity` bytes are kept; what was dropped is built again when it is asked for. What a
@@ -113,17 +112,6 @@ class ModelStore:
     def close(self) -> None:
         """Deletes the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _computed(path: Path, cell: Cell) -> Model:

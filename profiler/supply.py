@@ -7,15 +7,14 @@ while runs are timed: a session waits for the model under way before it times an
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
+from compofa.profiler.closing import Closing
 from compofa.profiler.models import Model, ModelStore
 from compofa.profiler.table import Cell
 from compofa.profiler.transports import Transport
 
 
-class Supply:
+class Supply(Closing):
     """Hands out models that are on the device; makes at most one ahead.
 
     Args:
@@ -53,13 +52,6 @@ class Supply:
         self._transport.put(model.path, model.sha256)
         return model
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """See `Closing.close`."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from compofa.profiler.closing import Closing
 
 
-class Channel(ABC):
+class Channel(Closing):
     """The stdin and stdout of a running agent."""
 
     @abstractmethod
@@ -36,19 +36,8 @@ class Channel(ABC):
     def close(self) -> None:
         """Closes the agent's stdin and makes sure that it ends. Safe to call twice."""
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Transport(ABC):
+class Transport(Closing):
     """The way to one device."""
 
     @abstractmethod
@@ -70,14 +59,3 @@ class Transport(ABC):
     @abstractmethod
     def close(self) -> None:
         """Lets go of the device. Safe to call twice."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

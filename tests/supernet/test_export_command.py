@@ -16,7 +16,8 @@ import pytest
 from compofa.supernet.checkpoint import save_checkpoint
 from compofa.supernet.commands import export, train
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, Space, load_space
+from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space_file import load_space
 from compofa.supernet.supernet import Supernet
 
 PROGRAM = "from compofa.supernet.commands.export import main; main()"

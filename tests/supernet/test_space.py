@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compofa.supernet.errors import UserError
-from compofa.supernet.space import SPACES, Space, Subnet, divisible, get_space, load_space
+from compofa.supernet.space import SPACES, Space, Subnet, divisible, get_space
+from compofa.supernet.space_file import load_space
 
 NAMES = sorted(SPACES)
 
