@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from compofa.profiler.table import Cell
 from compofa.supernet.console import note, printable
@@ -81,9 +81,9 @@ class Display:
         else:
             note(f"{self._device}: {message}")
 
-    def _update(self, **fields: object) -> None:
+    def _update(self, **fields: Any) -> None:
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, **fields)  # type: ignore[arg-type]
+            self._progress.update(self._task, **fields)
 
 
 def _duration(seconds: float) -> str:
