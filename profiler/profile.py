@@ -28,7 +28,7 @@ from compofa.profiler.progress import Display
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.session import Session, SessionLost
 from compofa.profiler.statistics.steps import slowdown
-from compofa.profiler.supply import Supply
+from compofa.profiler.supply import Supply, spare_cpus
 from compofa.profiler.table import Cell, SetUp
 from compofa.profiler.tabulate import Tabulated, journal_path, write_tables
 from compofa.profiler.transports import Transport, open_transport
@@ -114,7 +114,7 @@ def profile(
         ):
             _record_plan(journal, _plan_line(space, plan, request.protocol))
             measuring = _Measuring(
-                device, request.protocol, way, journal, store, display, patience_s
+                device, hello, request.protocol, way, journal, store, display, patience_s
             )
             out_of_time = measuring.run(plan, begun, request.seed)
             written = write_tables(request.out, space, header, journal.lines)
@@ -156,6 +156,7 @@ class _Measuring:
     """Sessions on one device until every cell has converged, failed, or had its share."""
 
     device: AnyDevice
+    hello: Hello
     protocol: Protocol
     transport: Transport
     journal: Journal
@@ -196,8 +197,9 @@ class _Measuring:
         analysis = self._analysis()
         expected = max(analysis.sessions_left(cell, self.protocol) for cell in order)
         self.display.session(number, expected, len(order))
+        spare = spare_cpus(self.device, self.hello.affinity)
         with (
-            Supply(self.models, self.transport) as supply,
+            Supply(self.models, self.transport, spare) as supply,
             self.transport.start_agent() as channel,
         ):
             session = Session(

@@ -1,17 +1,37 @@
 """Models for a session: the next one is made while the current one loads and warms up.
 
 Making a model takes a core of the host and much of its memory's bandwidth. So it never happens
-while runs are timed: a session waits for the model under way before it times anything.
+while runs are timed: a session waits for the model under way before it times anything. Where this
+computer is the device and has CPUs to spare, models are made on those.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from compofa.profiler.closing import Closing
+from compofa.profiler.inventory import AnyDevice, LocalDevice
 from compofa.profiler.models import Model, ModelStore
 from compofa.profiler.table import Cell
 from compofa.profiler.transports import Transport
+
+
+def spare_cpus(device: AnyDevice, measured: Collection[int] | None) -> frozenset[int] | None:
+    """The CPUs of this computer that are not measured on, if `device` is this computer.
+
+    Args:
+        device: what is measured.
+        measured: the CPUs its agent is bound to; None where it is bound to none.
+
+    Returns:
+        None where any CPU will do, or where there is none to spare.
+    """
+    if not isinstance(device, LocalDevice) or measured is None:
+        return None
+    return frozenset(os.sched_getaffinity(0)) - frozenset(measured) or None
 
 
 class Supply(Closing):
@@ -20,11 +40,19 @@ class Supply(Closing):
     Args:
         store: makes the models.
         transport: the way to the device, on which they are put.
+        cpus: what models are made on; None leaves it to the system.
     """
 
-    def __init__(self, store: ModelStore, transport: Transport) -> None:
+    def __init__(
+        self, store: ModelStore, transport: Transport, cpus: Collection[int] | None = None
+    ) -> None:
         self._store, self._transport = store, transport
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="models")
+        self._pool = ThreadPoolExecutor(
+            max_workers=1,
+            thread_name_prefix="models",
+            # Of the thread that calls it, not of the whole process.
+            initializer=None if cpus is None else partial(os.sched_setaffinity, 0, cpus),
+        )
         self._ahead: tuple[Cell, Future[Model]] | None = None
 
     def start(self, cell: Cell) -> None:

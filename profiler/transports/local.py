@@ -55,7 +55,9 @@ class LocalChannel(Channel):
     closing_s = 5.0
 
     def __init__(self, command: list[str]) -> None:
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        handle, name = tempfile.mkstemp(prefix="compofa-")
+        Path(name).unlink()
+        self._stderr: IO[bytes] = os.fdopen(handle, "w+b")
         try:
             # A session of its own: Ctrl-C is for the host, which then ends the agent in order.
             self._process = subprocess.Popen(

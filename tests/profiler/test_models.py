@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import replace
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.inventory import LocalDevice
+from compofa.profiler.inventory import LocalDevice, SshDevice
 from compofa.profiler.models import Model, ModelStore
-from compofa.profiler.supply import Supply
+from compofa.profiler.supply import Supply, spare_cpus
 from compofa.profiler.table import Cell
 from compofa.profiler.transports.local import LocalTransport
 from compofa.supernet.errors import UserError
@@ -99,3 +100,32 @@ def test_a_model_that_cannot_be_made_is_told_when_it_is_asked_for(tiny_space: Sp
         supply.wait()
         with pytest.raises(UserError, match="depth 9"):
             supply.get(wrong)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this computer has no CPU to spare")
+def test_models_are_made_off_the_measured_cpus(tiny_space: Space) -> None:
+    class Watched(ModelStore):
+        made_on: frozenset[int] = frozenset()
+
+        def model(self, cell: Cell) -> Model:
+            self.made_on = frozenset(os.sched_getaffinity(0))
+            return super().model(cell)
+
+    device, allowed = LocalDevice(name="here"), os.sched_getaffinity(0)
+    measured = {max(allowed)}
+    with (
+        Watched([tiny_space]) as store,
+        LocalTransport(device) as transport,
+        Supply(store, transport, spare_cpus(device, measured)) as supply,
+    ):
+        supply.get(CELL)
+    assert store.made_on == allowed - measured
+    assert os.sched_getaffinity(0) == allowed
+
+
+def test_only_this_computer_has_cpus_to_spare() -> None:
+    here, there = LocalDevice(name="here"), SshDevice(name="there", host="there")
+    allowed = os.sched_getaffinity(0)
+    assert spare_cpus(there, {0}) is None
+    assert spare_cpus(here, None) is None
+    assert spare_cpus(here, allowed) is None

@@ -23,7 +23,7 @@ from compofa.profiler.protocol import Protocol
 from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.table import Cell, read_table
 from compofa.profiler.tabulate import journal_path, meta_path, write_tables
-from compofa.profiler.transports.base import Channel
+from compofa.profiler.transports.base import Channel, Transport
 from compofa.profiler.transports.local import AGENT, LocalChannel, LocalTransport
 from compofa.supernet.errors import DeviceError, OutOfTime, UserError
 from compofa.supernet.files import sha256
@@ -35,15 +35,16 @@ QUICK = Protocol(
 )
 
 
-def request(space: Space, out: Path, **changes: object) -> Request:
-    asked = Request(space, (32, 40), (1,), out, measure=6, protocol=QUICK)
-    return replace(asked, **changes)  # type: ignore[arg-type]
+def request(space: Space, out: Path) -> Request:
+    return Request(space, (32, 40), (1,), out, measure=6, protocol=QUICK)
 
 
-def measure(asked: Request, **parts: object) -> Outcome:
+def measure(
+    asked: Request, transport: Transport | None = None, models: ModelStore | None = None
+) -> Outcome:
     # The machine that runs the tests is busy with them: no use waiting.
     display = Display("here", quiet=True)
-    return profile(DEVICE, asked, display, patience_s=0, **parts)  # type: ignore[arg-type]
+    return profile(DEVICE, asked, display, patience_s=0, transport=transport, models=models)
 
 
 @pytest.fixture(scope="module")
@@ -203,16 +204,29 @@ class Murderous(LocalTransport):
     def start_agent(self) -> Channel:
         channel = super().start_agent()
         assert isinstance(channel, LocalChannel)
-        send = channel.send
+        return Deadly(channel, self)
 
-        def deadly(data: bytes) -> None:
-            if self.victim.encode() in data and self.times:
-                self.times -= 1
-                os.kill(channel.pid, signal.SIGKILL)
-            send(data)
 
-        channel.send = deadly  # type: ignore[method-assign]
-        return channel
+class Deadly(Channel):
+    """A channel that kills its agent before it lets the fatal request through."""
+
+    def __init__(self, channel: LocalChannel, murderer: Murderous) -> None:
+        self.channel, self.murderer = channel, murderer
+
+    def send(self, data: bytes) -> None:
+        if self.murderer.victim.encode() in data and self.murderer.times:
+            self.murderer.times -= 1
+            os.kill(self.channel.pid, signal.SIGKILL)
+        self.channel.send(data)
+
+    def receive_line(self, deadline_s: float, longest: int) -> bytes:
+        return self.channel.receive_line(deadline_s, longest)
+
+    def diagnosis(self) -> str:
+        return self.channel.diagnosis()
+
+    def close(self) -> None:
+        self.channel.close()
 
 
 @pytest.mark.parametrize(("times", "status"), [(1, "ok"), (2, "failed")])
