@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from compofa.supernet.errors import UserError, file_error, suggestion
 
 LARGEST_FILE = 200_000_000
 """Bytes; a larger file is refused: no table of ours comes near, and it would fill the memory."""
+
+LONGEST_HEADER = 65536
+"""Characters of the line that names the columns."""
 
 LONGEST_TEXT = 300
 """Characters of one text value."""
@@ -73,6 +77,30 @@ def read_lines(
     if not text.endswith(("\n", "\r")):
         message = f"{what} is cut short: its last line has no end"
         raise UserError(message, path=path, line=skipped + reader.line_num)
+
+
+def other_columns(path: Path, what: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a CSV file has beside `columns`, in its order.
+
+    Raises:
+        UserError: it cannot be read, or such a column is not named like one of a measure: small
+            letters, digits and underscores.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            first = file.readline(LONGEST_HEADER)
+    except OSError as error:
+        raise file_error(error, path, f"cannot read {what}") from None
+    header = next(csv.reader([first]), [])
+    others = tuple(name for name in header if name not in columns)
+    # A missing column is reported by `read_lines`, which knows better what it should be called.
+    if any(name not in header for name in columns):
+        return ()
+    for name in others:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+            hint = suggestion(name, list(columns))
+            raise UserError(f"unknown column {shown(name)}", path=path, line=1, hint=hint)
+    return others
 
 
 def _read_text(path: Path, what: str) -> str:

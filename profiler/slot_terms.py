@@ -1,9 +1,9 @@
-"""Costs that add up over blocks, for many subnets at once.
+"""Costs that add up over blocks, or are those of the worst block, for many subnets at once.
 
 Outside ResNet spaces a block's shape depends on nothing but its slot, its expand ratio and its
 kernel: the channels between blocks are fixed. A cost that adds up over blocks (MACs, parameters,
 the latency of a block table) is then one number per slot, expand ratio and kernel, and the cost of
-a million subnets is a million look-ups.
+a million subnets is a million look-ups. So is one that the worst block decides (memory).
 """
 
 from __future__ import annotations
@@ -25,20 +25,24 @@ class SlotTerms:
     """The terms of one space at one resolution.
 
     Attributes:
-        fixed: the sum over the blocks that every subnet has.
+        fixed: of the blocks that every subnet has.
         terms: [slots, expands, kernels]; zero at expand 0 and kernel 0, where no block is.
         expands, kernels: what the last two axes stand for, ascending, 0 first.
+        combine: how terms make a total: `np.add`, or `np.maximum` where the worst block decides.
     """
 
     fixed: float
     terms: FloatArray
     expands: FloatArray
     kernels: npt.NDArray[np.int64]
+    combine: np.ufunc = np.add
 
     def totals(self, subnets: SubnetArrays) -> FloatArray:
         """The cost of each subnet, [n]."""
         slots = range(self.terms.shape[0])
-        return self.fixed + self.part(slots, subnets.expands, subnets.kernels)
+        part = self.part(slots, subnets.expands, subnets.kernels)
+        found: FloatArray = self.combine(self.fixed, part)
+        return found
 
     def part(self, slots: range, expands: FloatArray, kernels: npt.NDArray[np.int64]) -> FloatArray:
         """The cost of the blocks in some consecutive `slots`, [n].
@@ -49,7 +53,8 @@ class SlotTerms:
         """
         at_expand = np.searchsorted(self.expands, expands)
         at_kernel = np.searchsorted(self.kernels, kernels)
-        found: FloatArray = self.terms[np.array(slots), at_expand, at_kernel].sum(axis=1)
+        terms = self.terms[np.array(slots), at_expand, at_kernel]
+        found: FloatArray = self.combine.reduce(terms, axis=1)
         return found
 
 
@@ -58,7 +63,12 @@ def is_separable(space: Space) -> bool:
     return space.family != "resnet50"
 
 
-def slot_terms(space: Space, resolution: int, cost: Callable[[Block], float]) -> SlotTerms:
+def slot_terms(
+    space: Space,
+    resolution: int,
+    cost: Callable[[Block], float],
+    combine: np.ufunc = np.add,
+) -> SlotTerms:
     """The terms of `cost`, which may be NaN for blocks that have none.
 
     Raises:
@@ -78,15 +88,20 @@ def slot_terms(space: Space, resolution: int, cost: Callable[[Block], float]) ->
             same = Subnet(depths, (expand,) * space.slots, (kernel,) * space.slots)
             blocks = graph_blocks(space, same, resolution)
             terms[:, i, j] = [cost(block) for block in blocks if block.unit is not None]
-            fixed = sum(cost(block) for block in blocks if block.unit is None)
-    return SlotTerms(fixed, terms, np.array(expands), np.array(kernels, dtype=np.int64))
+            fixed = combine.reduce([cost(block) for block in blocks if block.unit is None])
+    return SlotTerms(fixed, terms, np.array(expands), np.array(kernels, dtype=np.int64), combine)
 
 
 def block_totals(
-    space: Space, subnets: Sequence[Subnet], resolution: int, cost: Callable[[Block], float]
+    space: Space,
+    subnets: Sequence[Subnet],
+    resolution: int,
+    cost: Callable[[Block], float],
+    combine: np.ufunc = np.add,
 ) -> FloatArray:
-    """The sum of `cost` over the blocks of each subnet, [n], in any space."""
+    """`cost` combined over the blocks of each subnet, [n], in any space."""
     if is_separable(space):
-        return slot_terms(space, resolution, cost).totals(space.arrays(subnets))
+        return slot_terms(space, resolution, cost, combine).totals(space.arrays(subnets))
     graphs = (graph_blocks(space, subnet, resolution) for subnet in subnets)
-    return np.array([sum(map(cost, blocks)) for blocks in graphs], dtype=np.float64)
+    totals = [combine.reduce([cost(block) for block in blocks]) for blocks in graphs]
+    return np.array(totals, dtype=np.float64)

@@ -1,7 +1,8 @@
 """Latency tables: the latencies of a set-up's cells, as a CSV file that people and tools can read.
 
-One row per cell, one set-up per table, the unit in the column's name (docs/tables.md). What is
-read and what is written pass the same checks, so a table that was written can be read.
+One row per cell, one set-up per table, the unit in the column's name (docs/tables.md). Columns of
+numbers that somebody adds are kept. What is read and what is written pass the same checks, so a
+table that was written can be read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from compofa.profiler.csv_lines import check_text, parse_count, parse_number, read_lines, shown
+from compofa.profiler.csv_lines import (
+    check_text,
+    other_columns,
+    parse_count,
+    parse_number,
+    read_lines,
+    shown,
+)
 from compofa.supernet.errors import UserError
 from compofa.supernet.files import write_atomically
 
@@ -68,6 +76,8 @@ class Row:
         n_sessions, n_runs: behind the figure; 0 where predicted.
         model_sha256: of the model file that ran; empty where none did.
         measured_at: ISO 8601, UTC; empty where unknown.
+        extra: what the table's own columns say of this cell, in the order of `Table.extra`; None
+            where they say nothing.
     """
 
     cell: Cell
@@ -82,27 +92,35 @@ class Row:
     n_runs: int
     model_sha256: str
     measured_at: str
+    extra: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one set-up, each cell at most once."""
+    """The rows of one set-up, each cell at most once.
+
+    Attributes:
+        extra: names of columns that somebody has added, such as ``energy_mj``: numbers, one for
+            each cell or none.
+    """
 
     setup: SetUp
     rows: tuple[Row, ...]
+    extra: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """The table with the columns of its file, one row per cell."""
         import pandas as pd
 
         setup = astuple(self.setup)
-        return pd.DataFrame([setup + _values(row) for row in self.rows], columns=list(COLUMNS))
+        columns = [*COLUMNS, *self.extra]
+        return pd.DataFrame([setup + _values(row) for row in self.rows], columns=columns)
 
 
 SETUP_COLUMNS = tuple(field.name for field in fields(SetUp))
 CELL_COLUMNS = tuple(field.name for field in fields(Cell))
-COLUMNS = SETUP_COLUMNS + CELL_COLUMNS + tuple(field.name for field in fields(Row)[1:])
-"""The columns of a table file, in order."""
+COLUMNS = SETUP_COLUMNS + CELL_COLUMNS + tuple(field.name for field in fields(Row)[1:-1])
+"""The columns of a table file, in order; any of the table's own come after them."""
 
 LARGEST_SIZE = 1_000_000
 """No resolution or batch size is larger."""
@@ -118,13 +136,14 @@ def read_table(path: Path) -> Table:
     lines: dict[Cell, int] = {}
     rows: list[Row] = []
     width = len(SETUP_COLUMNS)
-    for line, values in read_lines(path, "the table", COLUMNS):
+    extra = other_columns(path, "the table", COLUMNS)
+    for line, values in read_lines(path, "the table", COLUMNS, optional=extra):
         try:
             if first is None:
                 first, first_line, setup = values[:width], line, _parse_setup(values[:width])
             elif values[:width] != first:
                 raise ValueError(_difference(values, first, first_line))
-            row = _parse_row(values[width:])
+            row = _parse_row(values[width:], extra)
             if lines.setdefault(row.cell, line) != line:
                 raise ValueError(f"the same cell as on line {lines[row.cell]}: {_named(row.cell)}")
         except ValueError as error:
@@ -132,7 +151,7 @@ def read_table(path: Path) -> Table:
         rows.append(row)
     if first is None:
         raise UserError("the table has no rows", path=path)
-    return Table(setup, tuple(rows))
+    return Table(setup, tuple(rows), extra)
 
 
 def write_table(path: Path, table: Table) -> None:
@@ -148,10 +167,12 @@ def write_table(path: Path, table: Table) -> None:
     setup = [str(value) for value in astuple(table.setup)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow((*COLUMNS, *table.extra))
     seen: set[Cell] = set()
     for row in table.rows:
         _check_row(row)
+        if len(row.extra) != len(table.extra):
+            raise ValueError(f"{len(row.extra)} values for the columns {table.extra}")
         if row.cell in seen:
             raise ValueError(f"a cell is given twice: {_named(row.cell)}")
         seen.add(row.cell)
@@ -165,7 +186,7 @@ def _values(row: Row) -> tuple[str | int | float | None, ...]:
     return (
         cell.space, cell.subnet, cell.resolution, cell.batch_size,
         row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, row.p90_ms, row.source,
-        row.status, row.n_sessions, row.n_runs, row.model_sha256, row.measured_at,
+        row.status, row.n_sessions, row.n_runs, row.model_sha256, row.measured_at, *row.extra,
     )  # fmt: skip
 
 
@@ -189,10 +210,10 @@ def _check_setup(setup: SetUp) -> None:
         check_text(getattr(setup, name), name, empty=True)
 
 
-def _parse_row(values: list[str]) -> Row:
+def _parse_row(values: list[str], extra: tuple[str, ...]) -> Row:
     space, subnet, resolution, batch_size = values[:4]
     latency, low, high, confidence, p90 = values[4:9]
-    source, status, sessions, runs, sha256, measured_at = values[9:]
+    source, status, sessions, runs, sha256, measured_at = values[9:15]
     cell = Cell(
         space,
         subnet,
@@ -212,6 +233,7 @@ def _parse_row(values: list[str]) -> Row:
         parse_count(runs, "n_runs"),
         sha256,
         measured_at,
+        tuple(_optional(value, name) for value, name in zip(values[15:], extra, strict=True)),
     )
     _check_row(row)
     return row

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from compofa.profiler.latency_model import (
     held_out_error,
 )
 from compofa.profiler.predict import predicted_rows, shapes
-from compofa.profiler.table import Cell, Row, Table, write_table
+from compofa.profiler.table import Cell, Row, Table, read_table, write_table
 from compofa.profiler.transports.local import AGENT
 from compofa.supernet.errors import UserError
 from compofa.supernet.files import write_atomically
@@ -88,11 +88,24 @@ def write_tables(out: Path, space: Space, header: Header, lines: Sequence[Line])
         rows = {**predicted, **rows}
     order = dict.fromkeys((*plan.cells, *rows))
     table = Table(header.setup, tuple(rows[cell] for cell in order if cell in rows))
+    table = with_own_columns(table, out)
     meta = _meta(header, plan, lines, analysis, held_out)
     meta["additivity"] = _additivity(space, plan, analysis)
     write_table(out, table)
     write_atomically(meta_path(out), json.dumps(meta, indent=1) + "\n", "the meta file")
     return Tabulated(out, table, meta, held_out)
+
+
+def with_own_columns(table: Table, path: Path) -> Table:
+    """`table` with the columns that somebody has added to the one at `path`, if there is one."""
+    try:
+        before = read_table(path)
+    except UserError:
+        return table  # none yet, or no table: then it has no columns to keep
+    known = {row.cell: row.extra for row in before.rows}
+    nothing = (None,) * len(before.extra)
+    rows = tuple(replace(row, extra=known.get(row.cell, nothing)) for row in table.rows)
+    return replace(table, rows=rows, extra=before.extra)
 
 
 def _measured(result: CellResult, plan: PlanLine) -> Row:

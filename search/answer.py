@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +12,10 @@ from compofa.profiler.table import Row, Source, Status
 from compofa.search.accuracy import FloatArray, IntArray
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
+from compofa.search.measures import BYTES, Measure
 from compofa.search.uncertainty import chance, half_widths, rivals
 from compofa.supernet.errors import UserError
-from compofa.supernet.graph import Block, graph_blocks
+from compofa.supernet.graph import graph_blocks
 
 Limits = tuple[float, ...]
 """The limits of one question in milliseconds, one per table; infinite where it asks nothing."""
@@ -35,6 +36,10 @@ class Result:
         rival: another member of the front, as "KEY at RESOLUTION", that may in truth be as
             accurate and as fast; None where noise leaves no doubt.
         macs, params: multiply-accumulates per image, trainable parameters.
+        weight_bytes: of a model file, but for its names; see `Graph.weight_bytes`. In the widest
+            dtype of the tables.
+        memory_bytes: of activations held at once, per image; see `Graph.peak_activation_bytes`.
+        extra: the values of the tables' own columns, one mapping per table.
     """
 
     space: str
@@ -50,6 +55,9 @@ class Result:
     limit_ms: tuple[float | None, ...] | None
     macs: int
     params: int
+    weight_bytes: int
+    memory_bytes: int
+    extra: tuple[dict[str, float | None], ...]
     chance: tuple[float | None, ...] | None = None
     joint_chance: float | None = None
     rival: str | None = None
@@ -84,6 +92,7 @@ def ask(
     questions: Sequence[Limits],
     top: int | None = None,
     risk: float | None = None,
+    least: Measure | None = None,
 ) -> Answer:
     """The most accurate candidates within limits; without questions, the Pareto front.
 
@@ -93,14 +102,21 @@ def ask(
         top: most results per question; all unless given.
         risk: the probability with which a result may miss a limit, by its latency's interval;
             without it, the latency itself must meet the limit.
+        least: what to have the least of, before accuracy; the front is then one of accuracy,
+            latency and this. Candidates of which it is not known are left out.
 
     Raises:
-        UserError: `risk` is asked of latencies that have no interval.
+        UserError: `risk` is asked of latencies that have no interval, or the candidates do not
+            have `least`.
     """
-    order = ranking(candidates.top1, candidates.latency_ms)
     cost = costs_at(candidates, risk)
+    spent = None if least is None else least.of(candidates)
+    order = ranking(candidates.top1, candidates.latency_ms, spent if questions else None)
+    if spent is not None:
+        order = order[~np.isnan(spent[order])]
     if not questions:
-        members = front(order[~np.isnan(cost[order]).any(axis=1)], cost)
+        costs = cost if spent is None else np.column_stack([cost, spent])
+        members = front(order[~np.isnan(cost[order]).any(axis=1)], costs)
         return Answer(_front_results(candidates, members)[:top], ())
     if top == 1:
         limits = np.array(questions, dtype=np.float64)
@@ -153,6 +169,8 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
     cell, rows = candidates.cells[index], [each[index] for each in candidates.rows]
     subnet = candidates.subnets[cell.subnet]
     blocks = graph_blocks(candidates.space, subnet, cell.resolution)
+    setups = [table.table.setup for table in candidates.tables]
+    width = max(BYTES.get(setup.dtype, 4) for setup in setups)
     found = Result(
         space=cell.space,
         subnet=cell.subnet,
@@ -167,6 +185,12 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
         limit_ms=None,
         macs=sum(block.macs for block in blocks),
         params=sum(block.params for block in blocks),
+        weight_bytes=width * sum(block.folded_params for block in blocks),
+        memory_bytes=width * max(block.peak_activations for block in blocks),
+        extra=tuple(
+            dict(zip(table.table.extra, row.extra, strict=True))
+            for table, row in zip(candidates.tables, rows, strict=True)
+        ),
     )
     return found if limits is None else _asked(candidates, found, index, limits)
 
@@ -193,31 +217,6 @@ def _joint(chances: Sequence[float | None], limits: Sequence[float | None]) -> f
     known = [each for each in chances if each is not None]
     asked = sum(limit is not None for limit in limits)
     return math.prod(known) if known and len(known) == asked else None
-
-
-@dataclass(frozen=True)
-class BlockLimit:
-    """An upper bound on a sum over a subnet's blocks.
-
-    Attributes:
-        name: what is summed, for messages.
-        block: what a block adds.
-    """
-
-    name: str
-    block: Callable[[Block], int]
-    most: int
-
-
-def at_most(candidates: Candidates, limit: BlockLimit) -> tuple[Candidates, str | None]:
-    """The candidates that keep within `limit`, or why there is none."""
-    sums = candidates.block_sums(limit.block)
-    mask = sums <= limit.most
-    if mask.any():
-        return candidates.keep(mask), None
-    cell = candidates.cells[int(sums.argmin())]
-    smallest = f"{cell.subnet} at {cell.resolution} has the fewest, {sums.min():,}"
-    return candidates, f"no subnet has at most {limit.most:,} {limit.name}: {smallest}"
 
 
 def costs_at(candidates: Candidates, risk: float | None) -> FloatArray:

@@ -87,17 +87,17 @@ class Candidates:
             rows=tuple(tuple(rows[i] for i in where) for rows in self.rows),
         )
 
-    def block_sums(self, cost: Callable[[Block], int]) -> IntArray:
-        """The sum of `cost` over the blocks of each cell's subnet, [n]."""
+    def block_totals(self, cost: Callable[[Block], int], combine: np.ufunc = np.add) -> FloatArray:
+        """`cost` combined over the blocks of each cell's subnet, [n]."""
         sizes = _sizes(self.cells)
         position = {key: i for i, key in enumerate(self.subnets)}
         which = np.array([position[cell.subnet] for cell in self.cells], dtype=np.int64)
-        found = np.zeros(len(self), dtype=np.int64)
+        found = np.zeros(len(self))
         subnets = list(self.subnets.values())
         for size in np.unique(sizes):
-            totals = block_totals(self.space, subnets, int(size), cost)
+            totals = block_totals(self.space, subnets, int(size), cost, combine)
             here = sizes == size
-            found[here] = np.rint(totals[which[here]]).astype(np.int64)
+            found[here] = totals[which[here]]
         return found
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from compofa.profiler.commands.options import Json, parse_share, parse_sizes
-from compofa.search.answer import Answer, BlockLimit, Limits, ask, at_most
+from compofa.search.answer import Answer, Limits, ask
 from compofa.search.candidates import Candidates
+from compofa.search.measures import MEASURES, Bound, accurate_enough, measure, within_bound
 from compofa.search.options import (
     check_plot,
     device_questions,
     parse_amount,
+    parse_bound,
     parse_limits,
     questions,
 )
@@ -30,7 +33,7 @@ from compofa.search.output import (
 )
 from compofa.search.request import Request, find_candidates
 from compofa.supernet.console import leave, note, print_json, printable, run_command
-from compofa.supernet.errors import ExitCode
+from compofa.supernet.errors import ExitCode, UserError
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 DEFAULT_TOP = 5
@@ -78,6 +81,27 @@ def search_command(
     ] = None,
     max_macs: Annotated[str | None, typer.Option(help="Most MACs per image, as in 250M.")] = None,
     max_params: Annotated[str | None, typer.Option(help="Most parameters, as in 5M.")] = None,
+    max_size: Annotated[str | None, typer.Option(help="Most bytes of weights, as in 20MB.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="Most bytes of activations held at once, as in 8MB.")
+    ] = None,
+    at_most: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=NUMBER",
+            help="Upper bound on a table's own column; may repeat.",
+            show_default=False,
+        ),
+    ] = None,
+    min_top1: Annotated[str | None, typer.Option(help="Least accuracy, as in 75%.")] = None,
+    minimise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Least of this instead of most accuracy: macs, params, size, memory, or a "
+            "table's own column.",
+        ),
+    ] = None,
     risk: Annotated[
         str | None,
         typer.Option(help="Most probability that the latency exceeds its limit, as in 5%."),
@@ -104,9 +128,13 @@ def search_command(
     asked = (device_questions if alone else questions)(limits, len(table))
     if plot is not None:
         check_plot(plot)
+    objective = None if minimise is None else measure(minimise)
+    if objective is not None and (predict or family is not None):
+        raise UserError("--minimise looks at listed cells: not with --predict or --family")
     sizes = None
     if resolutions is not None:
         sizes = parse_sizes(resolutions, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
+    amounts = {"macs": max_macs, "params": max_params, "size": max_size, "memory": max_memory}
     request = Request(
         tables=table,
         accuracy=accuracy,
@@ -115,15 +143,19 @@ def search_command(
         resolutions=sizes,
         predict=predict,
         questions=asked,
-        constraints=_constraints(max_macs, max_params),
+        constraints=_bounds(amounts, at_most or ()),
         risk=None if risk is None else parse_share(risk, "risk", 0, 1),
         seed=seed,
     )
     candidates = find_candidates(request)
     for message in candidates.notes:
         note(f"note: {message}")
-    for limit in request.constraints:
-        candidates, reason = at_most(candidates, limit)
+    narrowings = [partial(within_bound, bound=bound) for bound in request.constraints]
+    if min_top1 is not None:
+        least = parse_share(min_top1, "min-top1", 0, 1)
+        narrowings.append(partial(accurate_enough, top1=least))
+    for narrow in narrowings:
+        candidates, reason = narrow(candidates)
         if reason is not None:
             _say_no(candidates, Answer((), ()), [reason], json_)
     if family is not None:
@@ -131,7 +163,7 @@ def search_command(
     else:
         if top is None and asked:
             top = DEFAULT_TOP if len(asked) == 1 else 1
-        answer = ask(candidates, asked, top, request.risk)
+        answer = ask(candidates, asked, top, request.risk, objective)
         found = _Found(answer, title(candidates, asked), columns(candidates, answer), {})
     if found.answer.results:
         _write(candidates, found.answer, out, plot)
@@ -172,15 +204,14 @@ def _family(
     return _Found(answer, family_title(candidates, found), shown, extra)
 
 
-def _constraints(max_macs: str | None, max_params: str | None) -> list[BlockLimit]:
-    found = []
-    if max_macs is not None:
-        most = parse_amount(max_macs, "max-macs")
-        found.append(BlockLimit("MACs", lambda block: block.macs, most))
-    if max_params is not None:
-        most = parse_amount(max_params, "max-params")
-        found.append(BlockLimit("parameters", lambda block: block.params, most))
-    return found
+def _bounds(amounts: Mapping[str, str | None], columns: Sequence[str]) -> list[Bound]:
+    """The upper bounds that --max-NAME and --at-most ask for."""
+    found = [
+        Bound(MEASURES[name], parse_amount(text, f"max-{name}"))
+        for name, text in amounts.items()
+        if text is not None
+    ]
+    return found + [parse_bound(text) for text in columns]
 
 
 def _write(candidates: Candidates, answer: Answer, out: Path | None, plot: Path | None) -> None:

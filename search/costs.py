@@ -1,4 +1,4 @@
-"""What subnets of a large space cost, as functions of genomes: sums of terms, or a model's word."""
+"""What subnets of a large space cost, as functions of genomes: of terms, or a model's word."""
 
 from __future__ import annotations
 
@@ -25,48 +25,52 @@ class Cost(Protocol):
 
 
 @dataclass(frozen=True)
-class AdditiveCost:
-    """A cost that adds up over units, at each resolution.
+class UnitCost:
+    """A cost made of one term for each unit, at each resolution.
 
     Attributes:
         fixed: [resolutions], of the blocks that every subnet has.
         terms: for each unit, [resolutions, choices].
+        combine: how they make a total: `np.add`, or `np.maximum` where the worst decides.
     """
 
     fixed: FloatArray
     terms: tuple[FloatArray, ...]
+    combine: np.ufunc = np.add
 
     @classmethod
-    def from_slots(cls, genomes: Genomes, at: Callable[[int], SlotTerms]) -> AdditiveCost:
-        """The sums over slots of the terms that `at` gives for a resolution."""
+    def from_slots(cls, genomes: Genomes, at: Callable[[int], SlotTerms]) -> UnitCost:
+        """Of the terms of slots that `at` gives for a resolution."""
         slots = [at(resolution) for resolution in genomes.resolutions]
         terms = [
             np.stack([each.part(positions, unit.expands, unit.kernels) for each in slots])
             for positions, unit in zip(genomes.space.slot_ranges, genomes.units, strict=True)
         ]
-        return cls(np.array([each.fixed for each in slots]), tuple(terms))
+        fixed = np.array([each.fixed for each in slots])
+        return cls(fixed, tuple(terms), slots[0].combine)
 
     def of(self, genomes: IntArray) -> FloatArray:
         """See `Cost`."""
         sizes = genomes[:, -1]
         total: FloatArray = self.fixed[sizes]
         for terms, at in zip(self.terms, genomes.T, strict=False):
-            total = total + terms[sizes, at]
+            total = self.combine(total, terms[sizes, at])
         return total
 
     def least(self) -> IntArray | None:
-        """Least in every unit, at the resolution where the sum of those is least."""
-        totals = self.fixed + sum(terms.min(axis=1) for terms in self.terms)
+        """Least in every unit, at the resolution where the total of those is least."""
+        totals = self.combine.reduce([self.fixed, *(terms.min(axis=1) for terms in self.terms)])
         size = int(totals.argmin())
         return np.array([*(int(terms[size].argmin()) for terms in self.terms), size])
 
 
 @dataclass(frozen=True)
 class GraphCost:
-    """A sum over blocks, such as MACs, where blocks depend on more than their slot."""
+    """A total over blocks, such as MACs, where blocks depend on more than their slot."""
 
     genomes: Genomes
     block: Callable[[Block], float]
+    combine: np.ufunc = np.add
 
     def of(self, genomes: IntArray) -> FloatArray:
         """See `Cost`."""
@@ -75,7 +79,8 @@ class GraphCost:
             here = np.flatnonzero(genomes[:, -1] == i)
             subnets = [self.genomes.subnet(genomes[row]) for row in here]
             if subnets:
-                found[here] = block_totals(self.genomes.space, subnets, resolution, self.block)
+                space = self.genomes.space
+                found[here] = block_totals(space, subnets, resolution, self.block, self.combine)
         return found
 
     def least(self) -> IntArray | None:
@@ -83,15 +88,17 @@ class GraphCost:
         return None
 
 
-def block_cost(genomes: Genomes, block: Callable[[Block], float]) -> Cost:
-    """The sum of `block` over the blocks of a subnet."""
+def block_cost(
+    genomes: Genomes, block: Callable[[Block], float], combine: np.ufunc = np.add
+) -> Cost:
+    """`block` combined over the blocks of a subnet."""
     if not is_separable(genomes.space):
-        return GraphCost(genomes, block)
+        return GraphCost(genomes, block, combine)
 
     def at(resolution: int) -> SlotTerms:
-        return slot_terms(genomes.space, resolution, block)
+        return slot_terms(genomes.space, resolution, block, combine)
 
-    return AdditiveCost.from_slots(genomes, at)
+    return UnitCost.from_slots(genomes, at)
 
 
 def costs_of(costs: Sequence[Cost], genomes: IntArray) -> FloatArray:

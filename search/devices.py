@@ -14,7 +14,7 @@ from compofa.profiler.latency_model import LatencyModel
 from compofa.profiler.predict import predicted_rows, shapes
 from compofa.profiler.table import Cell, Table
 from compofa.search.accuracy import FloatArray, IntArray
-from compofa.search.costs import AdditiveCost, Cost
+from compofa.search.costs import Cost, UnitCost
 from compofa.search.exact import upper_ms
 from compofa.search.genomes import Genomes
 from compofa.supernet.errors import UserError
@@ -34,6 +34,10 @@ class Device(Protocol):
     @property
     def resolutions(self) -> tuple[int, ...] | None:
         """The resolutions it knows, ascending; None where it knows all."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights and activations that were timed."""
 
     def cost(self, genomes: Genomes, risk: float | None) -> Cost:
         """What a latency limit is put on: the latency, or what it exceeds with that `risk`.
@@ -62,13 +66,18 @@ class BlockDevice:
         """Those of the folder."""
         return self.blocks.resolutions
 
+    @property
+    def dtype(self) -> str:
+        """Block tables do not say."""
+        return "unknown"
+
     def cost(self, genomes: Genomes, risk: float | None) -> Cost:
         """See `Device`."""
         if risk is not None:
             message = "--risk needs latencies with intervals, which block tables do not have"
             raise UserError(message, path=self.path)
         space = genomes.space
-        cost = AdditiveCost.from_slots(
+        cost = UnitCost.from_slots(
             genomes, lambda resolution: self.blocks.slot_terms(space, resolution)
         )
         for i, resolution in enumerate(genomes.resolutions):
@@ -128,6 +137,11 @@ class ModelDevice:
     def resolutions(self) -> tuple[int, ...] | None:
         """Any."""
         return None
+
+    @property
+    def dtype(self) -> str:
+        """The table's."""
+        return self.measured.setup.dtype
 
     def cost(self, genomes: Genomes, risk: float | None) -> Cost:
         """See `Device`."""

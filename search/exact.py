@@ -11,15 +11,16 @@ from compofa.search.accuracy import FloatArray, IntArray
 from compofa.search.uncertainty import half_widths
 
 
-def ranking(top1: FloatArray, latency_ms: FloatArray) -> IntArray:
+def ranking(top1: FloatArray, latency_ms: FloatArray, least: FloatArray | None = None) -> IntArray:
     """Candidates from best to worst: by accuracy, then by latency in the first table, and so on.
 
     Args:
         top1: [n].
         latency_ms: [n, t].
+        least: what to have the least of, before accuracy, [n].
     """
     # lexsort's last key is its first criterion.
-    keys = [*latency_ms.T[::-1], -top1]
+    keys = [*latency_ms.T[::-1], -top1, *([] if least is None else [least])]
     return np.lexsort(keys).astype(np.int64)
 
 

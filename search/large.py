@@ -6,7 +6,7 @@ read from a file: latencies, accuracies and limits are computed from the subnets
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -18,9 +18,9 @@ from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.costs import Cost, block_cost
 from compofa.search.exact import front, ranking
 from compofa.search.genomes import Genomes
+from compofa.search.measures import BlockMeasure, Bound
 from compofa.search.pool import Pool, Problem
 from compofa.supernet.errors import UserError
-from compofa.supernet.graph import Block
 from compofa.supernet.space import Space, Subnet
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ KEPT = 30
 FRONT_LIMITS = 16
 """Limits at which the front is looked for where none are given."""
 
-BlockLimit = tuple[Callable[[Block], float], float]
-"""What blocks of a subnet cost, and the most that they may cost in sum."""
-
 
 def search_large(
     devices: Sequence[Device],
@@ -43,7 +40,7 @@ def search_large(
     questions: Sequence[tuple[float, ...]],
     *,
     resolutions: Sequence[int] | None = None,
-    constraints: Sequence[BlockLimit] = (),
+    constraints: Sequence[Bound] = (),
     risk: float | None = None,
     seed: int = 0,
 ) -> Candidates:
@@ -62,7 +59,7 @@ def search_large(
 
     Raises:
         UserError: no resolution is known to all; the accuracies know listed subnets only; a
-            device's table lacks a block.
+            device's table lacks a block; a constraint is on a table's own column.
     """
     if not hasattr(accuracy, "top1_of"):
         raise UserError(
@@ -72,9 +69,14 @@ def search_large(
     known = cast(ArrayAccuracy, accuracy)
     genomes = Genomes.of(space, _resolutions(devices, space, accuracy, resolutions))
     costs: list[Cost] = [device.cost(genomes, risk) for device in devices]
-    costs += [block_cost(genomes, block) for block, _ in constraints]
+    measures = [_block_measure(bound, space) for bound in constraints]
+    costs += [block_cost(genomes, each.block, each.combine) for each in measures]
     problem = Problem(genomes, known, costs)
-    bounds = [most for _, most in constraints]
+    dtypes = [device.dtype for device in devices]
+    bounds = [
+        bound.most / measure.unit(*dtypes)
+        for bound, measure in zip(constraints, measures, strict=True)
+    ]
     asked = questions or _spread(problem, len(devices))
     limits = np.array([(*each, *bounds) for each in asked], dtype=np.float64)
     pool = explore(problem, limits, seed)
@@ -88,6 +90,13 @@ def search_large(
     cells = float(space.size) * len(genomes.resolutions)
     note = f"looked at {len(pool):,} of {cells:.2g} cells (seed {seed}): a better one may exist"
     return replace(found, notes=(*found.notes, note), seen=len(pool))
+
+
+def _block_measure(bound: Bound, space: Space) -> BlockMeasure:
+    if not isinstance(bound.measure, BlockMeasure):
+        name = bound.measure.name
+        raise UserError(f"{name} is not known of all {space.size:.3g} subnets of {space.name}")
+    return bound.measure
 
 
 def _resolutions(

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from compofa.profiler.csv_lines import shown
+from compofa.profiler.csv_lines import parse_number, shown
 from compofa.search.answer import Limits
+from compofa.search.measures import Bound, measure
 from compofa.supernet.errors import UserError
 
 PLOT_SUFFIXES = (".html", ".png")
@@ -38,17 +39,31 @@ def parse_limit(text: str) -> float:
 
 
 def parse_amount(text: str, name: str) -> int:
-    """`250000000`, `250M` or `0.25G` as a number of things.
+    """`250000000`, `250M`, `0.25G` or `8MB` as a number of things, MB being a million bytes.
 
     Raises:
         UserError: it is not a number above zero with one of these endings.
     """
-    found = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kMG]?)\s*", text)
+    found = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kMG]?)B?\s*", text)
     value = float(found[1]) * _SCALES[found[2]] if found else 0.0
     if value < 1:
         hint = "as in 250M or 0.25G"
         raise UserError(f"--{name} must be a number above zero, not {shown(text)}", hint=hint)
     return int(value)
+
+
+def parse_bound(text: str) -> Bound:
+    """`energy_mj=50` as the most that a column may hold.
+
+    Raises:
+        UserError: it is not a name and a number.
+    """
+    name, _, amount = text.partition("=")
+    try:
+        return Bound(measure(name.strip()), parse_number(amount.strip(), "the bound"))
+    except ValueError as error:
+        message = f"--at-most {shown(text)}: {error}"
+        raise UserError(message, hint="a column and a number, as in energy_mj=50") from None
 
 
 def parse_limits(text: str) -> list[float]:

@@ -18,10 +18,10 @@ from compofa.supernet.files import write_atomically
 
 OUT_COLUMNS = (
     "result", "device", "space", "subnet", "resolution", "batch_size", "top1", "latency_ms",
-    "ci_low_ms", "ci_high_ms", "limit_ms", "source", "status", "macs", "params", "chance",
-    "joint_chance", "rival",
+    "ci_low_ms", "ci_high_ms", "limit_ms", "source", "status", "macs", "params", "weight_bytes",
+    "memory_bytes", "chance", "joint_chance", "rival",
 )  # fmt: skip
-"""The columns of `--out`: one row per result and table."""
+"""The columns of `--out`, before the tables' own: one row per result and table."""
 
 
 def as_json(candidates: Candidates, answer: Answer) -> dict[str, Any]:
@@ -47,7 +47,8 @@ def write_results(path: Path, candidates: Candidates, answer: Answer) -> None:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(OUT_COLUMNS)
+    own = list(dict.fromkeys(name for each in candidates.tables for name in each.table.extra))
+    writer.writerow((*OUT_COLUMNS, *own))
     for number, found in enumerate(answer.results, start=1):
         for i, table in enumerate(candidates.tables):
             writer.writerow(
@@ -56,7 +57,9 @@ def write_results(path: Path, candidates: Candidates, answer: Answer) -> None:
                     found.batch_size, found.top1, found.latency_ms[i], found.ci_low_ms[i],
                     found.ci_high_ms[i], found.limit_ms[i] if found.limit_ms else None,
                     found.source[i], found.status[i], found.macs, found.params,
+                    found.weight_bytes, found.memory_bytes,
                     found.chance[i] if found.chance else None, found.joint_chance, found.rival,
+                    *map(found.extra[i].get, own),
                 ]
             )  # fmt: skip
     write_atomically(path, text.getvalue(), "the results")
@@ -127,9 +130,27 @@ def columns(candidates: Candidates, answer: Answer) -> list[Column]:
     found += [
         Column("M MACs", True, [f"{each.macs / 1e6:.0f}" for each in results]),
         Column("M params", True, [f"{each.params / 1e6:.2f}" for each in results]),
+        *_own_columns(candidates, answer),
         Column("latency is", False, [_basis(each) for each in results]),
     ]
     return found
+
+
+def _own_columns(candidates: Candidates, answer: Answer) -> list[Column]:
+    """What the tables' own columns say of the results."""
+    several = len(candidates.tables) > 1
+    return [
+        Column(
+            f"{name} on {table.device}" if several else name,
+            True,
+            [
+                "" if (value := each.extra[i][name]) is None else f"{value:g}"
+                for each in answer.results
+            ],
+        )
+        for i, table in enumerate(candidates.tables)
+        for name in table.table.extra
+    ]
 
 
 def _limits(found: Result, devices: Sequence[str]) -> str:

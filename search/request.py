@@ -13,8 +13,9 @@ from compofa.supernet.errors import UserError
 from compofa.supernet.space import ENUMERABLE, Space, get_space
 
 if TYPE_CHECKING:
-    from compofa.search.answer import BlockLimit, Limits
+    from compofa.search.answer import Limits
     from compofa.search.devices import Device
+    from compofa.search.measures import Bound
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Request:
     resolutions: Sequence[int] | None = None
     predict: bool = False
     questions: Sequence[Limits] = ()
-    constraints: Sequence[BlockLimit] = ()
+    constraints: Sequence[Bound] = ()
     risk: float | None = None
     seed: int = 0
 
@@ -72,7 +73,7 @@ def _searched(request: Request, space: Space | None) -> Candidates:
         load_accuracy(request.accuracy, space),
         request.questions,
         resolutions=request.resolutions,
-        constraints=[(limit.block, limit.most) for limit in request.constraints],
+        constraints=request.constraints,
         risk=request.risk,
         seed=request.seed,
     )

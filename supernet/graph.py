@@ -209,6 +209,33 @@ class Block:
         """Trainable parameters."""
         return sum(layer.params for layer in self.layers)
 
+    @cached_property
+    def folded_params(self) -> int:
+        """Numbers in its weights once batch norm is folded: one bias per channel is left of it."""
+        norms = sum(
+            layer.output.channels
+            for layer in self.layers
+            if isinstance(layer, Conv) and layer.batch_norm
+        )
+        return self.params - norms
+
+    @cached_property
+    def peak_activations(self) -> int:
+        """The most numbers per image that must be held at once while it runs, its input included.
+
+        A layer's output is held until it was last read, and no layer writes over its input. What
+        channel attention computes on the way, one number per channel, is not counted.
+        """
+        first = self.layers[0]
+        sizes = {first.sources[0]: first.input.elements}
+        last_read = {source: i for i, layer in enumerate(self.layers) for source in layer.sources}
+        peak = 0
+        for i, layer in enumerate(self.layers):
+            sizes[layer.name] = layer.output.elements
+            held = (size for name, size in sizes.items() if last_read.get(name, i) >= i)
+            peak = max(peak, sum(held))
+        return peak
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -243,6 +270,19 @@ class Graph:
     def activation_bytes(self) -> int:
         """Bytes that float32 layers write, per image: the traffic of activations."""
         return 4 * sum(layer.output.elements for layer in self.layers)
+
+    @property
+    def peak_activation_bytes(self) -> int:
+        """Bytes of float32 activations that must be held at once, per image.
+
+        One tensor passes from block to block, so no more is held than some block needs by itself.
+        """
+        return 4 * max(block.peak_activations for block in self.blocks)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of float32 weights, batch norm folded: what a model file holds, but for its names."""
+        return 4 * sum(block.folded_params for block in self.blocks)
 
 
 SMALLEST_RESOLUTION = 8
@@ -397,7 +437,7 @@ def _resnet_blocks(space: Space, subnet: Subnet, image: Shape) -> tuple[Block, .
     blocks = [_plain_conv("Stem", "stem.0", INPUT, image, mid, 3, space.stem_stride, "relu")]
     at = blocks[-1].layers[-1]
     if subnet.depths[0]:
-        conv = Conv("stem.1", at.name, at.output, at.output, 3, 1, 1, "relu")
+        conv = Conv("stem.1", at.name, at.output, at.output, subnet.kernels[0], 1, 1, "relu")
         add = Add("stem.add", (at.name, conv.name), at.output)
         blocks.append(Block(f"StemResidual-input:{at.output}-output:{at.output}", 0, (conv, add)))
         at = add

@@ -21,7 +21,7 @@ from compofa.profiler.profile import REFERENCE, Outcome, Request, profile
 from compofa.profiler.progress import Display
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.statistics.interval import Estimate
-from compofa.profiler.table import Cell, read_table
+from compofa.profiler.table import Cell, Table, read_table, write_table
 from compofa.profiler.tabulate import journal_path, meta_path, write_tables
 from compofa.profiler.transports.base import Channel, Transport
 from compofa.profiler.transports.local import AGENT, LocalChannel, LocalTransport
@@ -110,6 +110,20 @@ def test_the_table_can_be_rebuilt_from_the_journal_alone(
     header, lines = read_journal(journal_path(outcome.written.path))
     write_tables(tmp_path / "again.csv", tiny_space, header, lines)
     assert (tmp_path / "again.csv").read_bytes() == outcome.written.path.read_bytes()
+
+
+def test_columns_of_ones_own_are_kept_when_the_table_is_written_again(
+    outcome: Outcome, tiny_space: Space, tmp_path: Path
+) -> None:
+    header, lines = read_journal(journal_path(outcome.written.path))
+    table = outcome.written.table
+    rows = tuple(replace(row, extra=(float(i),)) for i, row in enumerate(table.rows[1:]))
+    out = tmp_path / "again.csv"
+    write_table(out, Table(table.setup, rows, ("energy_mj",)))
+    again = write_tables(out, tiny_space, header, lines).table
+    found = {row.cell: row.extra for row in again.rows}
+    assert again.extra == ("energy_mj",)
+    assert found == {table.rows[0].cell: (None,), **{row.cell: row.extra for row in rows}}
 
 
 def test_a_finished_profile_is_not_measured_again(outcome: Outcome, tiny_space: Space) -> None:

@@ -230,9 +230,26 @@ def test_a_missing_column_is_named_with_what_was_probably_meant(tmp_path: Path) 
     assert refused(path) == ":1: the table has no column 'latency_ms' (is it 'latency'?)"
 
 
-def test_an_unknown_column_is_named(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", HEADER + ",latency_us", line() + ",1")
-    assert refused(path) == ":1: unknown column 'latency_us' (did you mean 'latency_ms'?)"
+def test_a_column_that_is_not_named_like_a_measure_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", HEADER + ",Latency_us", line() + ",1")
+    assert refused(path) == ":1: unknown column 'Latency_us' (did you mean 'latency_ms'?)"
+
+
+def test_columns_of_ones_own_are_kept(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "t.csv", HEADER + ",energy_mj", line() + ",12.5", line(subnet="d22222") + ","
+    )
+    table = read_table(path)
+    assert table.extra == ("energy_mj",)
+    assert [row.extra for row in table.rows] == [(12.5,), (None,)]
+    assert list(table.to_frame()["energy_mj"].fillna(0)) == [12.5, 0]
+    write_table(tmp_path / "copy.csv", table)
+    assert read_table(tmp_path / "copy.csv") == table
+
+
+def test_a_column_of_ones_own_holds_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", HEADER + ",energy_mj", line() + ",low")
+    assert refused(path) == ":2: energy_mj must be a finite number, not 'low'"
 
 
 def test_a_column_given_twice_is_named(tmp_path: Path) -> None:

@@ -168,8 +168,8 @@ def test_a_folder_of_block_tables_serves_as_a_table(reference: Path) -> None:
 
 def test_macs_and_parameters_are_those_of_the_graph(shipped: AccuracySource) -> None:
     found = join([named(make_table())], COMPOFA, shipped)
-    macs = found.block_sums(lambda block: block.macs)
-    params = found.block_sums(lambda block: block.params)
+    macs = found.block_totals(lambda block: block.macs)
+    params = found.block_totals(lambda block: block.params)
     for i in range(0, len(found), 37):
         cell = found.cells[i]
         graph = build_graph(COMPOFA, COMPOFA.parse(cell.subnet), cell.resolution)

@@ -98,8 +98,8 @@ def test_the_json_object_is_as_documented(search: Search, phone: Path) -> None:
     }  # fmt: skip
     assert found["results"][0].keys() == {
         "space", "subnet", "resolution", "batch_size", "top1", "latency_ms", "ci_low_ms",
-        "ci_high_ms", "source", "status", "limit_ms", "macs", "params", "chance",
-        "joint_chance", "rival",
+        "ci_high_ms", "source", "status", "limit_ms", "macs", "params", "weight_bytes",
+        "memory_bytes", "extra", "chance", "joint_chance", "rival",
     }  # fmt: skip
     assert found["tables"][0] == {
         "path": str(phone), "device": "phone", "runtime": "onnxruntime",
@@ -279,7 +279,7 @@ def test_macs_and_parameters_can_be_limited(search: Search, phone: Path) -> None
     assert macs["candidates"] < 486
     ran = search("--table", phone, "--max-macs", "1M")
     assert ran.code == 1
-    assert ran.err.startswith("no subnet has at most 1,000,000 MACs: d22222 at 160 has the fewest")
+    assert ran.err.startswith("no subnet has at most 1,000,000 MACs: d22222 at 160 has the least")
 
 
 def test_risk_leaves_room_for_the_interval(search: Search, phone: Path) -> None:
@@ -338,6 +338,11 @@ def test_a_limit_that_is_not_a_number_above_zero_is_refused(
         (["--max-macs", "many"], "--max-macs must be a number above zero, not 'many'"),
         (["--max-params", "-3"], "--max-params must be a number above zero, not '-3'"),
         (["--risk", "2"], "--risk must be between"),
+        (["--at-most", "energy_mj=1"], "no table has a column energy_mj"),
+        (["--at-most", "energy_mj"], "--at-most 'energy_mj': the bound must be a finite number"),
+        (["--minimise", "param"], "no table has a column param (did you mean 'params'?)"),
+        (["--minimise", "macs", "--predict"], "--minimise looks at listed cells"),
+        (["--min-top1", "many"], "--min-top1 must be between 0% and 100%"),
         (["--resolutions", "big"], "--resolutions must be a list of sizes"),
         (["--resolutions", "192"], "no cells of resolution 192 (it has 160, 224)"),
         (["--space", "compfa"], "unknown space 'compfa' (did you mean 'compofa'?)"),

@@ -15,10 +15,11 @@ from compofa.search.accuracy import ArrayAccuracy, FloatArray, IntArray, load_ac
 from compofa.search.answer import ask
 from compofa.search.beam import explore
 from compofa.search.candidates import Latencies, join
-from compofa.search.costs import AdditiveCost, Cost, block_cost
+from compofa.search.costs import Cost, UnitCost, block_cost
 from compofa.search.devices import BlockDevice, ModelDevice
 from compofa.search.genomes import Genomes, unit_table
 from compofa.search.large import search_large
+from compofa.search.measures import MEASURES, Bound, ColumnMeasure, within_bound
 from compofa.search.pool import Pool, Problem
 from compofa.search.predictor import Predictor, read_predictor
 from compofa.supernet.errors import UserError
@@ -147,7 +148,7 @@ def test_in_a_large_unit_a_step_changes_one_block() -> None:
 def test_the_least_of_an_additive_cost_is_the_least(note10: BlockTable) -> None:
     genomes = Genomes.of(SPACES["compofa-w1.2"], (160, 192))
     cost = latency(note10, genomes)
-    assert isinstance(cost, AdditiveCost)
+    assert isinstance(cost, UnitCost)
     everything = np.array(list(itertools.product(*map(range, genomes.sizes))))
     least = cost.least()
     assert least is not None
@@ -168,17 +169,25 @@ def test_a_limit_that_nothing_meets_names_the_fastest(
     assert infeasible.nearest.latency_ms[0] == pytest.approx(cost.of(least[None])[0])
 
 
-def test_upper_bounds_on_macs_hold(note10: BlockTable, predictor: Predictor) -> None:
-    found = search_large(
-        [BlockDevice(note10)],
-        SPACE,
-        predictor,
-        [(25.0,)],
-        constraints=[(lambda block: block.macs, 200e6)],
-    )
-    macs = found.block_sums(lambda block: block.macs)
-    good = found.keep(macs <= 200e6)
+@pytest.mark.parametrize(("name", "most"), [("macs", 200e6), ("memory", 3e6)])
+def test_upper_bounds_hold(
+    note10: BlockTable, predictor: Predictor, name: str, most: float
+) -> None:
+    bound = Bound(MEASURES[name], most)
+    found = search_large([BlockDevice(note10)], SPACE, predictor, [(25.0,)], constraints=[bound])
+    good, reason = within_bound(found, bound)
+    assert reason is None
     assert ask(good, [(25.0,)], top=1).results[0].top1 > 0.80
+    free = search_large([BlockDevice(note10)], SPACE, predictor, [(25.0,)])
+    assert bound.measure.of(free)[free.top1.argmax()] > most
+
+
+def test_a_column_cannot_bound_a_space_too_large_to_list(
+    note10: BlockTable, predictor: Predictor
+) -> None:
+    bound = Bound(ColumnMeasure("energy_mj"), 5.0)
+    with pytest.raises(UserError, match="energy_mj is not known of all"):
+        search_large([BlockDevice(note10)], SPACE, predictor, [(25.0,)], constraints=[bound])
 
 
 def test_several_devices_are_searched_together(note10: BlockTable, predictor: Predictor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from compofa.supernet.errors import UserError
 from compofa.supernet.graph import INPUT, Conv, Graph, SqueezeExcite, build_graph
 from compofa.supernet.space import SPACES, Space, Subnet, UnitChoice
+from compofa.supernet.weights import weight_shapes
 
 
 def published_networks(reference: Path) -> list[dict[str, Any]]:
@@ -113,6 +115,23 @@ def test_costs_are_those_of_the_layers(graph: Graph) -> None:
     assert graph.macs == sum(layer.macs for layer in graph.layers)
     assert graph.params == sum(layer.params for layer in graph.layers)
     assert graph.activation_bytes == 4 * sum(layer.output.elements for layer in graph.layers)
+
+
+def test_memory_is_that_of_the_tensors_still_to_be_read(graph: Graph) -> None:
+    layers = list(graph.layers)
+    sizes = {INPUT: graph.input.elements} | {each.name: each.output.elements for each in layers}
+    most = 0
+    for i in range(len(layers)):
+        read_from_here = {name for layer in layers[i:] for name in layer.sources}
+        written = {INPUT, *(layer.name for layer in layers[:i])}
+        held = written & read_from_here | {layers[i].name}
+        most = max(most, sum(sizes[name] for name in held))
+    assert graph.peak_activation_bytes == 4 * most
+
+
+def test_weight_bytes_are_those_of_the_folded_weights(graph: Graph) -> None:
+    shapes = weight_shapes(graph).values()
+    assert graph.weight_bytes == 4 * sum(math.prod(shape) for shape in shapes)
 
 
 def test_macs_and_parameters_of_a_convolution_are_counted_as_published() -> None:
