@@ -281,7 +281,7 @@ class Graph:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of float32 weights, batch norm folded: what a model file holds, but for its names."""
+        """Bytes of float32 weights, batch norm folded: a model file but for its names."""
         return 4 * sum(block.folded_params for block in self.blocks)
 
 

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver as Browser
+from selenium.webdriver.support.ui import WebDriverWait
 
 from compofa.search.accuracy import load_accuracy
-from compofa.search.answer import ask
+from compofa.search.answer import Answer, ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.plot import MOST_POINTS, plot_spec, write_plot
 
@@ -28,6 +32,12 @@ def joined(*devices: str) -> Candidates:
     return join(tables, COMPOFA, load_accuracy(None, COMPOFA))
 
 
+def panels(candidates: Candidates, answer: Answer) -> list[dict[str, Any]]:
+    """The panels of accuracy against latency, one per table."""
+    found: list[dict[str, Any]] = plot_spec(candidates, answer)["vconcat"][0]["hconcat"]
+    return found
+
+
 def drawn(panel: dict[str, Any], kind: str) -> set[tuple[str, int]]:
     """The subnets that a panel draws as `kind`."""
     values = [value for layer in panel["layer"] for value in layer["data"]["values"]]
@@ -37,7 +47,7 @@ def drawn(panel: dict[str, Any], kind: str) -> set[tuple[str, int]]:
 def test_every_cell_the_front_and_the_chosen_subnet_are_drawn() -> None:
     candidates = joined("phone")
     answer = ask(candidates, [LIMITS], top=1)
-    (panel,) = plot_spec(candidates, answer)["hconcat"]
+    (panel,) = panels(candidates, answer)
     assert len(drawn(panel, "cell")) == 486
     members = ask(candidates, []).results
     assert drawn(panel, "Pareto front") == {(each.subnet, each.resolution) for each in members}
@@ -47,7 +57,7 @@ def test_every_cell_the_front_and_the_chosen_subnet_are_drawn() -> None:
 
 def test_axes_carry_their_units_and_hovering_names_the_subnet() -> None:
     candidates = joined("phone")
-    (panel,) = plot_spec(candidates, ask(candidates, []))["hconcat"]
+    (panel,) = panels(candidates, ask(candidates, []))
     encoding = panel["layer"][0]["encoding"]
     assert encoding["x"]["title"] == "Latency on phone (ms)"
     assert encoding["y"]["title"] == "ImageNet top-1 accuracy (%)"
@@ -59,10 +69,10 @@ def test_axes_carry_their_units_and_hovering_names_the_subnet() -> None:
 def test_each_table_has_a_panel_of_its_own() -> None:
     candidates = joined("phone", "board")
     answer = ask(candidates, [(15.0, 40.0)], top=1)
-    panels = plot_spec(candidates, answer)["hconcat"]
-    titles = [panel["layer"][0]["encoding"]["x"]["title"] for panel in panels]
+    both = panels(candidates, answer)
+    titles = [panel["layer"][0]["encoding"]["x"]["title"] for panel in both]
     assert titles == ["Latency on phone (ms)", "Latency on board (ms)"]
-    assert drawn(panels[0], "chosen") == drawn(panels[1], "chosen")
+    assert drawn(both[0], "chosen") == drawn(both[1], "chosen")
 
 
 def test_a_large_table_is_thinned_but_keeps_front_and_choice(
@@ -72,7 +82,7 @@ def test_a_large_table_is_thinned_but_keeps_front_and_choice(
     monkeypatch.setattr("compofa.search.plot.MOST_POINTS", 100)
     candidates = joined("phone")
     answer = ask(candidates, [LIMITS], top=1)
-    (panel,) = plot_spec(candidates, answer)["hconcat"]
+    (panel,) = panels(candidates, answer)
     assert len(drawn(panel, "cell")) <= 100
     assert len(drawn(panel, "Pareto front")) == len(ask(candidates, []).results)
     assert len(drawn(panel, "chosen")) == 1
@@ -115,5 +125,58 @@ def test_unconverged_cells_say_so_on_hover() -> None:
     rows = tuple(replace(row, status="unconverged") for row in table.rows)
     tables = [Latencies(Path("t.csv"), replace(table, rows=rows))]
     candidates = join(tables, COMPOFA, load_accuracy(None, COMPOFA))
-    (panel,) = plot_spec(candidates, ask(candidates, []))["hconcat"]
+    (panel,) = panels(candidates, ask(candidates, []))
     assert panel["layer"][0]["data"]["values"][0]["basis"] == "measured, unconverged"
+
+
+def test_chosen_subnets_are_drawn_unit_by_unit_beside_the_full_network() -> None:
+    candidates = joined("phone")
+    answer = ask(candidates, [(15.0,), (25.0,)], top=1)
+    rows = plot_spec(candidates, answer)["vconcat"][1]["vconcat"]
+    assert len(rows) == len(answer.results) + 1
+    for row, subnet in zip(
+        rows, [*(each.subnet for each in answer.results), "d44444"], strict=True
+    ):
+        assert subnet in row["title"]["text"]
+        bars = next(each for each in row["layer"] if each.get("name"))["data"]["values"]
+        choices = COMPOFA.unit_choices(COMPOFA.parse(subnet))
+        expected = [
+            (unit, block, expand, f"{kernel}x{kernel}")
+            for unit, choice in enumerate(choices, start=1)
+            for block, (expand, kernel) in enumerate(
+                zip(choice.expands, choice.kernels, strict=True), start=1
+            )
+        ]
+        assert [(b["unit"], b["block"], b["expand"], b["kernel"]) for b in bars] == expected
+
+
+def test_the_full_network_is_marked() -> None:
+    candidates = joined("phone")
+    (panel,) = panels(candidates, ask(candidates, []))
+    assert drawn(panel, "full network") == {("d44444", 224)}
+
+
+@pytest.mark.parametrize(
+    ("device", "points"), [("Galaxy Note10+", 12), ("xeon-gold", 12), ("RTX 2080 Ti", 12), ("x", 0)]
+)
+def test_published_points_are_drawn_for_the_paper_s_devices(device: str, points: int) -> None:
+    candidates = joined(device)
+    answer = ask(candidates, [])
+    (panel,) = panels(candidates, answer)
+    values = [value for layer in panel["layer"] for value in layer["data"]["values"]]
+    assert sum("published" in value.get("kind", "") for value in values) == points
+    assert ("Published points" in str(plot_spec(candidates, answer)["title"])) == (points > 0)
+
+
+def test_pointing_at_a_subnet_marks_it_on_every_device(tmp_path: Path, browser: Browser) -> None:
+    candidates = joined("phone", "board")
+    path = tmp_path / "p.html"
+    write_plot(path, candidates, ask(candidates, [(15.0, 40.0)], top=1))
+    browser.get(path.as_uri())
+    rings = "//*[local-name()='path'][@stroke-width='2.5']"
+    dots = WebDriverWait(browser, 30).until(
+        lambda page: page.find_elements(By.CSS_SELECTOR, "g.mark-symbol.panel_0_marks path")
+    )
+    assert not browser.find_elements(By.XPATH, rings)
+    ActionChains(browser).move_to_element(dots[0]).perform()
+    WebDriverWait(browser, 10).until(lambda page: len(page.find_elements(By.XPATH, rings)) >= 2)

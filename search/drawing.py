@@ -1,0 +1,137 @@
+"""Subnets drawn unit by unit, so that a person sees depth, width and kernel at a glance.
+
+One row per subnet and one column per block slot, so that rows can be compared. A block is a bar: as
+high as its expand ratio, in the colour of its kernel. Where the subnet is shallower than it could
+be, the slot shows an outline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from compofa.supernet.space import Space, Subnet
+
+Spec = dict[str, Any]
+
+ROW_HEIGHT = 64
+GAP = 0.6
+"""Between units, in slots."""
+
+KERNEL_COLOURS = ("#bcd9ea", "#5b9bc8", "#1f4e79")
+"""From the smallest kernel to the largest."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A subnet to draw: its cell's key and resolution, and what it is called."""
+
+    key: str
+    resolution: int
+    subnet: Subnet
+    title: str
+
+
+def drawing(space: Space, drawn: list[Drawn], width: int, name: str) -> Spec:
+    """Rows of `width` pixels, one for each subnet.
+
+    The first is called `name`0 as a view, the next `name`1, so that a selection can refer to them.
+    """
+    kernels = sorted({kernel for unit in space.units for kernel in unit.kernels})
+    tallest = max(expand for unit in space.units for expand in unit.expands)
+    rows = [
+        _row(space, each, kernels, tallest, width, f"{name}{i}", last=i == len(drawn) - 1)
+        for i, each in enumerate(drawn)
+    ]
+    return {"vconcat": rows, "spacing": 14, "resolve": {"scale": {"color": "independent"}}}
+
+
+def _row(
+    space: Space,
+    drawn: Drawn,
+    kernels: list[int],
+    tallest: float,
+    width: int,
+    name: str,
+    last: bool,
+) -> Spec:
+    blocks = list(_blocks(space, drawn, tallest))
+    end = max(block["x2"] for block in blocks)
+    across = {"scale": {"domain": [0, end], "nice": False}, "type": "quantitative"}
+    up = {"scale": {"domain": [0, tallest * 1.05]}, "type": "quantitative"}
+    place = {
+        "x": {**across, "field": "x", "axis": None},
+        "x2": {"field": "x2"},
+        "y": {
+            **up,
+            "field": "top",
+            "axis": {"title": "expand", "values": [0, tallest], "grid": False, "domain": False},
+        },
+        "y2": {"datum": 0},
+    }
+    colour = {
+        "field": "kernel",
+        "type": "nominal",
+        "title": "kernel",
+        "scale": {"domain": [f"{k}x{k}" for k in kernels], "range": _colours(len(kernels))},
+        "legend": {"orient": "bottom"} if last else None,
+    }
+    bars: Spec = {
+        "name": name,
+        "data": {"values": [block for block in blocks if block["active"]]},
+        "mark": {"type": "rect", "cornerRadius": 2, "stroke": "white"},
+        "encoding": {**place, "color": colour, "tooltip": _tooltip()},
+    }
+    beyond = {
+        "data": {"values": [block for block in blocks if not block["active"]]},
+        "mark": {"type": "rect", "fill": None, "stroke": "#bbbbbb", "strokeDash": [3, 3]},
+        "encoding": place,
+    }
+    labels = {
+        "data": {"values": _unit_labels(space)},
+        "mark": {"type": "text", "baseline": "top", "dy": 4, "fontSize": 12, "color": "#555"},
+        "encoding": {
+            "x": {**across, "field": "x", "axis": None},
+            "y": {"datum": 0, **up},
+            "text": {"field": "unit"},
+        },
+    }
+    title = {"text": drawn.title, "anchor": "start", "fontSize": 14, "offset": 6}
+    layers = [beyond, bars, labels] if last else [beyond, bars]
+    return {"title": title, "width": width, "height": ROW_HEIGHT, "layer": layers}
+
+
+def _blocks(space: Space, drawn: Drawn, tallest: float) -> Iterator[Spec]:
+    """Every slot as a bar or an outline."""
+    for u, slots in enumerate(space.slot_ranges):
+        for slot in slots:
+            expand, kernel = drawn.subnet.expands[slot], drawn.subnet.kernels[slot]
+            left = slot + GAP * u
+            yield {
+                "subnet": drawn.key,
+                "resolution": drawn.resolution,
+                "unit": u + 1,
+                "block": slot - slots.start + 1,
+                "x": left + 0.06,
+                "x2": left + 0.94,
+                "top": expand or tallest,
+                "expand": expand,
+                "kernel": f"{kernel}x{kernel}",
+                "active": bool(kernel),
+            }
+
+
+def _unit_labels(space: Space) -> list[Spec]:
+    return [
+        {"unit": f"unit {u + 1}", "x": (slots.start + slots.stop) / 2 + GAP * u}
+        for u, slots in enumerate(space.slot_ranges)
+    ]
+
+
+def _colours(count: int) -> list[str]:
+    return [KERNEL_COLOURS[0], KERNEL_COLOURS[-1]] if count == 2 else list(KERNEL_COLOURS[:count])
+
+
+def _tooltip() -> list[Spec]:
+    return [{"field": name} for name in ("subnet", "unit", "block", "expand", "kernel")]
