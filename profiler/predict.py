@@ -64,7 +64,7 @@ def predict_cells(
     """
     rows = [row for row in table.rows if row.source == "measured" and row.latency_ms is not None]
     latencies = [row.latency_ms for row in rows if row.latency_ms is not None]
-    errors = [_standard_error(row) for row in rows]
+    errors = [standard_error(row) for row in rows]
     noise = [error for error in errors if error is not None]
     known = shapes(space, [row.cell for row in rows])
     model = LatencyModel.fit(
@@ -100,7 +100,7 @@ def predicted_rows(
     )
 
 
-def _standard_error(row: Row) -> float | None:
+def standard_error(row: Row) -> float | None:
     """The standard error of a measured row relative to it, read off its interval."""
     if row.ci_low_ms is None or row.ci_high_ms is None or not row.latency_ms:
         return None

@@ -113,6 +113,13 @@ def search_command(
             min=1, max=20, help="This many subnets that together serve all tables and limits."
         ),
     ] = None,
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Table of another device, to predict from what --table lacks; may repeat.",
+            show_default=False,
+        ),
+    ] = None,
     predict: Annotated[
         bool,
         typer.Option("--predict", help="Search the whole space, by a model of the table's cells."),
@@ -131,6 +138,8 @@ def search_command(
     objective = None if minimise is None else measure(minimise)
     if objective is not None and (predict or family is not None):
         raise UserError("--minimise looks at listed cells: not with --predict or --family")
+    if predict and like:
+        raise UserError("--predict searches the whole space, --like the cells of other tables")
     sizes = None
     if resolutions is not None:
         sizes = parse_sizes(resolutions, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
@@ -141,6 +150,7 @@ def search_command(
         space=space,
         batch_size=batch_size,
         resolutions=sizes,
+        like=like or (),
         predict=predict,
         questions=asked,
         constraints=_bounds(amounts, at_most or ()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ class Request:
         tables: table files, or folders of block tables.
         accuracy: a file of accuracies or of a predictor; the shipped ones where None.
         space: its name or file; the tables' own where None.
+        like: tables of other devices, from which the cells that `tables` lack are predicted.
         predict: whether a table's measured cells stand for the whole space, by a latency model.
         questions, constraints, risk, seed: only a space too large to list needs to know them.
     """
@@ -35,6 +36,7 @@ class Request:
     space: str | None = None
     batch_size: int | None = None
     resolutions: Sequence[int] | None = None
+    like: Sequence[Path] = ()
     predict: bool = False
     questions: Sequence[Limits] = ()
     constraints: Sequence[Bound] = ()
@@ -58,7 +60,15 @@ def find_candidates(request: Request) -> Candidates:
     latencies = [load_latencies(path, space, request.resolutions) for path in request.tables]
     common = common_space(latencies, space)
     accuracy = load_accuracy(request.accuracy, common)
-    return join(latencies, common, accuracy, request.batch_size, request.resolutions)
+    notes: list[str] = []
+    if request.like:
+        from compofa.search.transfer import complete
+
+        others = [load_latencies(path, space, request.resolutions) for path in request.like]
+        completed = [complete(each, others, common) for each in latencies]
+        latencies, notes = [each for each, _ in completed], [told for _, told in completed]
+    found = join(latencies, common, accuracy, request.batch_size, request.resolutions)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _searched(request: Request, space: Space | None) -> Candidates:

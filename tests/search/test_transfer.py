@@ -1,0 +1,96 @@
+"""A search on a device of which a few cells are known, with tables of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compofa.profiler.table import Table, write_table
+from compofa.search.answer import ask
+from compofa.search.candidates import Latencies
+from compofa.search.request import Request, find_candidates
+from compofa.search.transfer import complete
+from compofa.supernet.errors import UserError
+
+from .conftest import COMPOFA, make_table
+
+
+def few(table: Table, count: int = 8) -> Table:
+    """The table with some of its rows, with an interval of 1 %."""
+    rows = [table.rows[i] for i in np.random.default_rng(0).choice(len(table.rows), count, False)]
+    return replace(table, rows=tuple(rows))
+
+
+def given(*tables: Table) -> list[Latencies]:
+    return [Latencies(Path(f"{table.setup.device}.csv"), table) for table in tables]
+
+
+TRUTH = make_table("new", factor=2.0, slope=1.2)
+OTHERS = given(make_table("phone"), make_table("board", slope=1.5))
+
+
+def test_missing_cells_are_predicted_and_measured_ones_stay() -> None:
+    (new,) = given(few(TRUTH))
+    completed, told = complete(new, OTHERS, COMPOFA)
+    rows = {row.cell: row for row in completed.table.rows}
+    assert len(rows) == len(TRUTH.rows)
+    assert all(rows[row.cell] == row for row in new.table.rows)
+    others = [rows[row.cell] for row in TRUTH.rows if row not in new.table.rows]
+    assert {row.source for row in others} == {"predicted"}
+    errors = [
+        abs((rows[row.cell].latency_ms or 0) / (row.latency_ms or 1) - 1) for row in TRUTH.rows
+    ]
+    assert np.mean(errors) < 0.02
+    assert told.startswith(f"{len(others)} cells of new are predicted from 8 measured ones and")
+    assert "phone, board" in told
+
+
+def test_the_search_answers_and_says_how_sure_it_is(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("new.csv", "phone.csv", "board.csv")]
+    for path, table in zip(paths, [few(TRUTH), *(each.table for each in OTHERS)], strict=True):
+        write_table(path, table)
+    found = find_candidates(Request(tables=paths[:1], like=paths[1:]))
+    assert len(found) == len(TRUTH.rows)
+    assert "are predicted from 8 measured ones" in found.notes[0]
+    (best,) = ask(found, [(40.0,)], top=1).results
+    assert best.chance is not None
+    assert best.chance[0] is not None
+    assert 0.5 <= best.chance[0] < 1
+
+
+def test_columns_of_the_table_s_own_stay() -> None:
+    table = few(TRUTH)
+    rows = tuple(replace(row, extra=(1.0,)) for row in table.rows)
+    (new,) = given(replace(table, rows=rows, extra=("energy_mj",)))
+    completed, _ = complete(new, OTHERS, COMPOFA)
+    assert completed.table.extra == ("energy_mj",)
+    assert {row.extra for row in completed.table.rows} == {(1.0,), (None,)}
+
+
+@pytest.mark.parametrize(
+    ("new", "others", "said"),
+    [
+        (make_table("new", resolutions=(192,)), OTHERS, "none of its measured cells is among"),
+        (
+            few(TRUTH),
+            given(make_table("a", resolutions=(160,)), make_table("b", resolutions=(224,))),
+            "the tables to learn from share no cell",
+        ),
+    ],
+)
+def test_tables_without_common_cells_are_refused(
+    new: Table, others: Sequence[Latencies], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        complete(given(new)[0], others, COMPOFA)
+
+
+def test_a_complete_table_stays_as_it_is() -> None:
+    (new,) = given(TRUTH)
+    completed, told = complete(new, OTHERS, COMPOFA)
+    assert completed == new
+    assert "has every cell already" in told
