@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from compofa.search.accuracy import FloatArray, IntArray
 from compofa.search.costs import costs_of
@@ -45,19 +46,19 @@ RIDGE = 0.1
 def explore(problem: Problem, limits: FloatArray, seed: int) -> Pool:
     """Looks for the most accurate subnets within each row of `limits`, [questions, k].
 
-    Where nothing is within the limits, it looks for what exceeds them by the smallest factor.
+    Where nothing is within the limits, it looks for what exceeds them by the smallest factor, unless
+    the least of a cost is known and above its limit: such a question ends with that.
 
     Raises:
         UserError: the accuracy source knows nothing of the space.
     """
     rng = np.random.default_rng(seed)
     pool = Pool(problem, rng)
+    limits = limits[_may_be_met(pool, limits)]
+    if not len(limits):
+        return pool
     pool.look(problem.genomes.random(SAMPLE, rng))
     pool.look(_by_linear_models(pool, limits))
-    known = [cost.least() for cost in problem.costs]
-    pool.look(
-        np.array([each for each in known if each is not None]).reshape(-1, pool.genomes.shape[1])
-    )
     done: set[tuple[int, int]] = set()
     for _ in range(MOST_ROUNDS):
         todo = [
@@ -74,6 +75,18 @@ def explore(problem: Problem, limits: FloatArray, seed: int) -> Pool:
         jumps = [steps[position].jumps(pool, limits[question]) for position, question in todo]
         pool.look(np.concatenate(pairs + jumps))
     return pool
+
+
+def _may_be_met(pool: Pool, limits: FloatArray) -> npt.NDArray[np.bool_]:
+    """Looks at what costs least, where that is known; which questions it leaves open, [q]."""
+    known = [(i, cost.least()) for i, cost in enumerate(pool.problem.costs)]
+    found = {i: genome for i, genome in known if genome is not None}
+    if not found:
+        return np.ones(len(limits), dtype=np.bool_)
+    there = pool.look(np.stack(list(found.values())))
+    columns = list(found)
+    least = pool.costs[there, columns]
+    return np.asarray((least <= limits[:, columns]).all(axis=1))
 
 
 def best(pool: Pool, limit: FloatArray, count: int) -> IntArray:

@@ -88,8 +88,11 @@ def search_large(
     subnets = {size: here for size, here in subnets.items() if here}
     found = join(_tables(devices, space, subnets), space, accuracy)
     cells = float(space.size) * len(genomes.resolutions)
-    note = f"looked at {len(pool):,} of {cells:.2g} cells (seed {seed}): a better one may exist"
-    return replace(found, notes=(*found.notes, note), seen=len(pool))
+    notes = list(found.notes)
+    if len(pool) > len(costs):  # more than the least of each, which is known without a search
+        looked = f"looked at {len(pool):,} of {cells:.2g} cells (seed {seed})"
+        notes.append(f"{looked}: a better one may exist")
+    return replace(found, notes=tuple(notes), seen=len(pool))
 
 
 def _block_measure(bound: Bound, space: Space) -> BlockMeasure:

@@ -169,6 +169,15 @@ def test_a_limit_that_nothing_meets_names_the_fastest(
     assert infeasible.nearest.latency_ms[0] == pytest.approx(cost.of(least[None])[0])
 
 
+def test_a_search_that_nothing_can_meet_ends_at_once(
+    note10: BlockTable, predictor: Predictor
+) -> None:
+    found = search_large([BlockDevice(note10)], SPACE, predictor, [(5.0,), (6.0,)])
+    assert found.seen == 1
+    assert not found.notes
+    assert len(ask(found, [(5.0,), (6.0,)], top=1).infeasible) == 2
+
+
 @pytest.mark.parametrize(("name", "most"), [("macs", 200e6), ("memory", 3e6)])
 def test_upper_bounds_hold(
     note10: BlockTable, predictor: Predictor, name: str, most: float
