@@ -46,8 +46,8 @@ RIDGE = 0.1
 def explore(problem: Problem, limits: FloatArray, seed: int) -> Pool:
     """Looks for the most accurate subnets within each row of `limits`, [questions, k].
 
-    Where nothing is within the limits, it looks for what exceeds them by the smallest factor, unless
-    the least of a cost is known and above its limit: such a question ends with that.
+    Where nothing is within the limits, it looks for what exceeds them by the smallest factor. Where
+    the least of a cost is known and above its limit, the question ends with that.
 
     Raises:
         UserError: the accuracy source knows nothing of the space.

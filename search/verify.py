@@ -1,0 +1,179 @@
+"""Verification: the finalists of a search are measured again until the winner is sure.
+
+Most latencies of a table are predicted, and a winner is chosen for looking fast: of many candidates
+near a limit, those whose error is in their favour come out on top. So the most accurate candidates
+that may meet the limit are measured, the table is made anew, which moves the predictions as well,
+and the question is asked again, until its answer is a cell that was measured for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compofa.profiler.table import Cell
+from compofa.search.answer import Answer, Infeasible, Limits, Result, ask, costs_at, finite, result
+from compofa.search.candidates import Candidates
+from compofa.search.exact import nearest, ranking
+from compofa.search.uncertainty import chance
+
+PROMISING = 0.1
+"""A candidate is a finalist if it meets its limits with at least this probability."""
+
+AT_ONCE = 4
+"""Finalists of a question that are measured together."""
+
+MOST_ROUNDS = 12
+
+Finalists = Mapping[Cell, tuple[Limits, ...]]
+"""Cells to measure, each with the limits of the questions that it may answer."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of one question.
+
+    Attributes:
+        limit_ms: one per table; infinite where it asks nothing.
+        before: the answer that the table gave.
+        after: the answer after measuring; None where nothing that was measured meets the limits.
+        sure: whether no candidate is left that is more accurate and promising, but not measured.
+    """
+
+    limit_ms: Limits
+    before: Result | None
+    after: Result | None
+    sure: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether measuring led to another subnet."""
+        return _name(self.before) != _name(self.after)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All questions, verified.
+
+    Attributes:
+        candidates: with the tables that were made anew.
+        measured: the cells that were measured.
+    """
+
+    candidates: Candidates
+    questions: tuple[Verified, ...]
+    measured: frozenset[Cell]
+    rounds: int
+
+    @property
+    def answer(self) -> Answer:
+        """The verified answers; a question that nothing meets names what comes nearest."""
+        known = _only(self.candidates, self.measured)
+        pool = known if len(known) else self.candidates
+        cost = np.nan_to_num(pool.latency_ms, nan=np.inf)
+        return Answer(
+            tuple(each.after for each in self.questions if each.after is not None),
+            tuple(
+                Infeasible(finite(limits), result(pool, nearest(cost, limits), limits))
+                for limits in (each.limit_ms for each in self.questions if each.after is None)
+            ),
+        )
+
+
+def verify(
+    candidates: Candidates,
+    questions: Sequence[Limits],
+    measure: Callable[[Finalists], Candidates],
+    risk: float | None = None,
+) -> Verification:
+    """Measures finalists until each question's winner has been measured, or rounds run out.
+
+    Args:
+        candidates: what the tables say so far.
+        questions: at least one.
+        measure: measures cells on every table's device, until they are told apart from their limits
+            or no better told, and returns the candidates with that in their tables.
+        risk: as in `answer.ask`.
+    """
+    before = [_best(candidates, asked, risk) for asked in questions]
+    measured: set[Cell] = set()
+    rounds = 0
+    while rounds < MOST_ROUNDS:
+        wanted: dict[Cell, tuple[Limits, ...]] = {}
+        for asked in questions:
+            for cell in finalists(candidates, asked, measured, risk):
+                wanted[cell] = (*wanted.get(cell, ()), asked)
+        if not wanted:
+            break
+        candidates = measure(wanted)
+        measured |= wanted.keys()
+        rounds += 1
+    known = frozenset(measured)
+    found = _only(candidates, known)
+    return Verification(
+        candidates,
+        tuple(
+            Verified(
+                asked,
+                first,
+                _best(found, asked, risk) if len(found) else None,
+                not finalists(candidates, asked, known, risk),
+            )
+            for asked, first in zip(questions, before, strict=True)
+        ),
+        known,
+        rounds,
+    )
+
+
+def finalists(
+    candidates: Candidates,
+    asked: Limits,
+    measured: set[Cell] | frozenset[Cell],
+    risk: float | None = None,
+) -> list[Cell]:
+    """The next cells to measure for a question: promising, and more accurate than what is sure.
+
+    None where the most accurate candidate that meets the limits is among `measured`, or where no
+    candidate is promising.
+    """
+    cost = costs_at(candidates, risk)
+    found: list[Cell] = []
+    for i in ranking(candidates.top1, candidates.latency_ms).tolist():
+        cell = candidates.cells[i]
+        if cell in measured:
+            if (cost[i] <= np.array(asked)).all():
+                break
+        elif _chance(candidates, i, asked) >= PROMISING:
+            found.append(cell)
+            if len(found) == AT_ONCE:
+                break
+    return found
+
+
+def _chance(candidates: Candidates, index: int, asked: Limits) -> float:
+    """The probability that a candidate meets all limits; 0 or 1 without an interval."""
+    found = 1.0
+    for rows, limit in zip(candidates.rows, asked, strict=True):
+        row = rows[index]
+        if row.latency_ms is None or math.isinf(limit):
+            continue
+        known = chance(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit)
+        found *= float(row.latency_ms <= limit) if known is None else known
+    return found
+
+
+def _best(candidates: Candidates, asked: Limits, risk: float | None) -> Result | None:
+    results = ask(candidates, [asked], top=1, risk=risk).results
+    return results[0] if results else None
+
+
+def _only(candidates: Candidates, cells: frozenset[Cell]) -> Candidates:
+    return candidates.keep(np.array([cell in cells for cell in candidates.cells], dtype=np.bool_))
+
+
+def _name(found: Result | None) -> tuple[str, int, int] | None:
+    return None if found is None else (found.subnet, found.resolution, found.batch_size)
