@@ -353,19 +353,30 @@ def comparison(
     slow: float = 0.0,
     slow_share: float = 1.0,
     noisier: float = 1.0,
+    host: float | None = None,
 ) -> dict[str, Result]:
     """Two sides with 1 % between sessions; the new one `noisier` by a factor.
 
-    A share of its cells is slower by `slow`; the others are unchanged.
+    A share of its cells is slower by `slow`; the others are unchanged. Where `host` is given, the
+    new side's device as a whole is slower by that, and cells are taken relative to the reference.
     """
     setup = Setup(np.random.default_rng(7), 0.01, cells)
     changed = np.arange(cells) < (slow_share * cells if slow else 0)
     effect = np.where(changed, slow, 0.0)
+    added = np.log1p(np.concatenate([[0.0], effect]))[:, None] + np.log1p(host or 0.0)
+    reference = None if host is None else REFERENCE
     alarms, found, covered, overall = [], [], [], []
     for _ in range(repetitions):
-        base = setup.measure(sessions)[1:]
-        new = noisier * setup.measure(sessions)[1:] + np.log1p(effect)[:, None]
-        result = compare(as_values(base), as_values(new))
+        base, new = (
+            as_values(each)
+            for each in (
+                setup.measure(sessions),
+                noisier * setup.measure(sessions) + added,
+            )
+        )
+        if reference is None:
+            del base[REFERENCE], new[REFERENCE]
+        result = compare(base, new, relative_to=reference)
         ratios = list(result.cells.values())
         slower = np.array([ratio.verdict is Verdict.SLOWER for ratio in ratios])
         faster = np.array([ratio.verdict is Verdict.FASTER for ratio in ratios])
@@ -502,6 +513,10 @@ def comparison_studies(n: Scaled) -> Studies:
         for noisier in (1.0, 2.0):
             name = f"A/A, {cells} cells, 5 sessions, one side {noisier:g} times as noisy"
             yield name, partial(comparison, 5, cells, n(2000), noisier=noisier)
+    for cells in (5, 60, 1215):
+        name = f"A/A, {cells} cells relative to the reference, host 6 % slower, 5 sessions"
+        count = n(2000) if cells < 1000 else n(300)
+        yield name, partial(comparison, 5, cells, count, host=0.06)
     yield "A/A, 20 cells, stopped by their intervals", partial(stopped_comparison, n(1500))
     yield "smallest change, 60 cells, 6 sessions", partial(promised_power, 6, 60, n(1000))
 

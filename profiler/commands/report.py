@@ -1,4 +1,4 @@
-"""compofa-report: tables as pages and verdicts that people read."""
+"""compofa-report html: tables as pages that people look at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compofa.profiler.commands.options import Json
-from compofa.supernet.console import note, print_json, printable, run_command
+from compofa.supernet.console import note, print_json, printable
 
 if TYPE_CHECKING:
     from compofa.profiler.report.section import Section
@@ -19,11 +19,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 SEVERAL = Path("report.html")
 """The page of several tables, unless --out names another."""
-
-
-def main() -> None:
-    """The entry point of `compofa-report`."""
-    run_command(app)
 
 
 @app.callback()

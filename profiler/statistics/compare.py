@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic
@@ -70,6 +70,7 @@ def compare(
     min_effect: float = 0.01,
     base_level: Collection[int] | None = None,
     new_level: Collection[int] | None = None,
+    relative_to: K | None = None,
 ) -> Comparison[K]:
     """Compares the cells that two sets of sessions have in common.
 
@@ -84,7 +85,12 @@ def compare(
     the time, the second for some cell at most alpha / 2, however cells are correlated. Holm's
     procedure on whole errors would ask V for C-fold evidence, though it is the same V in every
     cell. A cell is the same if its 1 - 2 alpha interval lies within ± min_effect (Schuirmann, two
-    one-sided tests, 1987); the single intervals reported are at `confidence` (Welch 1947).
+    one-sided tests, 1987), and never slower or faster where the estimate itself lies within; the
+    single intervals reported are at `confidence` (Welch 1947).
+
+    With `relative_to`, ratios are over that cell's ratio. What slows everything down alike, such as
+    a host that is busier on one side, then drops out, session effects with it; what cells have in
+    common is the error of that one ratio.
 
     Args:
         base: per cell, one drift-corrected latency for each session of the base.
@@ -94,13 +100,12 @@ def compare(
         min_effect: the smallest change that matters, as a fraction.
         base_level: the undisturbed sessions of the base (`Drift.level_sessions`); all by default.
         new_level: likewise of the new set-up.
+        relative_to: a cell of both sides, itself not compared; none by default.
 
     Raises:
-        UserError: no cell in common, a side with fewer than two sessions, and what `fit_two_way`
+        UserError: no cell in common, or not that one, a side with fewer than two sessions, and what `fit_two_way`
             refuses.
     """
-    alpha = 1 - check_fraction(confidence, "the confidence")
-    check_fraction(min_effect, "the smallest effect")
     cells = [cell for cell in base if cell in new]
     if not cells:
         raise UserError("the two sides have no cell in common")
@@ -108,10 +113,39 @@ def compare(
         _side({cell: side[cell] for cell in cells}, level)
         for side, level in ((base, base_level), (new, new_level))
     ]
+    return compare_means(
+        cells, *sides, confidence=confidence, min_effect=min_effect, relative_to=relative_to
+    )
+
+
+def compare_means(
+    cells: Sequence[K],
+    base: LogMeans,
+    new: LogMeans,
+    *,
+    confidence: float = 0.95,
+    min_effect: float = 0.01,
+    relative_to: K | None = None,
+) -> Comparison[K]:
+    """`compare`, where the means of both sides are known already, in the order of `cells`.
+
+    Raises:
+        UserError: `relative_to` is not among the cells, or alone; a fraction outside (0, 1).
+    """
+    alpha = 1 - check_fraction(confidence, "the confidence")
+    check_fraction(min_effect, "the smallest effect")
+    cells, sides = list(cells), [base, new]
     error = _Error.of(sides)
     log_ratio = sides[1].means - sides[0].means
-    wide = error.simultaneous(alpha, log_ratio.size)
     noise = np.sqrt(sum((s.own_variance + s.shared_variance) * s.counts for s in sides) / 2)
+    if relative_to is not None:
+        if relative_to not in cells or len(cells) == 1:
+            raise UserError("the two sides have no cell in common to compare beside the reference")
+        at = cells.index(relative_to)
+        error, log_ratio = error.relative_to(at), np.delete(log_ratio - log_ratio[at], at)
+        noise = np.delete(noise, at)
+        cells.remove(relative_to)
+    wide = error.simultaneous(alpha, log_ratio.size)
     margins = (error.marginal(alpha), error.marginal(2 * alpha))
     ratios = [
         _ratio(*numbers, min_effect)
@@ -144,6 +178,15 @@ class _Error:
             shared_freedom=satterthwaite(
                 shared, [np.array([float(side.shared_freedom)]) for side in sides]
             ),
+        )
+
+    def relative_to(self, at: int) -> _Error:
+        """Of the other log ratios less that of cell `at`, whose own error they then share."""
+        return _Error(
+            own=np.delete(self.own, at),
+            own_freedom=np.delete(self.own_freedom, at),
+            shared=self.own[at : at + 1],
+            shared_freedom=self.own_freedom[at : at + 1],
         )
 
     def marginal(self, alpha: float) -> Floats:
@@ -207,7 +250,7 @@ def _ratio(
     equal = math.log1p(min_effect)
     if abs(log_ratio) + narrow <= equal:
         verdict = Verdict.SAME
-    elif abs(log_ratio) > wide:
+    elif abs(log_ratio) > max(wide, equal):
         verdict = Verdict.SLOWER if log_ratio > 0 else Verdict.FASTER
     else:
         verdict = Verdict.CANNOT_TELL

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.commands.report import main
+from compofa.search.report_command import main
 from compofa.profiler.tabulate import journal_path, meta_path
 
 

@@ -30,6 +30,35 @@ def test_a_a_raises_a_false_alarm_in_at_most_5_percent(bench, cells, noisier):
     assert result["false_alarm"].mean <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
 
 
+@pytest.mark.parametrize(("cells", "repetitions"), [(5, 200), (60, 200), (1215, 12)])
+def test_a_slower_host_raises_no_alarm_relative_to_the_reference(bench, cells, repetitions):
+    result = bench.comparison(5, cells, repetitions, host=0.06)
+    alarms, covered = result["false_alarm"].mean, result["interval_coverage"]
+    assert alarms <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / repetitions)
+    assert covered.mean >= 0.93 - 3 * covered.error
+
+
+def test_a_slower_cell_on_a_slower_host_is_found(bench):
+    result = bench.comparison(6, 1215, 12, slow=0.05, slow_share=1 / 3, host=0.06)
+    assert result["cells_found"].mean >= 0.9 - 3 * result["cells_found"].error
+    assert result["false_alarm"].mean < 4 / 12
+
+
+def test_the_cell_that_others_are_relative_to_is_on_both_sides():
+    rng = np.random.default_rng(0)
+    base, new = side(rng), side(rng)
+    with pytest.raises(UserError, match="no cell in common"):
+        compare(base, new, relative_to=99)
+
+
+def test_a_change_below_the_smallest_effect_is_never_called_slower():
+    rng = np.random.default_rng(0)
+    base, new = side(rng, sd=0.0001), side(rng, sd=0.0001, shift=0.02)
+    verdicts = {ratio.verdict for ratio in compare(base, new, min_effect=0.021).cells.values()}
+    assert Verdict.SLOWER not in verdicts
+    assert {ratio.verdict for ratio in compare(base, new).cells.values()} == {Verdict.SLOWER}
+
+
 def test_a_a_of_sides_that_stopped_by_their_intervals_keeps_its_promise(bench):
     assert bench.stopped_comparison(100, cells=10).mean <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
 

@@ -1,0 +1,1 @@
+"""Two tables of one set-up compared: did anything become slower?"""

@@ -1,0 +1,164 @@
+"""What changed between two tables, cell by cell and as a whole, with errors controlled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from compofa.profiler.comparison.sides import Side, check_comparable, interval_means
+from compofa.profiler.statistics.compare import (
+    Comparison,
+    Ratio,
+    Verdict,
+    compare,
+    compare_means,
+)
+from compofa.profiler.statistics.two_way import fit_two_way
+from compofa.profiler.table import Cell
+from compofa.supernet.errors import UserError
+
+REFERENCE = Cell("", "the reference model", 1, 1)
+"""Stands for it among the cells."""
+
+MIN_EFFECT = 0.03
+"""The smallest change that matters, unless asked otherwise."""
+
+
+@dataclass(frozen=True)
+class CellChange:
+    """A cell on both sides; `ratio` is new over base."""
+
+    cell: Cell
+    base_ms: float
+    new_ms: float
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Two tables compared.
+
+    Attributes:
+        cells: those that both sides measured, the slowest-grown first.
+        overall: the geometric mean ratio of all cells.
+        device: the ratio of the reference model, which no change of a network explains, if cells
+            are compared relative to it; None where they are not.
+        broken: cells that the base measured and that fail on the new side.
+        missing, added: measured on one side only.
+        differences: what else differs, and is allowed to: name -> (base, new).
+    """
+
+    base: Side
+    new: Side
+    cells: tuple[CellChange, ...]
+    overall: Ratio
+    device: float | None
+    broken: tuple[Cell, ...]
+    missing: tuple[Cell, ...]
+    added: tuple[Cell, ...]
+    differences: dict[str, tuple[Any, Any]]
+    min_effect: float
+    confidence: float
+
+    def of(self, verdict: Verdict) -> tuple[CellChange, ...]:
+        """The cells of that verdict."""
+        return tuple(each for each in self.cells if each.ratio.verdict is verdict)
+
+    @property
+    def suspects(self) -> tuple[CellChange, ...]:
+        """Cells that seem slower by more than the smallest effect, but may not be."""
+        undecided = self.of(Verdict.CANNOT_TELL)
+        return tuple(each for each in undecided if each.ratio.value > 1 + self.min_effect)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Slower if a cell is, or fails; else undecided if a suspect is left, or the whole is."""
+        if self.broken or self.of(Verdict.SLOWER) or self.overall.verdict is Verdict.SLOWER:
+            return Verdict.SLOWER
+        if self.suspects or self.overall.verdict is Verdict.CANNOT_TELL:
+            return Verdict.CANNOT_TELL
+        return Verdict.FASTER if self.of(Verdict.FASTER) else Verdict.SAME
+
+
+def compare_tables(
+    base: Side,
+    new: Side,
+    *,
+    min_effect: float = MIN_EFFECT,
+    confidence: float = 0.95,
+    allowed: Collection[str] = (),
+) -> Changes:
+    """Compares the cells that both sides measured.
+
+    With journals on both sides, ratios are relative to the reference model, so that a device that
+    has become slower as a whole is told from networks that have. Where the runtime differs on
+    purpose, the reference would take off the very change that is looked for: then ratios are plain.
+
+    Raises:
+        UserError: the set-ups differ in something that is not `allowed`, or no cell was measured
+            on both sides.
+    """
+    differences = check_comparable(base, new, allowed)
+    before, after = base.measured(), new.measured()
+    shared = [cell for cell in before if cell in after]
+    if not shared:
+        raise UserError(f"no cell was measured in both {base.path} and {new.path}")
+    found, device = _compared(base, new, shared, not differences, min_effect, confidence)
+    changes = [
+        CellChange(cell, before[cell].latency_ms or 0.0, after[cell].latency_ms or 0.0, ratio)
+        for cell, ratio in found.cells.items()
+    ]
+    changes.sort(key=lambda each: -each.ratio.value)
+    return Changes(
+        base=base,
+        new=new,
+        cells=tuple(changes),
+        overall=found.overall,
+        device=device,
+        broken=tuple(cell for cell in before if cell in new.failed()),
+        missing=tuple(c for c in before if c not in after and c not in new.failed()),
+        added=tuple(cell for cell in after if cell not in before),
+        differences=differences,
+        min_effect=min_effect,
+        confidence=confidence,
+    )
+
+
+def _compared(
+    base: Side,
+    new: Side,
+    shared: Sequence[Cell],
+    relative: bool,
+    min_effect: float,
+    confidence: float,
+) -> tuple[Comparison[Cell], float | None]:
+    """Ratios of the `shared` cells; and of the reference model, where they are relative to it."""
+    if base.values is None or new.values is None:
+        before, after = base.measured(), new.measured()
+        means = [interval_means([rows[cell] for cell in shared]) for rows in (before, after)]
+        found = compare_means(shared, *means, confidence=confidence, min_effect=min_effect)
+        return found, None
+    sides = [
+        {cell or REFERENCE: row for cell, row in values.items() if cell in {None, *shared}}
+        for values in (base.values, new.values)
+    ]
+    if not relative:
+        for side in sides:
+            side.pop(REFERENCE, None)
+    found = compare(
+        *sides,
+        confidence=confidence,
+        min_effect=min_effect,
+        base_level=base.level,
+        new_level=new.level,
+        relative_to=REFERENCE if relative else None,
+    )
+    if not relative:
+        return found, None
+    levels = [
+        fit_two_way(side, level) for side, level in zip(sides, (base.level, new.level), strict=True)
+    ]
+    logs = [float(fit.cell_means[fit.cells.index(REFERENCE)]) for fit in levels]
+    return found, math.exp(logs[1] - logs[0])
