@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "onnx", "onnxruntime", "torch", "typer", "rich")
+PACKAGES = (
+    "numpy", "scipy", "onnx", "onnxruntime", "torch", "ai-edge-litert", "ai-edge-quantizer",
+    "openvino", "coremltools", "paramiko", "typer", "rich",
+)  # fmt: skip
 
 
 def machine_facts() -> dict[str, Any]:

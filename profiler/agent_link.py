@@ -25,7 +25,8 @@ class AgentError(DeviceError):
 
     Attributes:
         kind: model (it cannot be loaded or run), runtime (not there, or not what was asked for),
-            missing (the model's file), setting, request, memory.
+            missing (the model's file), busy (another profiler has the device), setting, request,
+            memory.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -52,7 +53,12 @@ class Hello:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that is ready to run; `output` is a sample of what it computed for seed 0."""
+    """A model that is ready to run.
+
+    Attributes:
+        output: a sample of what it computed for seed 0.
+        settings: how the runtime runs it, in the runtime's own words.
+    """
 
     handle: int
     runtime_version: str
@@ -60,6 +66,7 @@ class Loaded:
     input_shape: tuple[int, ...]
     output_size: int
     output: tuple[float, ...]
+    settings: dict[str, Any]
 
 
 @dataclass
@@ -69,9 +76,15 @@ class AgentLink:
     channel: Channel
     _asked: int = field(default=0, init=False)
 
-    def hello(self, threads: int, cpus: list[int] | None) -> Hello:
-        """Greets the agent; from here on it is bound to `cpus` and its runtimes use `threads`."""
-        ok = self._request("hello", ANSWER_S, threads=threads, cpus=cpus)
+    def hello(self, threads: int, cpus: list[int] | None, holder: str | None = None) -> Hello:
+        """Greets the agent; from here on it is bound to `cpus` and its runtimes use `threads`.
+
+        Args:
+            threads: of the runtimes.
+            cpus: None leaves the choice to the agent.
+            holder: who this is: the agent then has the device to itself for as long as it lives.
+        """
+        ok = self._request("hello", ANSWER_S, threads=threads, cpus=cpus, holder=holder)
         if ok.get("version") != compofa_agent.VERSION:
             raise DeviceError(
                 f"the agent speaks version {ok.get('version')!r} of the protocol, "
@@ -103,6 +116,7 @@ class AgentLink:
                 input_shape=tuple(map(int, ok["input"])),
                 output_size=int(ok["output_size"]),
                 output=tuple(map(float, ok["output"])),
+                settings=dict(ok.get("settings", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise self._nonsense("load", error) from None

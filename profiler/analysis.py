@@ -61,7 +61,7 @@ class Analysis:
         slope: share of the reference's passing deviations that cells went along with.
         drift: largest over smallest correction of a cell in a session, less one.
         reference_ms: the reference model's raw latency in each session, in order of time.
-        died: cells on which an agent died once; they get a second chance.
+        died: cells on which an agent died before they were ever measured; they get a second chance.
     """
 
     results: dict[Cell, CellResult]
@@ -152,7 +152,7 @@ def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
         slope=adjusted.slope,
         drift=max(corrections.values()) / min(corrections.values()) - 1 if corrections else 0.0,
         reference_ms=tuple(raw[key] for key in sorted(k for k in raw if k[1] is None)),
-        died=frozenset(failure.cell for failure in failures.values() if not failure.final),
+        died=frozenset(cell for cell, f in failures.items() if not f.final and not by_cell[cell]),
     )
 
 
@@ -211,7 +211,8 @@ def _result(
     failure: Failure | None,
     factors: dict[Key, float],
 ) -> CellResult:
-    runs = [np.array(t.ns) / 1e6 / factors[t.session, cell] for t in timings]
+    # A single number stands for runs that are not known one by one.
+    runs = [np.array(t.ns) / 1e6 / factors[t.session, cell] for t in timings if len(t.ns) > 1]
     p90 = float(np.quantile(np.concatenate(runs), 0.9)) if runs else None
     last = timings[-1] if timings else failure
     return CellResult(

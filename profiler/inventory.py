@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -14,13 +14,15 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    model_validator,
 )
 
 from compofa.supernet.errors import UserError, suggestion
 from compofa.supernet.yaml_lines import Document, Place, read_yaml
 
-Runtime = Literal["onnxruntime", "tflite", "torch", "coreml", "benchmark_model"]
-RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "tflite", "torch", "coreml", "benchmark_model")
+Runtime = Literal["onnxruntime", "tflite", "torch", "coreml", "openvino", "benchmark_model"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+Dtype = Literal["float32", "tf32", "float16", "bfloat16", "int8"]
 
 
 def _no_controls(text: str) -> str:
@@ -43,7 +45,9 @@ class Device(BaseModel):
         cpus: the CPUs the agent is bound to; None leaves the choice to the agent, which takes as
             many of the fastest as there are threads.
         batch_size: images per run, unless the command line says otherwise.
-        accelerator: cpu, cuda, or what else the runtime calls it.
+        accelerator: cpu, cuda, or what else the runtime has, see `runtimes.ABILITIES`.
+        mode: how torch runs a network; eager if left out.
+        compute_units: what Core ML may use; all if left out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,7 +58,9 @@ class Device(BaseModel):
     cpus: Cpus | None = None
     batch_size: Annotated[StrictInt, Field(ge=1, le=4096)] = 1
     accelerator: Text = "cpu"
-    dtype: Literal["float32", "float16", "bfloat16", "int8"] = "float32"
+    dtype: Dtype = "float32"
+    mode: Literal["eager", "channels_last", "compiled", "cuda_graph"] | None = None
+    compute_units: Literal["all", "cpu_only", "cpu_and_gpu", "cpu_and_ne"] | None = None
 
 
 class LocalDevice(Device):
@@ -65,24 +71,54 @@ class LocalDevice(Device):
 
 
 class SshDevice(Device):
-    """A host reached over SSH; what is left out comes from ~/.ssh/config."""
+    """A host reached over SSH; what is left out comes from ~/.ssh/config.
+
+    Attributes:
+        python: runs the agent; left out, the environment that `check --provision` made there, or
+            else python3.
+        folder: on the host, for agents and models; it is made private to the user.
+    """
 
     transport: Literal["ssh"] = "ssh"
     host: Text
     user: Text | None = None
     port: Annotated[StrictInt, Field(ge=1, le=65535)] | None = None
-    python: Text = "python3"
-    compute_units: Literal["all", "cpu_only", "cpu_and_gpu", "cpu_and_ne"] | None = None
+    python: Text | None = None
+    folder: Text = "~/.cache/compofa"
 
 
 class AdbDevice(Device):
-    """A phone reached over ADB, by serial number or network address."""
+    """A phone reached over ADB.
+
+    Attributes:
+        serial: its serial number, or its address (HOST:PORT) in the network.
+        binary: TFLite's benchmark_model for the phone, a file of this computer.
+        agent, library: our native agent and ONNX Runtime for the phone, files of this computer.
+        python: an interpreter on the phone, where it has one; it runs the agent then.
+        cpu_mask: `cpus` in hexadecimal, as taskset takes it: f0 is CPUs 4 to 7.
+        folder: where everything goes on the phone; nothing is written elsewhere.
+    """
 
     transport: Literal["adb"] = "adb"
     serial: Text
     runtime: Runtime = "benchmark_model"
     binary: Text | None = None
+    agent: Text | None = None
+    library: Text | None = None
+    python: Text | None = None
     cpu_mask: Annotated[StrictStr, Field(pattern=r"^[0-9a-fA-F]{1,16}$")] | None = None
+    folder: Annotated[Text, Field(pattern=r"^/")] = "/data/local/tmp/compofa"
+
+    @model_validator(mode="after")
+    def _mask(self) -> Self:
+        """`cpus` from `cpu_mask`, so that nothing else needs to know of masks."""
+        if self.cpu_mask is not None:
+            mask = int(self.cpu_mask, 16)
+            cpus = [cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1]
+            if not cpus or self.cpus not in (None, cpus):
+                raise ValueError("cpu_mask names no CPU, or others than cpus does")
+            object.__setattr__(self, "cpus", cpus)
+        return self
 
 
 AnyDevice = LocalDevice | SshDevice | AdbDevice
@@ -117,6 +153,25 @@ def find_device(path: Path, name: str) -> AnyDevice:
         hint = suggestion(name, list(devices))
         raise UserError(f"no device is called {name!r}", path=path, hint=hint)
     return devices[name]
+
+
+def changed(device: AnyDevice, **settings: str | int | None) -> AnyDevice:
+    """`device` with other settings where they are not None, as a command line says them.
+
+    Another runtime takes what belongs to the old one alone with it.
+
+    Raises:
+        UserError: a setting does not have such a value.
+    """
+    changes: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
+    if changes.get("runtime", device.runtime) != device.runtime:
+        changes = {"mode": None, "compute_units": None, **changes}
+    try:
+        return type(device).model_validate({**device.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        setting, said = first["loc"][0], _short(first["input"])
+        raise UserError(f"unknown {setting} {said}", hint=_hint(first)) from None
 
 
 def _device(document: Document, name: Any) -> AnyDevice:

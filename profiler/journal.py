@@ -76,6 +76,7 @@ class Timing:
     Attributes:
         at_s: seconds since the session's start at which the timed runs ended.
         warmup_ns: the runs before the model was warm; not part of any estimate.
+        settings: how the runtime ran it, as it said when it loaded the model; else empty.
     """
 
     session: int
@@ -87,6 +88,7 @@ class Timing:
     ns: tuple[int, ...]
     state: dict[str, Any]
     measured_at: str
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

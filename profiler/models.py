@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import statistics
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from pathlib import Path
 
 from compofa.profiler.agent.compofa_agent import CHECKED_OUTPUTS, OnnxRuntime, random_input
 from compofa.profiler.closing import Closing
+from compofa.profiler.inventory import Dtype, Runtime
+from compofa.profiler.model_files import model_file
+from compofa.profiler.runtimes import ABILITIES
 from compofa.profiler.table import Cell
 from compofa.supernet.errors import UserError, file_error
 from compofa.supernet.files import sha256
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
+from compofa.supernet.weights import random_weights
 
 WEIGHTS_SEED = 0
 """One seed for all models: a cell's model is the same file in every session and on every host."""
@@ -23,30 +28,66 @@ WEIGHTS_SEED = 0
 CAPACITY = 2_000_000_000
 """Bytes of model files that are kept; a default plan needs half of it, a full one ten times."""
 
+TOLERANCES: dict[Dtype, float] = {
+    "float32": 1e-3,
+    "tf32": 1e-2,
+    "float16": 1e-2,
+    "bfloat16": 5e-2,
+    "int8": 2e-2,
+}
+"""How far a device's output may be from that of the float32 model on the host, by dtype.
+
+As `Model.deviation` measures it: several times what was seen of correct models
+(docs/runtimes.md), and a fraction of what any other model would give.
+"""
+
 
 @dataclass(frozen=True)
 class Model:
-    """A model file, and what it computes on the host.
+    """A model file, and what the same network computes on the host in float32.
 
     Attributes:
         output: a sample of its output for the input of seed 0, as the agent takes it.
         output_size: how many numbers the whole output has.
+        dtype: in which the file's network is to be computed.
     """
 
     path: Path
     sha256: str
     output: tuple[float, ...]
     output_size: int
+    dtype: Dtype = "float32"
+
+    def mismatch(
+        self, output: Sequence[float], output_size: int, tolerance: float | None = None
+    ) -> str | None:
+        """Why `output` is not this network's; None if it may well be.
+
+        Args:
+            output: a sample, as the agent takes it.
+            output_size: of the whole output.
+            tolerance: of the deviation; that of the dtype if left out.
+        """
+        allowed = TOLERANCES[self.dtype] if tolerance is None else tolerance
+        deviation = self.deviation(output, output_size)
+        if deviation <= allowed:
+            return None
+        if self.dtype == "int8":
+            return f"outputs correlate by {1 - deviation:.2g}, less than {1 - allowed:g}"
+        return f"outputs differ by {deviation:.2g} of the largest, {allowed:g} is allowed"
 
     def deviation(self, output: Sequence[float], output_size: int) -> float:
         """Largest difference between `output` and this one's, relative to this one's largest value.
 
-        Infinite where the two cannot be compared: other sizes, or values that are not numbers.
+        Of int8, whose single values may be far off, one minus the correlation. Infinite where the
+        two cannot be compared: other sizes, or values that are not numbers.
         """
         if output_size != self.output_size or len(output) != len(self.output):
             return math.inf
         if not all(map(math.isfinite, output)):
             return math.inf
+        if self.dtype == "int8":
+            return 1 - _correlation(output, self.output)
         scale = max(map(abs, self.output)) or 1.0
         return max(abs(a - b) for a, b in zip(output, self.output, strict=True)) / scale
 
@@ -55,15 +96,26 @@ class ModelStore(Closing):
     """Builds models on demand, in a private folder that goes when the store is closed.
 
     At most `capacity` bytes are kept; what was dropped is built again when it is asked for. What a
-    model computes here is found out once.
+    network computes here, by onnxruntime and in float32, is found out once.
 
     Weights are random: what a network weighs does not change how long it takes, as long as its
     activations stay ordinary numbers, which the scale of the weights sees to.
+
+    Args:
+        spaces: of the cells that will be asked for.
+        runtime, dtype: that the files are for.
+        capacity: bytes.
     """
 
-    def __init__(self, spaces: Iterable[Space], capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        spaces: Iterable[Space],
+        runtime: Runtime = "onnxruntime",
+        dtype: Dtype = "float32",
+        capacity: int = CAPACITY,
+    ) -> None:
         self._spaces = {space.name: space for space in spaces}
-        self._capacity = capacity
+        self._runtime, self._dtype, self._capacity = runtime, dtype, capacity
         self._models: dict[Cell, Model] = {}
         self._kept: dict[Path, int] = {}
         try:
@@ -75,32 +127,50 @@ class ModelStore(Closing):
         """The model of `cell`, built the first time; its space is one of the store's.
 
         Raises:
+            MissingExtra: a package that writes models for this runtime is not installed.
             UserError: the cell is not of the space, or the disk is full.
         """
         known = self._models.get(cell)
         if known is not None and known.path in self._kept:
             self._kept[known.path] = self._kept.pop(known.path)
             return known
-        content = self._content(cell)
+        space = self._spaces[cell.space]
+        graph = build_graph(space, space.parse(cell.subnet), cell.resolution)
+        weights = random_weights(graph, WEIGHTS_SEED)
+        content = model_file(self._runtime, self._dtype, graph, weights, cell.batch_size)
+        path = self._keep(content)
+        if known is None:
+            if ABILITIES[self._runtime].format != "onnx" or self._dtype == "int8":
+                content = model_file("onnxruntime", "float32", graph, weights, cell.batch_size)
+            known = self._models[cell] = self._computed(cell, path, content)
+        return known
+
+    def _keep(self, content: bytes) -> Path:
+        """Writes a model file, and makes room for it before."""
         self._make_room(len(content))
         path = self._folder / sha256(content)
+        self._put(path, content)
+        self._kept[path] = len(content)
+        return path
+
+    @staticmethod
+    def _put(path: Path, content: bytes) -> None:
         try:
             path.write_bytes(content)
         except OSError as error:
             raise file_error(error, path, "cannot keep the model") from None
-        self._kept[path] = len(content)
-        if known is None:
-            known = self._models[cell] = _computed(path, cell)
-        return known
 
-    def _content(self, cell: Cell) -> bytes:
-        from compofa.supernet.export.onnx import write_onnx
-        from compofa.supernet.weights import random_weights
-
-        space = self._spaces[cell.space]
-        graph = build_graph(space, space.parse(cell.subnet), cell.resolution)
-        weights = random_weights(graph, WEIGHTS_SEED)
-        return write_onnx(graph, weights, batch_size=cell.batch_size)
+    def _computed(self, cell: Cell, path: Path, onnx: bytes) -> Model:
+        """The model in `path`, with what `onnx`, the same network in float32, computes here."""
+        here = self._folder / "computed.onnx"
+        self._put(here, onnx)
+        host = OnnxRuntime(str(here), {"threads": 1})
+        here.unlink()
+        output = host.array(host.prepare(random_input(host.shape, 0))()).reshape(-1)
+        if not all(map(math.isfinite, output.tolist())):
+            raise UserError(f"{cell.subnet} computes no finite numbers with random weights")
+        sample = tuple(map(float, output[:: -(-output.size // CHECKED_OUTPUTS)]))
+        return Model(path, path.name, sample, int(output.size), self._dtype)
 
     def _make_room(self, size: int) -> None:
         """Deletes the files used longest ago until `size` bytes more fit."""
@@ -114,11 +184,6 @@ class ModelStore(Closing):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _computed(path: Path, cell: Cell) -> Model:
-    """The model in `path`, with what it computes here."""
-    host = OnnxRuntime(str(path), {"threads": 1})
-    output = host.prepare(random_input(host.shape, 0))().reshape(-1)
-    if not all(map(math.isfinite, output.tolist())):
-        raise UserError(f"{cell.subnet} computes no finite numbers with random weights")
-    sample = output[:: -(-output.size // CHECKED_OUTPUTS)]
-    return Model(path, path.name, tuple(map(float, sample)), int(output.size))
+def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Pearson's, of two samples of one size; 0 where one of them is constant."""
+    return statistics.correlation(a, b) if len({*a}) > 1 < len({*b}) else 0.0

@@ -19,7 +19,8 @@ class Protocol:
         warmup_chunk: runs between two looks at whether a model has warmed up.
         warmup_s: seconds after which warm-up ends in any case.
         reference_runs: timed runs of the reference model, before the first cell and after each.
-        tolerance: largest difference from the host's output, relative to its largest value.
+        tolerance: largest difference from the host's output; None takes what suits the dtype, see
+            `models.TOLERANCES`.
         max_time_s: of the whole profile; None for no limit.
     """
 
@@ -34,7 +35,7 @@ class Protocol:
     warmup_chunk: int = 4
     warmup_s: float = 2.0
     reference_runs: int = 10
-    tolerance: float = 1e-3
+    tolerance: float | None = None
     max_time_s: float | None = None
 
     def runs_for(self, run_ns: float) -> int:

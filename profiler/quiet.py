@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.profiler.agent_link import AgentLink
+from compofa.profiler.greeting import REFERENCE
 from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.models import ModelStore
-from compofa.profiler.profile import REFERENCE
+from compofa.profiler.runtimes import ABILITIES, load_options
 from compofa.profiler.session import INPUT_SEED
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports import Transport
-from compofa.supernet.space import SPACES
+from compofa.profiler.turns import Turns
 
 CHUNKS, RUNS, WARM_UP = 12, 15, 20
 
@@ -54,22 +55,23 @@ class Quietness:
         return found
 
 
-def probe(device: AnyDevice, transport: Transport) -> Quietness:
+def probe(device: AnyDevice, transport: Transport, turns: Turns, models: ModelStore) -> Quietness:
     """Times the reference model in one process.
 
     Raises:
-        DeviceError: the device cannot load or run it.
+        DeviceError: the device cannot load or run it, or is in use by another.
     """
-    with ModelStore([SPACES[REFERENCE.space]]) as store:
-        model = store.model(REFERENCE)
-        transport.put(model.path, model.sha256)
-        with transport.start_agent() as channel:
-            link = AgentLink(channel)
-            link.hello(device.threads, device.cpus)
-            handle = link.load(model.sha256, device.runtime, {}).handle
+    model = models.model(REFERENCE)
+    transport.put(model.path, model.sha256)
+    with transport.start_agent() as channel:
+        link = AgentLink(channel)
+        turns.hello(link)
+        handle = link.load(model.sha256, device.runtime, load_options(device)).handle
+        length = 1 if ABILITIES[device.runtime].invoked else RUNS
+        if length > 1:
             link.run(handle, WARM_UP, INPUT_SEED, 120)
-            chunks = [link.run(handle, RUNS, INPUT_SEED, 120)[0] for _ in range(CHUNKS)]
-            link.quit()
+        chunks = [link.run(handle, length, INPUT_SEED, 120)[0] for _ in range(CHUNKS)]
+        link.quit()
     condensed = np.array([condense(chunk) for chunk in chunks])
     runs = np.concatenate([np.array(chunk, dtype=np.float64) for chunk in chunks])
     return Quietness(

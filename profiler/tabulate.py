@@ -191,6 +191,7 @@ def _meta(
         "facts": sessions[-1].facts,
         "agent_sha256": hashlib.sha256(AGENT.read_bytes()).hexdigest(),
         "affinity": sessions[-1].affinity,
+        "runtime_settings": next((t.settings for t in reversed(timings) if t.settings), {}),
         "state_before": sessions[0].state,
         "state_after": timings[-1].state if timings else sessions[-1].state,
         "sessions": len({timing.session for timing in timings}),

@@ -30,7 +30,7 @@ class Concern:
     """Something that disturbs measuring.
 
     Attributes:
-        kind: busy, stolen, hot, slow or governor.
+        kind: busy, stolen, hot, slow, throttled or governor.
         passing: whether waiting can help.
         text: what to tell the person.
     """
@@ -60,12 +60,32 @@ def concerns(
         for name, value in celsius.items():
             if isinstance(value, int | float) and value >= HOT:
                 found.append(Concern("hot", True, f"hot: {name} is at {value:.0f} °C"))
+    gpu = state.get("gpu")
+    if isinstance(gpu, Mapping):
+        found += _gpu_concerns(gpu)
+    status = _number(state, "thermal_status")
+    if status:
+        text = f"hot: the phone throttles, it says (thermal status {status:.0f})"
+        found.append(Concern("hot", True, text))
+    if state.get("battery_saver") is True:
+        found.append(Concern("slow", False, "slowed down: battery saver is on"))
     now_mhz = highest_mhz(state)
     if now_mhz and now_mhz < SLOWED * best_mhz:
         text = f"slowed down: {now_mhz:.0f} MHz at most, {best_mhz:.0f} MHz before"
         found.append(Concern("slow", True, text))
     if before is not None:
         found += _changes(state, before)
+    return found
+
+
+def _gpu_concerns(gpu: Mapping[str, Any]) -> list[Concern]:
+    found = []
+    celsius, throttled = _number(gpu, "celsius"), gpu.get("throttled")
+    if celsius is not None and celsius >= HOT:
+        found.append(Concern("hot", True, f"hot: the GPU is at {celsius:.0f} °C"))
+    if isinstance(throttled, list) and throttled:
+        reasons = ", ".join(map(str, throttled))
+        found.append(Concern("throttled", True, f"the GPU's driver slows it down: {reasons}"))
     return found
 
 
@@ -83,8 +103,12 @@ def _changes(state: Mapping[str, Any], before: Mapping[str, Any]) -> list[Concer
 
 
 def highest_mhz(state: Mapping[str, Any]) -> float:
-    """The highest frequency of any CPU in `state`; 0 where it does not tell."""
-    mhz = state.get("mhz")
+    """The highest frequency that any CPU in `state` has, or may have where a phone tells that.
+
+    A phone's CPUs slow down whenever they idle; only what they may reach says that it throttles.
+    0 where it does not tell.
+    """
+    mhz = state.get("cap_mhz", state.get("mhz"))
     if not isinstance(mhz, list):
         return 0.0
     return max((float(m) for m in mhz if isinstance(m, int | float)), default=0.0)

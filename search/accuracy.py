@@ -30,6 +30,7 @@ SHIPPED_SPACE = "compofa"
 SHIPPED_FILE = "compofa_accuracy.csv"
 
 PREDICTOR_SUFFIXES = (".pth", ".pt")
+FITTED_SUFFIX = ".npz"
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def read_accuracy_table(path: Path) -> AccuracyTable:
 
 
 def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
-    """The accuracies in `path`, a table or a released predictor; without a path, the shipped ones.
+    """The accuracies in `path`, a table or a predictor; without a path, the shipped ones.
 
     Raises:
         UserError: the file is wrong, or none ship for this space.
@@ -166,6 +167,10 @@ def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
         from compofa.search.predictor import read_predictor
 
         return read_predictor(path)
+    if path is not None and path.suffix == FITTED_SUFFIX:
+        from compofa.search.fitted import read_fitted
+
+        return read_fitted(path)
     if path is not None:
         return read_accuracy_table(path)
     # By identity, not by name: a space file cannot borrow these accuracies.

@@ -62,6 +62,11 @@ class Result:
     joint_chance: float | None = None
     rival: str | None = None
 
+    @property
+    def name(self) -> str:
+        """As people read it: KEY at RESOLUTION."""
+        return f"{self.subnet} at {self.resolution}"
+
 
 @dataclass(frozen=True)
 class Infeasible:

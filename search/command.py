@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,9 +12,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from compofa.profiler.commands.options import Json, parse_share, parse_sizes
-from compofa.search.answer import Answer, Limits, ask
+from compofa.profiler.commands.options import (
+    Inventory,
+    Json,
+    parse_duration,
+    parse_share,
+    parse_sizes,
+)
+from compofa.profiler.watch import PATIENCE_S
+from compofa.search.answer import Answer, Limits, Result, ask
 from compofa.search.candidates import Candidates
+from compofa.search.export import Deployment
 from compofa.search.measures import MEASURES, Bound, accurate_enough, measure, within_bound
 from compofa.search.options import (
     check_plot,
@@ -34,6 +44,7 @@ from compofa.search.output import (
 from compofa.search.request import Request, find_candidates
 from compofa.supernet.console import leave, note, print_json, printable, run_command
 from compofa.supernet.errors import ExitCode, UserError
+from compofa.supernet.export.formats import Dtype, Format
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 DEFAULT_TOP = 5
@@ -120,6 +131,18 @@ def search_command(
             show_default=False,
         ),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Measure the finalists on their devices, answer from that."),
+    ] = False,
+    inventory: Inventory = Path("devices.yaml"),
+    max_time: Annotated[
+        str | None, typer.Option(help="Budget of --verify: 90s, 10m or 2h.")
+    ] = None,
+    pause: Annotated[
+        bool,
+        typer.Option("--pause/--no-pause", help="With --verify: wait while a device is busy."),
+    ] = True,
     predict: Annotated[
         bool,
         typer.Option("--predict", help="Search the whole space, by a model of the table's cells."),
@@ -127,6 +150,14 @@ def search_command(
     seed: Annotated[int, typer.Option(min=0, help="Of a search too large to be exact.")] = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw to this .html or .png file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the results to this CSV file.")] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the winners there, with --checkpoint's weights."),
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="The weights of --export.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="Of --export.")] = Format.ONNX,
+    dtype: Annotated[Dtype, typer.Option(help="Of --export.")] = Dtype.FLOAT32,
+    calibration: Annotated[Path | None, typer.Option(help="Images for --export of int8.")] = None,
     json_: Json = False,
 ) -> None:
     """Find the most accurate subnets within latency limits, or the Pareto front without limits."""
@@ -138,6 +169,9 @@ def search_command(
     objective = None if minimise is None else measure(minimise)
     if objective is not None and (predict or family is not None):
         raise UserError("--minimise looks at listed cells: not with --predict or --family")
+    deployment = _deployment(export, checkpoint, format_, dtype, calibration)
+    if verify and (not asked or family is not None or like or objective is not None):
+        raise UserError("--verify is for --latency limits, without --family, --like or --minimise")
     if predict and like:
         raise UserError("--predict searches the whole space, --like the cells of other tables")
     sizes = None
@@ -157,18 +191,23 @@ def search_command(
         risk=None if risk is None else parse_share(risk, "risk", 0, 1),
         seed=seed,
     )
-    candidates = find_candidates(request)
-    for message in candidates.notes:
-        note(f"note: {message}")
-    narrowings = [partial(within_bound, bound=bound) for bound in request.constraints]
+    narrowings: list[Narrowing] = [
+        partial(within_bound, bound=bound) for bound in request.constraints
+    ]
     if min_top1 is not None:
         least = parse_share(min_top1, "min-top1", 0, 1)
         narrowings.append(partial(accurate_enough, top1=least))
-    for narrow in narrowings:
-        candidates, reason = narrow(candidates)
-        if reason is not None:
-            _say_no(candidates, Answer((), ()), [reason], json_)
-    if family is not None:
+    candidates, reason = _narrowed(request, narrowings)
+    for message in candidates.notes:
+        note(f"note: {message}")
+    if reason is not None:
+        _say_no(candidates, Answer((), ()), [reason], json_)
+    if verify:
+        seconds = math.inf if max_time is None else parse_duration(max_time, "max-time")
+        patience_s = PATIENCE_S if pause else 0.0
+        found = _verified(candidates, request, narrowings, inventory, seconds, patience_s)
+        candidates = found.candidates or candidates
+    elif family is not None:
         found = _family(candidates, asked, family, request.risk)
     else:
         if top is None and asked:
@@ -177,23 +216,113 @@ def search_command(
         found = _Found(answer, title(candidates, asked), columns(candidates, answer), {})
     if found.answer.results:
         _write(candidates, found.answer, out, plot)
+    written = [path for path in (out, plot) if path is not None]
+    if found.answer.results and deployment is not None:
+        written += deployment.write(_winners(found.answer), candidates.space)
     if found.answer.results and not json_:
-        _show(candidates, found, [path for path in (out, plot) if path is not None])
+        _show(candidates, found, written)
     reasons = [infeasible_line(candidates, each) for each in found.answer.infeasible]
     if reasons:
         _say_no(candidates, found.answer, reasons, json_, found.extra)
     if json_:
-        print_json(as_json(candidates, found.answer) | dict(found.extra))
+        files = {} if deployment is None else {"written": [str(path) for path in written]}
+        print_json(as_json(candidates, found.answer) | dict(found.extra) | files)
+
+
+def _deployment(
+    folder: Path | None,
+    checkpoint: Path | None,
+    format_: Format,
+    dtype: Dtype,
+    calibration: Path | None,
+) -> Deployment | None:
+    """What --export asks for."""
+    if folder is None:
+        if checkpoint is not None:
+            raise UserError("--checkpoint holds the weights of --export DIR, which is missing")
+        return None
+    if checkpoint is None:
+        raise UserError(
+            "--export needs --checkpoint: a winner without its weights is of no use",
+            hint="compofa-export writes subnets with random weights, for timing",
+        )
+    return Deployment(folder, checkpoint, format_, dtype, calibration)
+
+
+def _winners(answer: Answer) -> list[Result]:
+    """The best of each question, or all of a front or family."""
+    best: dict[tuple[float | None, ...], Result] = {}
+    for each in answer.results:
+        if each.limit_ms is not None:
+            best.setdefault(each.limit_ms, each)
+    return list(best.values()) or list(answer.results)
+
+
+Narrowing = Callable[[Candidates], tuple[Candidates, str | None]]
+"""Leaves the candidates that keep within a bound, or says why there is none."""
+
+
+def _narrowed(request: Request, narrowings: Sequence[Narrowing]) -> tuple[Candidates, str | None]:
+    """The candidates of the request, or why there is none."""
+    candidates = find_candidates(request)
+    for narrow in narrowings:
+        candidates, reason = narrow(candidates)
+        if reason is not None:
+            return candidates, reason
+    return candidates, None
 
 
 @dataclass(frozen=True)
 class _Found:
-    """An answer, how to show it, and what JSON has beside it."""
+    """An answer, how to show it, and what JSON has beside it.
+
+    Attributes:
+        candidates: where they are others than before.
+    """
 
     answer: Answer
     heading: str
     columns: Sequence[Column]
     extra: Mapping[str, object]
+    candidates: Candidates | None = None
+
+
+def _verified(
+    candidates: Candidates,
+    request: Request,
+    narrowings: Sequence[Narrowing],
+    inventory: Path,
+    seconds: float,
+    patience_s: float,
+) -> _Found:
+    """The answer after the finalists have been measured."""
+    from compofa.search.measuring import Measuring, devices_of
+    from compofa.search.verify import verify
+
+    measuring = Measuring(
+        devices_of(candidates, inventory),
+        [table.path for table in candidates.tables],
+        lambda: _narrowed(request, narrowings)[0],
+        time.monotonic() + seconds,
+        patience_s,
+    )
+    done = verify(candidates, request.questions, measuring, request.risk)
+    answer, after = done.answer, done.candidates
+    note(done.sentence())
+    shown = [
+        *columns(after, answer),
+        Column(
+            "before",
+            False,
+            [
+                "" if each.before is None or not each.changed else each.before.name
+                for each in done.questions
+                if each.after is not None
+            ],
+        ),
+    ]
+    heading = title(after, request.questions)
+    return _Found(answer, heading, shown, {"verification": done.as_json()}, after)
 
 
 def _family(

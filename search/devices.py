@@ -155,8 +155,10 @@ class ModelDevice:
             for subnet in here
         ]
         when = max((row.measured_at for row in self.measured.rows), default="")
+        known = {row.cell: row for row in self.measured.rows if row.source == "measured"}
         rows = predicted_rows(self.model, space, cells, CONFIDENCE, when)
-        return Table(self.measured.setup, rows)
+        measured = tuple(known.get(row.cell, row) for row in rows)
+        return Table(self.measured.setup, measured, self.measured.extra)
 
 
 @dataclass(frozen=True)

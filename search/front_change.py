@@ -1,82 +1,69 @@
-"""What a change of latencies means for the Pareto front: the accuracy that a limit still allows."""
+"""Whether a change of latencies costs accuracy: what each limit of the base still allows."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from statistics import NormalDist
 
 import numpy as np
 
-from compofa.search.accuracy import FloatArray
+from compofa.profiler.comparison.front import FrontChange, Limit
+from compofa.search.accuracy import FloatArray, IntArray
 from compofa.search.candidates import Candidates
 from compofa.search.exact import front, ranking
-
-
-@dataclass(frozen=True)
-class Fall:
-    """A limit within which less accuracy can be reached than before.
-
-    Attributes:
-        limit_ms: the latency of a member of the base's front.
-        before, after: the best accuracy within it; after is 0 where nothing is left.
-    """
-
-    limit_ms: float
-    before: float
-    after: float
-
-
-@dataclass(frozen=True)
-class FrontChange:
-    """The front before and after.
-
-    Attributes:
-        limits: at how many limits it was looked at: the latencies of the base's front.
-        falls: those at which it surely fell.
-    """
-
-    limits: int
-    falls: tuple[Fall, ...]
-
-    def sentences(self) -> list[str]:
-        """For a report."""
-        if not self.falls:
-            return [f"Pareto front: no accuracy is surely lost at any of {self.limits} limits."]
-        worst = max(self.falls, key=lambda each: each.before - each.after)
-        return [
-            f"Pareto front: at {len(self.falls)} of {self.limits} limits less accuracy can be "
-            f"reached; at {worst.limit_ms:.2f} ms {worst.after:.2%} instead of {worst.before:.2%}."
-        ]
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {"limits": self.limits, "falls": [asdict(each) for each in self.falls]}
+from compofa.search.uncertainty import half_widths
 
 
 def front_change(
-    base: Candidates, new: Candidates, device: float = 1.0, min_effect: float = 0.0
+    base: Candidates,
+    new: Candidates,
+    device: float = 1.0,
+    min_effect: float = 0.0,
+    confidence: float = 0.95,
 ) -> FrontChange:
     """Whether the accuracy within each limit of the base's front fell.
 
-    It fell where even the lower ends of the new intervals leave nothing as accurate within the
-    limit and its tolerance: what noise could explain does not count.
+    It fell for sure where every candidate as accurate as before is slower than the limit by more
+    than the smallest effect and the noise of both latencies,
+
+        log new[c] - log base[m] > log(1 + min_effect) + z sqrt(sd_new[c]^2 + sd_base[m]^2),
+
+    with z the normal quantile of the confidence, shared out among the limits (Bonferroni).
 
     Args:
         base, new: one table each, of one space.
         device: how much slower the device itself is now; taken off the new latencies.
         min_effect: tolerance of the limits, as a fraction.
+        confidence: that no fall is a false alarm.
     """
-    members = front(ranking(base.top1, base.latency_ms), base.latency_ms)
-    low = np.where(np.isnan(new.low_ms), new.latency_ms, new.low_ms)[:, 0] / device
-    falls = []
-    for member in members[::-1]:
+    members = _members(base)
+    now_ms = new.latency_ms[:, 0] / device
+    spread_base, spread_new = _log_spread(base), _log_spread(new)
+    z = NormalDist().inv_cdf(1 - (1 - confidence) / 2 / len(members))
+    limits = []
+    for member in members:
         limit, before = float(base.latency_ms[member, 0]), float(base.top1[member])
-        after = _reach(new.top1, low, limit * (1 + min_effect))
-        if after < before - 1e-9:
-            falls.append(Fall(limit, before, after))
-    return FrontChange(len(members), tuple(falls))
+        noise = z * np.hypot(spread_new, spread_base[member])
+        excess = np.log(now_ms / limit) - np.log1p(min_effect) - noise
+        as_good = new.top1 >= before - 1e-9
+        after = float(new.top1[now_ms <= limit].max(initial=0.0))
+        limits.append(Limit(limit, before, after, bool((excess[as_good] > 0).all())))
+    after_ms = [(ms / device, top1) for ms, top1 in _points(new, _members(new))]
+    return FrontChange(tuple(limits), tuple(_points(base, members)), tuple(after_ms))
 
 
-def _reach(top1: FloatArray, latency_ms: FloatArray, limit: float) -> float:
-    """The best accuracy within `limit`; 0 where nothing meets it."""
-    return float(top1[latency_ms <= limit].max(initial=0.0))
+def _members(candidates: Candidates) -> IntArray:
+    """The front, fastest first."""
+    return front(ranking(candidates.top1, candidates.latency_ms), candidates.latency_ms)[::-1]
+
+
+def _points(candidates: Candidates, members: IntArray) -> list[tuple[float, float]]:
+    return [(float(candidates.latency_ms[i, 0]), float(candidates.top1[i])) for i in members]
+
+
+def _log_spread(candidates: Candidates) -> FloatArray:
+    """Standard deviations of log latencies, from their intervals; infinite without one."""
+    confidence = np.array([row.confidence for row in candidates.rows[0]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        width = np.log(candidates.high_ms[:, 0] / candidates.low_ms[:, 0]) / 2
+    spread: FloatArray = np.where(np.isfinite(width), width, np.inf) / half_widths(confidence)
+    return spread

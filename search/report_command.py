@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from compofa.profiler.commands.history import app as history_app
 from compofa.profiler.commands.options import Json, parse_share
 from compofa.profiler.commands.report import app
 from compofa.supernet.console import note, print_json, printable, run_command
-from compofa.supernet.errors import ExitCode, UserError
+from compofa.supernet.errors import ExitCode, UserError, file_error
 from compofa.supernet.files import write_atomically
 
 if TYPE_CHECKING:
     from compofa.profiler.comparison.changes import Changes
-    from compofa.search.front_change import FrontChange
+    from compofa.profiler.comparison.front import FrontChange
+    from compofa.profiler.comparison.report import Report
+
+app.add_typer(history_app, name="history")
 
 
 def main() -> None:
@@ -29,11 +33,15 @@ def main() -> None:
 
 @app.command("compare")
 def compare_command(
-    base: Annotated[Path, typer.Argument(metavar="BASE.csv", help="The table to compare with.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW.csv", help="The table to judge.")],
+    base: Annotated[
+        Path, typer.Argument(metavar="BASE", help="The table to compare with, or a folder of them.")
+    ],
+    new: Annotated[
+        Path, typer.Argument(metavar="NEW", help="The table to judge, or a folder of them.")
+    ],
     min_effect: Annotated[str, typer.Option(help="Smallest change that counts.")] = "3%",
     confidence: Annotated[
-        str, typer.Option(help="That no cell is falsely called slower or faster.")
+        str, typer.Option(help="That nothing is falsely called slower or faster.")
     ] = "0.95",
     allow_different: Annotated[
         list[str] | None,
@@ -55,6 +63,7 @@ def compare_command(
     comment: Annotated[
         Path | None, typer.Option(help="Markdown short enough for a comment.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="A page that people look at.")] = None,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML.")] = None,
     csv: Annotated[Path | None, typer.Option(help="One row per cell.")] = None,
     benchmark_action: Annotated[
@@ -64,7 +73,6 @@ def compare_command(
     json_: Json = False,
 ) -> None:
     """Say whether anything became slower: exit code 0 no, 1 yes, 3 cannot tell."""
-    from compofa.profiler.comparison.changes import compare_tables
     from compofa.profiler.comparison.exchange import (
         as_json,
         write_bencher,
@@ -72,20 +80,21 @@ def compare_command(
         write_csv,
     )
     from compofa.profiler.comparison.junit import write_junit
-    from compofa.profiler.comparison.markdown import COMMENT_BYTES, lines, write_markdown
-    from compofa.profiler.comparison.sides import load_side
+    from compofa.profiler.comparison.markdown import COMMENT_BYTES, write_markdown
+    from compofa.profiler.comparison.page import comparison_page
+    from compofa.profiler.comparison.screen import screen_lines
 
-    changes = compare_tables(
-        load_side(base),
-        load_side(new),
-        min_effect=parse_share(min_effect, "min-effect", 0, 1),
-        confidence=parse_share(confidence, "confidence", 0.5, 1),
-        allowed=allow_different or (),
+    report = _compared(
+        base,
+        new,
+        parse_share(min_effect, "min-effect", 0, 1),
+        parse_share(confidence, "confidence", 0.5, 1),
+        allow_different or [],
+        lambda changes: _front(changes, accuracy, space),
     )
-    front = _front(changes, accuracy, space)
-    said = [] if front is None else front.sentences()
-    outputs: list[tuple[Path | None, Callable[[Changes], str]]] = [
-        (comment, lambda found: write_markdown(found, said, COMMENT_BYTES)),
+    outputs: list[tuple[Path | None, Callable[[Report], str]]] = [
+        (comment, lambda found: write_markdown(found, COMMENT_BYTES)),
+        (html, comparison_page),
         (junit, write_junit),
         (csv, write_csv),
         (benchmark_action, write_benchmark_action),
@@ -93,29 +102,69 @@ def compare_command(
     ]
     for path, write in outputs:
         if path is not None:
-            write_atomically(path, write(changes), "the report")
+            write_atomically(path, write(report), "the report")
     if markdown is not None:
-        # Appended, as several reports may go to one summary.
-        before = markdown.read_text(encoding="utf-8") if markdown.exists() else ""
-        write_atomically(markdown, before + write_markdown(changes, said), "the report")
+        _append_markdown(markdown, report)
     if json_:
-        print_json(as_json(changes, None if front is None else front.as_json()))
+        print_json(as_json(report))
     else:
-        for line in (*lines(changes), *said):
+        for line in screen_lines(report):
             print(printable(line))
-    raise typer.Exit(_exit_code(changes, front))
+    raise typer.Exit(_exit_code(report))
 
 
-def _exit_code(changes: Changes, front: FrontChange | None) -> ExitCode:
+def _compared(
+    base: Path,
+    new: Path,
+    min_effect: float,
+    confidence: float,
+    allowed: list[str],
+    front: Callable[[Changes], FrontChange | None],
+) -> Report:
+    """Compares every device; what false alarms are permitted is shared out among them."""
+    from compofa.profiler.comparison.changes import compare_tables
+    from compofa.profiler.comparison.pairs import find_pairs
+    from compofa.profiler.comparison.report import Compared, Report
+    from compofa.profiler.comparison.sides import load_side
+
+    pairs = find_pairs(base, new)
+    each_confidence = 1 - (1 - confidence) / len(pairs.paths)
+    devices = []
+    for before, after in pairs.paths:
+        changes = compare_tables(
+            load_side(before),
+            load_side(after),
+            min_effect=min_effect,
+            confidence=each_confidence,
+            allowed=allowed,
+        )
+        devices.append(Compared(changes, front(changes)))
+    return Report(tuple(devices), pairs.only_base, pairs.only_new)
+
+
+def _append_markdown(path: Path, report: Report) -> None:
+    """Adds the report to a job's summary, within what the summary may hold in all."""
+    from compofa.profiler.comparison.markdown import SUMMARY_BYTES, write_markdown
+
+    room = max(SUMMARY_BYTES - (path.stat().st_size if path.is_file() else 0), 0)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(write_markdown(report, room))
+    except OSError as error:
+        raise file_error(error, path, "cannot write the report") from None
+
+
+def _exit_code(report: Report) -> ExitCode:
     from compofa.profiler.statistics.compare import Verdict
 
-    if changes.verdict is Verdict.SLOWER or (front is not None and front.falls):
-        return ExitCode.NO
-    return ExitCode.PARTIAL if changes.verdict is Verdict.CANNOT_TELL else ExitCode.DONE
+    codes = {Verdict.SLOWER: ExitCode.NO, Verdict.CANNOT_TELL: ExitCode.PARTIAL}
+    return codes.get(report.verdict, ExitCode.DONE)
 
 
 def _front(changes: Changes, accuracy: Path | None, space: str | None) -> FrontChange | None:
     """What it means for the front; None, with a note, where no accuracies are known."""
+    import numpy as np
+
     from compofa.search.accuracy import load_accuracy
     from compofa.search.candidates import Latencies, common_space, join
     from compofa.search.front_change import front_change
@@ -127,8 +176,16 @@ def _front(changes: Changes, accuracy: Path | None, space: str | None) -> FrontC
         source = load_accuracy(accuracy, common)
         before, after = (join([side], common, source) for side in sides)
     except UserError as error:
-        if accuracy is not None:
+        if accuracy is not None or space is not None:
             raise
-        note(f"no verdict on the Pareto front: {error}")
+        note(f"no verdict on the Pareto front: {error.message}")
         return None
-    return front_change(before, after, changes.device or 1.0, changes.min_effect)
+    # What was not measured now has not become slower; what can no longer be measured is lost.
+    known = {*after.cells, *changes.broken}
+    before = before.keep(np.array([cell in known for cell in before.cells]))
+    if not len(before):
+        note("no verdict on the Pareto front: the tables have no cell with an accuracy in common")
+        return None
+    return front_change(
+        before, after, changes.device or 1.0, changes.min_effect, changes.confidence
+    )

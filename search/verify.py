@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,16 @@ class Verified:
         """Whether measuring led to another subnet."""
         return _name(self.before) != _name(self.after)
 
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "limit_ms": finite(self.limit_ms),
+            "before": None if self.before is None else asdict(self.before),
+            "after": None if self.after is None else asdict(self.after),
+            "changed": self.changed,
+            "sure": self.sure,
+        }
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -67,6 +78,24 @@ class Verification:
     questions: tuple[Verified, ...]
     measured: frozenset[Cell]
     rounds: int
+
+    def sentence(self) -> str:
+        """What came of it, for people."""
+        moved = sum(each.changed for each in self.questions)
+        unsure = sum(not each.sure for each in self.questions)
+        found = (
+            f"verified: {len(self.measured)} cells measured in {self.rounds} rounds; "
+            f"{moved} of {len(self.questions)} answers changed"
+        )
+        return found + (f"; {unsure} not sure yet: the same command goes on" if unsure else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "rounds": self.rounds,
+            "measured": [asdict(cell) for cell in sorted(self.measured, key=_order)],
+            "questions": [each.as_json() for each in self.questions],
+        }
 
     @property
     def answer(self) -> Answer:
@@ -86,7 +115,7 @@ class Verification:
 def verify(
     candidates: Candidates,
     questions: Sequence[Limits],
-    measure: Callable[[Finalists], Candidates],
+    measure: Callable[[Candidates, Finalists], Candidates],
     risk: float | None = None,
 ) -> Verification:
     """Measures finalists until each question's winner has been measured, or rounds run out.
@@ -94,25 +123,28 @@ def verify(
     Args:
         candidates: what the tables say so far.
         questions: at least one.
-        measure: measures cells on every table's device, until they are told apart from their limits
-            or no better told, and returns the candidates with that in their tables.
+        measure: measures cells of the candidates on every table's device, until they are told apart
+            from their limits or cannot be, and returns the candidates with that in their tables.
         risk: as in `answer.ask`.
     """
     before = [_best(candidates, asked, risk) for asked in questions]
-    measured: set[Cell] = set()
+    tried: set[Cell] = set()
+    measured: frozenset[Cell] = frozenset()
     rounds = 0
     while rounds < MOST_ROUNDS:
         wanted: dict[Cell, tuple[Limits, ...]] = {}
         for asked in questions:
             for cell in finalists(candidates, asked, measured, risk):
-                wanted[cell] = (*wanted.get(cell, ()), asked)
+                # What was tried and is not measured has failed, or there was no time for it.
+                if cell not in tried:
+                    wanted[cell] = (*wanted.get(cell, ()), asked)
         if not wanted:
             break
-        candidates = measure(wanted)
-        measured |= wanted.keys()
+        candidates = measure(candidates, wanted)
+        tried |= wanted.keys()
+        measured = _measured(candidates, tried)
         rounds += 1
-    known = frozenset(measured)
-    found = _only(candidates, known)
+    found = _only(candidates, measured)
     return Verification(
         candidates,
         tuple(
@@ -120,11 +152,11 @@ def verify(
                 asked,
                 first,
                 _best(found, asked, risk) if len(found) else None,
-                not finalists(candidates, asked, known, risk),
+                not finalists(candidates, asked, measured, risk),
             )
             for asked, first in zip(questions, before, strict=True)
         ),
-        known,
+        measured,
         rounds,
     )
 
@@ -132,7 +164,7 @@ def verify(
 def finalists(
     candidates: Candidates,
     asked: Limits,
-    measured: set[Cell] | frozenset[Cell],
+    measured: frozenset[Cell],
     risk: float | None = None,
 ) -> list[Cell]:
     """The next cells to measure for a question: promising, and more accurate than what is sure.
@@ -166,6 +198,16 @@ def _chance(candidates: Candidates, index: int, asked: Limits) -> float:
     return found
 
 
+def _measured(candidates: Candidates, tried: set[Cell]) -> frozenset[Cell]:
+    """The cells that were tried and have a measured row in some table."""
+    rows = zip(*candidates.rows, strict=True)
+    return frozenset(
+        cell
+        for cell, here in zip(candidates.cells, rows, strict=True)
+        if cell in tried and any(row.source == "measured" for row in here)
+    )
+
+
 def _best(candidates: Candidates, asked: Limits, risk: float | None) -> Result | None:
     results = ask(candidates, [asked], top=1, risk=risk).results
     return results[0] if results else None
@@ -177,3 +219,7 @@ def _only(candidates: Candidates, cells: frozenset[Cell]) -> Candidates:
 
 def _name(found: Result | None) -> tuple[str, int, int] | None:
     return None if found is None else (found.subnet, found.resolution, found.batch_size)
+
+
+def _order(cell: Cell) -> tuple[int, str, int]:
+    return cell.resolution, cell.subnet, cell.batch_size

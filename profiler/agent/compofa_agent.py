@@ -6,21 +6,30 @@ One file, standard library only (plus whichever runtime is asked for), Python 3.
 Requests and replies are JSON objects, one a line. Every request has an `id` and says what to `do`;
 the reply has the same `id` and either `ok` (an object) or `error` (`kind` and `message`):
 
-    hello   threads, cpus, idle_s     -> version, pid, runtimes, facts, affinity, state
-    load    model, runtime, options   -> model (a handle), version, load_ns, input, output
-    run     model, runs, seed         -> ns (one number a run), state
-    state                             -> state
-    unload  model                     -> {}
-    quit                              -> {}
+    hello   threads, cpus, idle_s, holder -> version, pid, runtimes, facts, affinity, state
+    load    model, runtime, options       -> model (a handle), version, load_ns, input, output,
+                                             settings
+    run     model, runs, seed             -> ns (one number a run), state
+    state                                 -> state
+    unload  model                         -> {}
+    quit                                  -> {}
 
-It opens no port and writes nothing. Models are files named by the SHA-256 of their content, in the
-folder given as its argument. It ends when stdin closes, when nothing is asked for `idle_s`
-seconds, or when a request takes longer than its `deadline_s`.
+It opens no port and writes only under the folder given as its argument, which holds the models:
+files named by the SHA-256 of their content. It ends when stdin closes, when nothing is asked for
+`idle_s` seconds, or when a request takes longer than its `deadline_s`.
+
+With a `holder` in hello it locks the file `lock` of its folder for as long as it lives, so that no
+two profilers measure on one device at once: the second is told who holds it (kind `busy`). The
+lock is the kernel's, so that of a dead agent is gone.
+
+Whatever the runtime, a model's input is float32 [batch, channels, height, width]; `options` of load
+are `accelerator`, `dtype`, and what the runtime's class names.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import glob
 import hashlib
@@ -32,14 +41,19 @@ import platform
 import re
 import signal
 import sys
+import tempfile
 import time
+import zipfile
+from abc import ABC, abstractmethod
 from typing import Any, BinaryIO, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple, Type
 
 VERSION = 1
 LONGEST_LINE = 1 << 20
 IDLE_S = 300.0
 DEADLINE_S = 600.0
+LONGEST_S = 1e9
 CHECKED_OUTPUTS = 256
+LONGEST_HOLDER = 300
 
 Reply = Dict[str, Any]
 
@@ -69,64 +83,582 @@ def random_input(shape: Sequence[int], seed: int) -> Any:
     return ((x >> np.uint32(8)).astype(np.float32) / np.float32(1 << 23) - 1).reshape(shape)
 
 
-class OnnxRuntime:
-    """onnxruntime; options: threads, provider."""
+class Runtime(ABC):
+    """One loaded model of some runtime; made from a file and the options of the request.
+
+    Attributes:
+        packages: any of them brings the runtime; the first that is there is taken.
+        distributions: that an installer may know the package by; as the package if left out.
+        system: the only one that it runs on, if there is but one.
+        version: of the runtime.
+        shape: of the model's input: batch, channels, height, width.
+        settings: what was chosen or found out while loading, for the record.
+    """
+
+    packages: Tuple[str, ...] = ()
+    distributions: Tuple[str, ...] = ()
+    system: Optional[str] = None
+    version: str
+    shape: Tuple[int, ...]
+    settings: Dict[str, Any]
+
+    @abstractmethod
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        """Loads the file at `path`; raises Refused where an option cannot be met."""
+
+    @abstractmethod
+    def prepare(self, data: Any) -> Callable[[], Any]:
+        """Makes `data` the input of what follows; returns a call that runs the model once."""
+
+    def array(self, output: Any) -> Any:
+        """What such a call returned, as a float32 array."""
+        return output
+
+    def time(self, call: Callable[[], Any], runs: int) -> List[int]:
+        """Nanoseconds of each of `runs` calls."""
+        clock = time.perf_counter_ns
+        ns = [0] * runs
+        for i in range(runs):
+            begun = clock()
+            call()
+            ns[i] = clock() - begun
+        return ns
+
+
+PROVIDERS: Dict[str, Dict[str, Dict[str, str]]] = {
+    "cpu": {"CPUExecutionProvider": {}},
+    "cuda": {"CUDAExecutionProvider": {}},
+    "tensorrt": {"TensorrtExecutionProvider": {}, "CUDAExecutionProvider": {}},
+    "coreml": {"CoreMLExecutionProvider": {}},
+    "xnnpack": {"XnnpackExecutionProvider": {}},
+    "qnn": {"QNNExecutionProvider": {"backend_path": "libQnnHtp.so"}},
+    "openvino": {"OpenVINOExecutionProvider": {}},
+}
+"""onnxruntime's execution providers for each accelerator, with their options; the first counts."""
+
+
+class OnnxRuntime(Runtime):
+    """onnxruntime; options: threads, accelerator."""
 
     packages = ("onnxruntime",)
+    distributions = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-qnn")
 
     def __init__(self, path: str, options: Dict[str, Any]) -> None:
         import onnxruntime
 
+        accelerator = options.get("accelerator", "cpu")
+        if accelerator not in PROVIDERS:
+            raise Refused("setting", f"onnxruntime has no accelerator {accelerator!r}")
+        providers = dict(PROVIDERS[accelerator])
+        provider = next(iter(providers))
+        if provider not in onnxruntime.get_available_providers():
+            known = ", ".join(onnxruntime.get_available_providers())
+            raise Refused("runtime", f"onnxruntime here has no {provider}; it has {known}")
+        if accelerator == "xnnpack":
+            providers[provider] = {"intra_op_num_threads": str(options["threads"])}
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options["threads"]
         settings.inter_op_num_threads = 1
         settings.log_severity_level = 3
-        provider = options.get("provider") or "CPUExecutionProvider"
-        if provider not in onnxruntime.get_available_providers():
-            known = ", ".join(onnxruntime.get_available_providers())
-            raise Refused("runtime", f"onnxruntime here has no {provider}; it has {known}")
-        self.session = onnxruntime.InferenceSession(path, settings, providers=[provider])
+        can_tell = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
+        if can_tell:
+            settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        elif accelerator != "cpu":
+            settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        self.session = onnxruntime.InferenceSession(path, settings, list(providers.items()))
         if provider not in self.session.get_providers():
             raise Refused("runtime", f"onnxruntime fell back from {provider} without saying so")
+        self.settings = {"providers": list(providers)}
+        if can_tell:
+            self.settings["nodes"] = self.placement(provider)
+        self.device = "cuda" if accelerator in ("cuda", "tensorrt") else "cpu"
+        self.runtime = onnxruntime
         self.version = onnxruntime.__version__
         (entry,) = self.session.get_inputs()
         if not all(isinstance(size, int) for size in entry.shape):
             raise Refused("model", f"input shape {entry.shape} is not fixed")
-        self.shape: Tuple[int, ...] = tuple(entry.shape)
+        self.shape = tuple(entry.shape)
         self.name = entry.name
 
+    def placement(self, provider: str) -> Dict[str, int]:
+        """Nodes on each execution provider; refuses a model of which `provider` runs nothing."""
+        found: Dict[str, int] = {}
+        for part in self.session.get_provider_graph_assignment_info():
+            found[part.ep_name] = found.get(part.ep_name, 0) + len(part.get_nodes())
+        if provider not in found:
+            raise Refused("model", f"{provider} takes no part of the model: all of it fell back")
+        return found
+
     def prepare(self, data: Any) -> Callable[[], Any]:
-        """A call that runs the model once on `data` and returns its output."""
-        session, feed = self.session, {self.name: data}
-        return lambda: session.run(None, feed)[0]
+        """See `Runtime.prepare`; input and output stay where the model runs."""
+        session, binding = self.session, self.session.io_binding()
+        entry = self.runtime.OrtValue.ortvalue_from_numpy(data, self.device, 0)
+        binding.bind_ortvalue_input(self.name, entry)
+        binding.bind_output(session.get_outputs()[0].name, self.device)
+
+        def call() -> Any:
+            session.run_with_iobinding(binding)
+            return binding
+
+        return call
+
+    def array(self, output: Any) -> Any:
+        """See `Runtime.array`."""
+        return output.copy_outputs_to_cpu()[0]
 
 
-RUNTIMES: Dict[str, Type[OnnxRuntime]] = {"onnxruntime": OnnxRuntime}
+class TfLite(Runtime):
+    """TensorFlow Lite, also known as LiteRT; options: threads, accelerator.
+
+    On a CPU, its default delegate XNNPACK runs what it can. Other accelerators are delegates.
+    """
+
+    packages = ("ai_edge_litert", "tflite_runtime", "tensorflow")
+    distributions = ("ai-edge-litert", "tflite-runtime", "tensorflow")
+
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        package = next((name for name in self.packages if importlib.util.find_spec(name)), None)
+        if package is None:
+            raise ImportError(f"none of {', '.join(self.packages)} is installed")
+        inside = ".lite.python.interpreter" if package == "tensorflow" else ".interpreter"
+        module = importlib.import_module(package + inside)
+        accelerator = options.get("accelerator", "cpu")
+        extra = {} if accelerator == "cpu" else self.delegated(module, accelerator)
+        interpreter = module.Interpreter(path, num_threads=options["threads"], **extra)
+        interpreter.allocate_tensors()
+        ops = [each["op_name"] for each in interpreter._get_ops_details()]
+        partitions = ops.count("DELEGATE")
+        if extra and not partitions:
+            raise Refused("model", f"{accelerator} takes no part of the model: all of it fell back")
+        self.settings = {"package": package, "operators": len(ops), "partitions": partitions}
+        self.version = installed([package])["version"] or "unknown"
+        self.interpreter = interpreter
+        (self.input,) = interpreter.get_input_details()
+        (self.output,) = interpreter.get_output_details()
+        batch, height, width, channels = map(int, self.input["shape"])
+        self.shape = (batch, channels, height, width)
+
+    @staticmethod
+    def delegated(module: Any, accelerator: str) -> Dict[str, Any]:
+        """Arguments that hand the model to a delegate, and what it leaves to plain kernels.
+
+        Without XNNPACK, every partition that there is then belongs to the delegate.
+        """
+        library = "libtensorflowlite_gpu_delegate.so" if accelerator == "gpu" else accelerator
+        try:
+            delegate = module.load_delegate(library)
+        except (OSError, ValueError) as error:
+            raise Refused("runtime", f"cannot load the delegate {library}: {error}") from None
+        plain = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return {"experimental_delegates": [delegate], "experimental_op_resolver_type": plain}
+
+    def prepare(self, data: Any) -> Callable[[], Any]:
+        """See `Runtime.prepare`; the model takes [batch, height, width, channels]."""
+        interpreter, index = self.interpreter, self.output["index"]
+        interpreter.set_tensor(self.input["index"], data.transpose(0, 2, 3, 1))
+
+        def call() -> Any:
+            interpreter.invoke()
+            return interpreter.get_tensor(index)
+
+        return call
+
+
+class Torch(Runtime):
+    """torch, on a layers file; options: threads, accelerator (cpu, cuda), dtype, mode.
+
+    Modes: eager, channels_last, compiled (torch.compile), cuda_graph. Of dtypes, float32 means just
+    that; tf32 lets the GPU round what it multiplies to TF32.
+    """
+
+    packages = ("torch",)
+    torch: Any
+
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        # Compiled code goes under the agent's folder, and no pool of compilers outlives the agent.
+        os.environ.setdefault(
+            "TORCHINDUCTOR_CACHE_DIR", os.path.join(os.path.dirname(path), "inductor")
+        )
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        import numpy as np
+        import torch
+
+        self.torch = torch
+        self.version = torch.__version__
+        self.device = options.get("accelerator", "cpu")
+        dtype, self.mode = options.get("dtype", "float32"), options.get("mode") or "eager"
+        self.check(self.device, dtype, self.mode)
+        torch.set_num_threads(options["threads"])
+        torch.set_grad_enabled(False)
+        tf32 = dtype == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        self.dtype = torch.float32 if tf32 else getattr(torch, dtype)
+        with np.load(path, allow_pickle=False) as archive:
+            weights = {name: archive[name] for name in archive.files}
+        description = json.loads(weights.pop("graph").tobytes())
+        self.shape = tuple(description["input_shape"])
+        network = torch_network(description["layers"], weights).eval()
+        network = network.to(self.device, self.dtype)
+        if self.mode == "channels_last":
+            network = network.to(memory_format=torch.channels_last)
+        if self.mode == "compiled":
+            network = torch.compile(network, fullgraph=True)
+        self.network = network
+        self.settings = {"mode": self.mode, "tf32": tf32}
+        if self.device == "cuda":
+            self.settings["gpu"] = torch.cuda.get_device_name()
+            self.settings["cudnn"] = self.torch.backends.cudnn.version()
+
+    def check(self, device: str, dtype: str, mode: str) -> None:
+        """Refuses what torch does not have here."""
+        known = {
+            "accelerator": (device, ("cpu", "cuda")),
+            "dtype": (dtype, ("float32", "tf32", "bfloat16", "float16")),
+            "mode": (mode, ("eager", "channels_last", "compiled", "cuda_graph")),
+        }
+        for name, (value, values) in known.items():
+            if value not in values:
+                raise Refused("setting", f"torch has no {name} {value!r}; it has {values}")
+        if device == "cuda" and not self.torch.cuda.is_available():
+            raise Refused("runtime", f"torch {self.version} finds no CUDA device here")
+        if device == "cpu" and (mode == "cuda_graph" or dtype == "tf32"):
+            raise Refused("setting", "CUDA graphs and TF32 are CUDA's")
+
+    def prepare(self, data: Any) -> Callable[[], Any]:
+        """See `Runtime.prepare`; input and output stay where the model runs."""
+        torch, network = self.torch, self.network
+        x = torch.from_numpy(data).to(self.device, self.dtype)
+        if self.mode == "channels_last":
+            x = x.to(memory_format=torch.channels_last)
+        if self.mode == "cuda_graph":
+            return self.captured(x)
+        return lambda: network(x)
+
+    def captured(self, x: Any) -> Callable[[], Any]:
+        """Replays the network on `x` as a CUDA graph, captured after a warm-up aside."""
+        cuda, network = self.torch.cuda, self.network
+        aside = cuda.Stream()
+        aside.wait_stream(cuda.current_stream())
+        with cuda.stream(aside):
+            for _ in range(3):
+                network(x)
+        cuda.current_stream().wait_stream(aside)
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph):
+            output = network(x)
+
+        def call() -> Any:
+            graph.replay()
+            return output
+
+        return call
+
+    def array(self, output: Any) -> Any:
+        """See `Runtime.array`."""
+        return output.float().cpu().numpy()
+
+    def time(self, call: Callable[[], Any], runs: int) -> List[int]:
+        """See `Runtime.time`; on a GPU by its own events, each run awaited before the next."""
+        if self.device == "cpu":
+            return super().time(call, runs)
+        cuda = self.torch.cuda
+        begun, ended = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
+        ns = [0] * runs
+        cuda.synchronize()
+        for i in range(runs):
+            begun.record()
+            call()
+            ended.record()
+            ended.synchronize()
+            ns[i] = round(begun.elapsed_time(ended) * 1e6)
+        return ns
+
+
+def torch_network(layers: List[Dict[str, Any]], weights: Dict[str, Any]) -> Any:
+    """A torch module that computes `layers`; each value is dropped after its last use."""
+    import torch
+
+    last_use = {source: at for at, layer in enumerate(layers) for source in layer["inputs"]}
+    drops: List[List[str]] = [[] for _ in layers]
+    for source, at in last_use.items():
+        drops[at].append(source)
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = torch.nn.ModuleList(torch_part(layer, weights) for layer in layers)
+            self.steps = [
+                (layer["name"], layer["type"], tuple(layer["inputs"]), drops[at])
+                for at, layer in enumerate(layers)
+            ]
+
+        def forward(self, x: Any) -> Any:
+            values = {"input": x}
+            for at, (name, kind, sources, drop) in enumerate(self.steps):
+                part, x = self.parts[at], values[sources[0]]
+                if kind == "add":
+                    x = part(x + values[sources[1]])
+                elif kind == "squeeze_excite":
+                    x = x * part(x)
+                else:
+                    x = part(x)
+                for source in drop:
+                    del values[source]
+                values[name] = x
+            return x
+
+    return Network()
+
+
+def torch_part(layer: Dict[str, Any], weights: Dict[str, Any]) -> Any:
+    """The module of one layer: of an addition what follows the sum, of attention the factors."""
+    from torch import nn
+
+    activations = {"relu": nn.ReLU, "relu6": nn.ReLU6, "h_swish": nn.Hardswish}
+    name, kind = layer["name"], layer["type"]
+    after = [activations[a](inplace=True) for a in [layer.get("activation")] if a in activations]
+    if kind == "conv":
+        settings = (layer["stride"], layer["kernel"] // 2, 1, layer["groups"])
+        return nn.Sequential(torch_layer(nn.Conv2d, name, weights, *settings), *after)
+    if kind == "add":
+        return nn.Sequential(*after)
+    if kind == "squeeze_excite":
+        return nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            torch_layer(nn.Conv2d, name + ".reduce", weights),
+            nn.ReLU(inplace=True),
+            torch_layer(nn.Conv2d, name + ".expand", weights),
+            nn.Hardsigmoid(inplace=True),
+        )
+    if kind == "linear":
+        return nn.Sequential(nn.Flatten(), torch_layer(nn.Linear, name, weights))
+    kernel, stride = layer["kernel"], layer["stride"]
+    if layer["kind"] == "max":
+        return nn.MaxPool2d(kernel, stride, kernel // 2)
+    if layer["kind"] == "average":
+        return nn.AvgPool2d(kernel, stride, ceil_mode=True)
+    return nn.AdaptiveAvgPool2d(1)
+
+
+def torch_layer(make: Any, name: str, weights: Dict[str, Any], *settings: int) -> Any:
+    """A convolution or a linear layer with its weights, and nothing drawn at random before."""
+    import torch
+
+    weight, bias = weights[name + ".weight"], weights.get(name + ".bias")
+    groups = settings[3] if len(settings) > 3 else 1
+    sizes = (weight.shape[1] * groups, weight.shape[0], *weight.shape[2:3])
+    layer = make(*sizes, *settings, bias=bias is not None, device="meta")
+    given = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    tensors = {key: torch.from_numpy(value) for key, value in given.items()}
+    layer.load_state_dict(tensors, assign=True)
+    return layer
+
+
+class CoreMl(Runtime):
+    """Core ML through coremltools, on a zipped .mlpackage; options: compute_units.
+
+    A run includes the hand-over between Python and Core ML.
+    """
+
+    packages = ("coremltools",)
+    system = "Darwin"
+
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        import coremltools
+
+        units = (options.get("compute_units") or "all").upper()
+        chosen = getattr(coremltools.ComputeUnit, units)
+        folder = os.path.dirname(path)
+        # Core ML compiles the package as it loads it, and does not come back to it.
+        with tempfile.TemporaryDirectory(suffix=".mlpackage", dir=folder) as package:
+            with zipfile.ZipFile(path) as archive:
+                archive.extractall(package)
+            self.model = coremltools.models.MLModel(package, compute_units=chosen)
+        self.version = coremltools.__version__
+        description = self.model.get_spec().description
+        (entry,), (self.output,) = description.input, [each.name for each in description.output]
+        self.name, self.shape = entry.name, tuple(entry.type.multiArrayType.shape)
+        self.settings = {"compute_units": units.lower()}
+
+    def prepare(self, data: Any) -> Callable[[], Any]:
+        """See `Runtime.prepare`."""
+        predict, feed, name = self.model.predict, {self.name: data}, self.output
+        return lambda: predict(feed)[name]
+
+
+class OpenVino(Runtime):
+    """OpenVINO, on an ONNX file; options: threads, accelerator (cpu, gpu, npu), dtype."""
+
+    packages = ("openvino",)
+
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        import openvino
+
+        core = openvino.Core()
+        device = options.get("accelerator", "cpu").upper()
+        if device not in core.available_devices:
+            known = ", ".join(core.available_devices)
+            raise Refused("runtime", f"OpenVINO finds no {device} here; it finds {known}")
+        dtype = options.get("dtype", "float32")
+        # int8 is in the model; what is left there in float is computed in float32.
+        precision = {"bfloat16": "bf16", "float16": "f16"}.get(dtype, "f32")
+        settings: Dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": precision,
+        }
+        if device == "CPU":
+            # The agent is bound to its CPUs already.
+            settings.update(INFERENCE_NUM_THREADS=options["threads"], ENABLE_CPU_PINNING=False)
+        model = core.read_model(path)
+        compiled = core.compile_model(model, device, settings)
+        given = compiled.get_property("INFERENCE_PRECISION_HINT")
+        if given != getattr(openvino.Type, precision):
+            given = given.get_type_name()
+            raise Refused("setting", f"OpenVINO on this {device} computes {given}, not {precision}")
+        self.request = compiled.create_infer_request()
+        self.tensor = openvino.Tensor
+        self.version = openvino.__version__
+        self.shape = tuple(model.input(0).shape)
+        self.settings = {"precision": precision, "streams": compiled.get_property("NUM_STREAMS")}
+
+    def prepare(self, data: Any) -> Callable[[], Any]:
+        """See `Runtime.prepare`."""
+        request = self.request
+        request.set_input_tensor(self.tensor(data))
+
+        def call() -> Any:
+            request.infer()
+            return request
+
+        return call
+
+    def array(self, output: Any) -> Any:
+        """See `Runtime.array`."""
+        return output.get_output_tensor(0).data
+
+
+RUNTIMES: Dict[str, Type[Runtime]] = {
+    "onnxruntime": OnnxRuntime,
+    "tflite": TfLite,
+    "torch": Torch,
+    "coreml": CoreMl,
+    "openvino": OpenVino,
+}
+
+
+SLOWED = {
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x20: "software thermal",
+    0x40: "hardware thermal",
+    0x80: "power brake",
+}
+"""Reasons for which a GPU runs slower than it could: bits of NVML's nvmlClocksThrottleReasons."""
+
+
+class Gpu:
+    """The NVIDIA GPU that CUDA takes first, as the driver's own library (NVML) sees it.
+
+    Raises:
+        OSError: there is no such library, or no GPU.
+    """
+
+    def __init__(self) -> None:
+        self.library = ctypes.CDLL("libnvidia-ml.so.1")
+        self.handle = ctypes.c_void_p()
+        wanted = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        self.ask("nvmlInit_v2")
+        if wanted.isdigit():
+            find, key = "nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(int(wanted))
+            self.ask(find, key, ctypes.byref(self.handle))
+        else:
+            self.ask("nvmlDeviceGetHandleByUUID", wanted.encode(), ctypes.byref(self.handle))
+
+    def ask(self, function: str, *arguments: Any) -> None:
+        """Calls the library."""
+        code = getattr(self.library, function)(*arguments)
+        if code:
+            raise OSError(f"{function} failed with NVML's error {code}")
+
+    def text(self, function: str, *first: Any) -> Optional[str]:
+        """A text that the library tells, or None."""
+        buffer = ctypes.create_string_buffer(96)
+        try:
+            self.ask(function, *first, buffer, ctypes.c_uint(96))
+        except (OSError, AttributeError):
+            return None
+        return buffer.value.decode(errors="replace")
+
+    def number(self, function: str, *first: Any) -> Optional[int]:
+        """A number that the library tells about the GPU, or None."""
+        value = ctypes.c_ulonglong()
+        try:
+            self.ask(function, self.handle, *first, ctypes.byref(value))
+        except (OSError, AttributeError):
+            return None
+        return value.value
+
+    def facts(self) -> Dict[str, Any]:
+        """What does not change."""
+        return {
+            "name": self.text("nvmlDeviceGetName", self.handle),
+            "driver": self.text("nvmlSystemGetDriverVersion"),
+        }
+
+    def state(self) -> Dict[str, Any]:
+        """What changes while it works; None where the driver does not tell."""
+        reasons = self.number("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
+        milliwatts = self.number("nvmlDeviceGetPowerUsage")
+        return {
+            "mhz": self.number("nvmlDeviceGetClockInfo", ctypes.c_int(1)),
+            "memory_mhz": self.number("nvmlDeviceGetClockInfo", ctypes.c_int(2)),
+            "celsius": self.number("nvmlDeviceGetTemperature", ctypes.c_int(0)),
+            "watts": None if milliwatts is None else milliwatts / 1000,
+            "throttled": [name for bit, name in SLOWED.items() if reasons & bit],
+        }
 
 
 def installed_runtimes() -> Dict[str, Dict[str, Optional[str]]]:
-    """Version and hash of each runtime that is installed; none is imported.
+    """Version and hash of each runtime that is installed and can run here; none is imported.
 
-    The hash is of the installer's list of the package's files and their hashes: builds of one
+    The hash is of the installers' lists of the package's files and their hashes: builds of one
     version differ in it.
     """
-    from importlib import metadata
-
     found: Dict[str, Dict[str, Optional[str]]] = {}
     for name, runtime in RUNTIMES.items():
+        if runtime.system not in (None, platform.system()):
+            continue
         for package in runtime.packages:
-            if importlib.util.find_spec(package) is None:
-                continue
-            version, record = None, None
-            try:
-                distribution = metadata.distribution(package)
-                version, record = distribution.version, distribution.read_text("RECORD")
-            except metadata.PackageNotFoundError:
-                pass  # put there by hand
-            digest = hashlib.sha256(record.encode()).hexdigest() if record else None
-            found[name] = {"version": version or "unknown", "sha256": digest}
-            break
+            if importlib.util.find_spec(package) is not None:
+                found[name] = installed(runtime.distributions or (package,))
+                break
     return found
+
+
+def installed(distributions: Sequence[str]) -> Dict[str, Optional[str]]:
+    """Version and hash of what is there of some distributions that bring the same package."""
+    from importlib import metadata
+
+    version, records = "unknown", ""  # a package put there by hand has neither
+    for name in distributions:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            distribution = metadata.distribution(name)
+            version = distribution.version
+            records += shipped(distribution.read_text("RECORD") or "")
+    digest = hashlib.sha256(records.encode()).hexdigest() if records else None
+    return {"version": version, "sha256": digest}
+
+
+def shipped(record: str) -> str:
+    """The lines of an installer's list that are about the package's own files, in order.
+
+    What installing adds has no hash (compiled files) or lies elsewhere (scripts, which name their
+    interpreter), or says how it came here: two installs of one build differ in it.
+    """
+    lines = sorted(record.splitlines())
+    own = [line for line in lines if ",sha256=" in line and not line.startswith("..")]
+    return "\n".join(line for line in own if ".dist-info/" not in line)
 
 
 def read_text(path: str) -> Optional[str]:
@@ -221,7 +753,7 @@ def set_affinity(cpus: Optional[Sequence[int]], threads: int) -> Optional[List[i
             speed[cpu] = int(text) if text and text.isdigit() else 0
         cpus = sorted(allowed, key=lambda cpu: (speed[cpu], cpu))[-threads:]
     missing = sorted(set(cpus) - set(allowed))
-    if missing:
+    if missing or not cpus:
         raise Refused(
             "setting", f"CPUs {missing} do not exist here or are not allowed; {allowed} are"
         )
@@ -236,22 +768,59 @@ class Agent:
         self.folder = folder
         self.idle_s = IDLE_S
         self.threads = 1
-        self.models: Dict[int, OnnxRuntime] = {}
-        self.calls: Dict[Tuple[int, int], Callable[[], Any]] = {}
+        self.models: Dict[int, Runtime] = {}
+        self.calls: Dict[int, Tuple[int, Callable[[], Any]]] = {}
         self.handles = 0
+        self.gpu: Optional[Gpu] = None
+        self.lock: Optional[int] = None
 
     def hello(self, request: Dict[str, Any]) -> Reply:
-        """Sets threads and affinity; says what this device is and has."""
-        self.idle_s = float(request.get("idle_s", IDLE_S))
+        """Claims the device, sets threads and affinity; says what this device is and has."""
+        if request.get("holder") is not None:
+            self.claim(request["holder"])
+        self.idle_s = seconds(request, "idle_s", IDLE_S)
         self.threads = int(request.get("threads", 1))
+        if not 1 <= self.threads <= 1024:
+            raise Refused("request", f"{self.threads} threads are not between 1 and 1024")
+        if self.gpu is None:
+            # Where there is no NVIDIA driver, or one too old, there is nothing to tell.
+            with contextlib.suppress(OSError, AttributeError):
+                self.gpu = Gpu()
         return {
             "version": VERSION,
             "pid": os.getpid(),
             "affinity": set_affinity(request.get("cpus"), self.threads),
             "runtimes": installed_runtimes(),
-            "facts": facts(),
-            "state": state(),
+            "facts": dict(facts(), gpu=self.gpu.facts() if self.gpu else None),
+            "state": self.look(),
         }
+
+    def claim(self, holder: Any) -> None:
+        """Locks the device for as long as this process lives."""
+        if not isinstance(holder, str) or not 1 <= len(holder.encode()) <= LONGEST_HOLDER:
+            raise Refused("request", f"the holder is no text of 1 to {LONGEST_HOLDER} bytes")
+        try:
+            import fcntl
+        except ImportError:
+            return  # a system without such locks
+        if self.lock is None:
+            try:
+                path = os.path.join(self.folder, "lock")
+                self.lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            except OSError as error:
+                raise Refused("setting", f"cannot lock this device: {error}") from None
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            said = os.pread(self.lock, 500, 0).decode(errors="replace")
+            raise Refused("busy", f"in use by {said or 'another profiler'}") from None
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        os.ftruncate(self.lock, 0)
+        os.pwrite(self.lock, f"{holder} since {now}".encode(), 0)
+
+    def look(self) -> Dict[str, Any]:
+        """The state of the device, its GPU's included."""
+        return dict(state(), gpu=self.gpu.state()) if self.gpu else state()
 
     def load(self, request: Dict[str, Any]) -> Reply:
         """Loads a model and runs it once, so that the host can check what it computes."""
@@ -272,10 +841,10 @@ class Agent:
         taken = time.perf_counter_ns() - begun
         self.handles += 1
         self.models[self.handles] = model
-        call = self.call(self.handles, 0)
         try:
-            output = call().reshape(-1)
+            output = model.array(self.call(self.handles, 0)()).reshape(-1)
         except Exception as error:
+            self.unload({"model": self.handles})
             raise Refused("model", f"{name} cannot run the model: {error}") from None
         step = -(-output.size // CHECKED_OUTPUTS)
         return {
@@ -285,6 +854,7 @@ class Agent:
             "input": list(model.shape),
             "output_size": int(output.size),
             "output": [float(value) for value in output[::step]],
+            "settings": model.settings,
         }
 
     def run(self, request: Dict[str, Any]) -> Reply:
@@ -293,24 +863,22 @@ class Agent:
         if not 1 <= runs <= 100_000:
             raise Refused("request", f"{runs} runs are not between 1 and 100000")
         call = self.call(request["model"], int(request.get("seed", 0)))
-        clock = time.perf_counter_ns
-        ns = [0] * runs
-        for i in range(runs):
-            begun = clock()
-            call()
-            ns[i] = clock() - begun
-        return {"ns": ns, "state": state()}
+        try:
+            ns = self.models[request["model"]].time(call, runs)
+        except Exception as error:  # whatever a runtime throws is about this model
+            raise Refused("model", f"cannot run the model: {error}") from None
+        return {"ns": ns, "state": self.look()}
 
     def state(self, _: Dict[str, Any]) -> Reply:
         """The device's state now."""
-        return {"state": state()}
+        return {"state": self.look()}
 
     def unload(self, request: Dict[str, Any]) -> Reply:
         """Lets go of a model."""
         handle = request["model"]
         if self.models.pop(handle, None) is None:
             raise Refused("request", f"no model {handle!r} is loaded")
-        self.calls = {key: call for key, call in self.calls.items() if key[0] != handle}
+        self.calls.pop(handle, None)
         gc.collect()
         return {}
 
@@ -323,9 +891,11 @@ class Agent:
         model = self.models.get(handle)
         if model is None:
             raise Refused("request", f"no model {handle!r} is loaded")
-        if (handle, seed) not in self.calls:
-            self.calls[handle, seed] = model.prepare(random_input(model.shape, seed))
-        return self.calls[handle, seed]
+        made_for, call = self.calls.get(handle, (None, None))
+        if call is None or made_for != seed:
+            call = model.prepare(random_input(model.shape, seed))
+            self.calls[handle] = seed, call
+        return call
 
     def model_path(self, digest: Any) -> str:
         """The file of that name, if its content is what its name says."""
@@ -351,24 +921,32 @@ class Agent:
         try:
             try:
                 request = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise Refused("request", "not a line of JSON") from None
             if not isinstance(request, dict) or "id" not in request:
                 raise Refused("request", "a request is an object with an id")
             what = request.get("do")
             if what not in ("hello", "load", "run", "state", "unload", "quit"):
                 raise Refused("request", f"unknown request {what!r}")
-            alarm(float(request.get("deadline_s", DEADLINE_S)))
+            alarm(seconds(request, "deadline_s", DEADLINE_S))
             ok = getattr(self, what)(request)
             return {"id": request["id"], "ok": ok}, what != "quit"
         except Refused as error:
             kind, message = error.kind, str(error)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             kind, message = "request", f"malformed request: {error!r}"
         except MemoryError:
             kind, message = "memory", "out of memory"
         known = request.get("id") if isinstance(request, dict) else None
         return {"id": known, "error": {"kind": kind, "message": message}}, True
+
+
+def seconds(request: Dict[str, Any], name: str, otherwise: float) -> float:
+    """A time that the request may name; a timer of 0 s would never go off."""
+    value = float(request.get(name, otherwise))
+    if not 0 < value <= LONGEST_S:
+        raise Refused("request", f"{name} of {value} s makes no sense")
+    return value
 
 
 def alarm(seconds: float) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from compofa.profiler.inventory import AnyDevice, LocalDevice
+from compofa.profiler.inventory import AdbDevice, AnyDevice, LocalDevice
 from compofa.profiler.transports.base import Channel, Transport
 from compofa.profiler.transports.local import LocalTransport
-from compofa.supernet.errors import UserError
 
 __all__ = ["Channel", "Transport", "open_transport"]
 
 
 def open_transport(device: AnyDevice) -> Transport:
-    """The transport that `device` asks for.
-
-    Raises:
-        UserError: this version cannot reach such a device.
-    """
+    """The transport that `device` asks for; it connects when it is first used."""
     if isinstance(device, LocalDevice):
         return LocalTransport(device)
-    raise UserError(f"{device.name}: this version cannot reach devices over {device.transport} yet")
+    if isinstance(device, AdbDevice):
+        from compofa.profiler.transports.adb import AdbTransport
+
+        return AdbTransport(device)
+    from compofa.profiler.transports.ssh import SshTransport
+
+    return SshTransport(device)

@@ -6,17 +6,36 @@ from abc import abstractmethod
 from pathlib import Path
 
 from compofa.profiler.closing import Closing
+from compofa.supernet.errors import DeviceError
+
+
+class Lost(DeviceError):
+    """Something ended before its time; a fresh agent may fare better."""
+
+
+class AgentLost(Lost):
+    """The agent ended or went silent, perhaps over what it was asked to do."""
+
+
+class LinkLost(Lost):
+    """The line to the device is gone, whatever the agent was doing."""
 
 
 class Channel(Closing):
-    """The stdin and stdout of a running agent."""
+    """The stdin and stdout of a running agent.
+
+    Attributes:
+        closing_s: how long the agent may take to end once its stdin is closed.
+    """
+
+    closing_s = 5.0
 
     @abstractmethod
     def send(self, data: bytes) -> None:
         """Writes to the agent's stdin.
 
         Raises:
-            DeviceError: the agent is gone.
+            AgentLost, LinkLost: it is gone.
         """
 
     @abstractmethod
@@ -24,8 +43,9 @@ class Channel(Closing):
         """The next line of the agent's stdout, with its newline.
 
         Raises:
-            DeviceError: the agent is gone, says nothing for `deadline_s`, or does not end its
-                line within `longest` bytes.
+            AgentLost: the agent ended, or says nothing for `deadline_s`.
+            LinkLost: the line to it broke.
+            DeviceError: it does not end its line within `longest` bytes.
         """
 
     @abstractmethod
@@ -45,14 +65,16 @@ class Transport(Closing):
         """Makes `file` available to the agent under the name `sha256`; once is enough.
 
         Raises:
+            LinkLost: the line broke; what has arrived is kept, and the next call goes on from it.
             DeviceError: it could not be put there, or arrived damaged.
         """
 
     @abstractmethod
     def start_agent(self) -> Channel:
-        """A fresh agent process.
+        """A fresh agent process; a line that was lost is made anew first.
 
         Raises:
+            LinkLost: the device cannot be reached.
             DeviceError: it could not be started.
         """
 

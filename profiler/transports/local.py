@@ -8,24 +8,32 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import IO
 
 from compofa.profiler import agent
 from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.transports.base import Channel, Transport
-from compofa.supernet.errors import DeviceError, UserError
+from compofa.profiler.transports.stream import StreamChannel
+from compofa.supernet.errors import DeviceError, UserError, file_error
 
 AGENT = Path(agent.__file__).with_name("compofa_agent.py")
 
 
 class LocalTransport(Transport):
-    """Starts agents as child processes; models are links in a private folder."""
+    """Starts agents as child processes; models are links in a private folder.
 
-    def __init__(self, device: LocalDevice) -> None:
+    Args:
+        device: this computer.
+        agent: the program that is started.
+    """
+
+    def __init__(self, device: LocalDevice, agent: Path = AGENT) -> None:
+        self._agent = agent
         self._python = device.python or sys.executable
         self._folder = Path(tempfile.mkdtemp(prefix="compofa-"))
+        # The folder is this profiler's own; its lock is that of the whole computer.
+        (self._folder / "lock").symlink_to(_lock_file())
 
     def put(self, file: Path, sha256: str) -> None:
         """See `Transport.put`; nothing is copied."""
@@ -38,23 +46,29 @@ class LocalTransport(Transport):
 
     def start_agent(self) -> Channel:
         """See `Transport.start_agent`."""
-        return LocalChannel([self._python, "-I", str(AGENT), str(self._folder)])
+        return LocalChannel([self._python, "-I", str(self._agent), str(self._folder)])
 
     def close(self) -> None:
         """See `Transport.close`."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class LocalChannel(Channel):
-    """The pipes of a child process.
+def _lock_file() -> Path:
+    """By which the profilers of one user on this computer exclude each other."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(cache) if cache else Path.home() / ".cache") / "compofa"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_error(error, folder, "cannot keep the device's lock") from None
+    return folder.resolve() / "lock"
 
-    Attributes:
-        closing_s: how long it may take to end once its stdin is closed.
-    """
 
-    closing_s = 5.0
+class LocalChannel(StreamChannel):
+    """The pipes of a child process."""
 
     def __init__(self, command: list[str]) -> None:
+        super().__init__()
         handle, name = tempfile.mkstemp(prefix="compofa-")
         Path(name).unlink()
         self._stderr: IO[bytes] = os.fdopen(handle, "w+b")
@@ -77,7 +91,6 @@ class LocalChannel(Channel):
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._pending = bytearray()
 
     @property
     def pid(self) -> int:
@@ -89,26 +102,13 @@ class LocalChannel(Channel):
         try:
             self._stdin.write(data)
         except (BrokenPipeError, ValueError):
-            raise DeviceError(f"the agent is gone{self._because()}") from None
+            raise self.ended() from None
 
-    def receive_line(self, deadline_s: float, longest: int) -> bytes:
-        """See `Channel.receive_line`."""
-        until = time.monotonic() + deadline_s
-        searched = 0
-        while (end := self._pending.find(b"\n", searched)) < 0:
-            searched = len(self._pending)
-            if searched > longest:
-                raise DeviceError(f"the agent sent a line of more than {longest:,} bytes")
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([self._stdout], [], [], left)[0]:
-                raise DeviceError(f"the agent said nothing for {deadline_s:g} s")
-            part = os.read(self._stdout.fileno(), 1 << 16)
-            if not part:
-                raise DeviceError(f"the agent ended{self._because()}")
-            self._pending += part
-        line = bytes(self._pending[: end + 1])
-        del self._pending[: end + 1]
-        return line
+    def receive(self, timeout_s: float) -> bytes:
+        """See `StreamChannel.receive`."""
+        if not select.select([self._stdout], [], [], timeout_s)[0]:
+            raise TimeoutError
+        return os.read(self._stdout.fileno(), 1 << 16)
 
     def diagnosis(self) -> str:
         """See `Channel.diagnosis`."""
@@ -137,7 +137,3 @@ class LocalChannel(Channel):
                 self._process.wait()
             self._stdout.close()
             self._stderr.close()
-
-    def _because(self) -> str:
-        reason = self.diagnosis()
-        return f": {reason}" if reason else ""

@@ -137,13 +137,13 @@ def test_one_device_that_fails_does_not_keep_the_rest_from_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (folder / "devices.yaml").write_text(
-        "here: {transport: local}\nlacking: {transport: local, runtime: coreml}\n"
+        "here: {transport: local}\nlacking: {transport: local, accelerator: qnn}\n"
     )
     options = ("--space", str(tiny_space_file), "--resolutions", "32", "--plan", "5")
     devices = ("--device", "lacking", "--device", "here")
     assert call(monkeypatch, *devices, *options, "--max-time", "5s", "--no-pause", "--json") == 3
     failed, told = json.loads(capsys.readouterr().out)["tables"]
-    assert "does not have the runtime coreml" in failed["error"]
+    assert "onnxruntime here has no QNNExecutionProvider" in failed["error"]
     assert told["cells"]
 
 

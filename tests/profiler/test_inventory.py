@@ -60,6 +60,10 @@ def test_shipped_examples_are_valid_once_uncommented(tmp_path: Path) -> None:
         ("a: {transport: ssh, host: -oProxyCommand=x}", 1, "must not start with '-'"),
         ('a: {transport: ssh, host: "x\\ny"}', 1, "control characters"),
         ("a: [", 1, "not valid YAML"),
+        ("a: {transport: adb, serial: x, cpu_mask: '0'}", 1, "cpu_mask names no CPU"),
+        ("a: {transport: adb, serial: x, cpu_mask: f, cpus: [0]}", 1, "others than cpus does"),
+        ("a: {transport: adb, serial: x, cpu_mask: $(id)}", 1, "cpu_mask: .*not '\\$"),
+        ("a: {transport: adb, serial: x, folder: tmp}", 1, "folder: .*not 'tmp'"),
         ("../a: {transport: local}", 1, "is no name for a device"),
         ("a: !!python/object/apply:os.system [true]", 1, "not valid YAML"),
     ],
@@ -73,6 +77,13 @@ def test_mistakes_are_named_with_their_line(
     assert caught.value.line == line
     assert caught.value.path == path
     assert "\n" not in str(caught.value)
+
+
+def test_a_mask_and_a_list_of_cpus_say_the_same(tmp_path: Path) -> None:
+    text = "a: {transport: adb, serial: x, cpu_mask: f0}\nb: {transport: adb, serial: x, cpus: [1]}"
+    devices = read_inventory(inventory(tmp_path, text))
+    assert devices["a"].cpus == [4, 5, 6, 7]
+    assert devices["b"].cpus == [1]
 
 
 def test_unknown_device_is_answered_with_a_suggestion(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.inventory import LocalDevice
+from compofa.profiler.greeting import REFERENCE
+from compofa.profiler.inventory import LocalDevice, SshDevice
 from compofa.profiler.journal import Failure, SessionLine, Timing, of_kind, read_journal
 from compofa.profiler.models import Model, ModelStore
-from compofa.profiler.profile import REFERENCE, Outcome, Request, profile
+from compofa.profiler.profile import Outcome, Request, profile
 from compofa.profiler.progress import Display
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.statistics.interval import Estimate
@@ -268,9 +269,11 @@ def test_a_device_on_which_nothing_can_be_measured_is_given_up(
 
 
 def test_a_missing_runtime_is_the_device_s_fault(tiny_space: Space, tmp_path: Path) -> None:
-    device = DEVICE.model_copy(update={"runtime": "coreml"})
+    there = SshDevice(name="there", host="there.invalid", runtime="coreml")
+    asked, display = request(tiny_space, tmp_path / "x.csv"), Display("x", quiet=True)
     with pytest.raises(DeviceError, match=r"does not have the runtime coreml.*has onnxruntime"):
-        profile(device, request(tiny_space, tmp_path / "x.csv"), Display("x", quiet=True))
+        profile(there, asked, display, transport=LocalTransport(DEVICE))
+    assert not asked.out.exists()
 
 
 def test_a_missing_interpreter_is_the_user_s_mistake(tiny_space: Space, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ QUIET: dict[str, Any] = {
     [
         ({"cpu_pressure_10s": 40.0}, "busy"),
         ({"celsius": {"cpu": 50.0, "gpu": 90.0}}, "hot"),
+        ({"gpu": {"celsius": 88, "throttled": []}}, "hot"),
+        ({"gpu": {"celsius": 60, "throttled": ["power cap"]}}, "throttled"),
         ({"mhz": [600.0, 600.0]}, "slow"),
         ({"cpu_ticks": 2000, "steal_ticks": 205}, "stolen"),
         ({"governor": "powersave"}, "governor"),
@@ -33,7 +35,10 @@ def test_a_quiet_device_and_one_that_says_nothing_raise_no_concern() -> None:
     assert concerns(QUIET, QUIET, 1800.0) == []
     assert concerns({}, {}, 0.0) == []
     assert (
-        concerns({"mhz": "?", "celsius": [], "cpu_pressure_10s": None}, QUIET | {"governor": None})
+        concerns(
+            {"mhz": "?", "celsius": [], "cpu_pressure_10s": None, "gpu": {"celsius": None}},
+            QUIET | {"governor": None},
+        )
         == []
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class Device:
         ends = ms * float(np.exp(-reach * error)), ms * float(np.exp(reach * error))
         return Row(cell, ms, *ends, confidence, None, source, "ok", 0, 0, "", "")
 
-    def measure(self, wanted: Finalists) -> Candidates:
+    def measure(self, _: Candidates, wanted: Finalists) -> Candidates:
         self.asked.append(wanted)
         self.measured |= {cell: self.row(cell, 0.002, 1) for cell in wanted}
         return self.candidates()
@@ -55,7 +54,7 @@ def test_verified_winners_meet_their_limits_and_lose_nothing(seed: int) -> None:
     device = Device(seed)
     verified = verify(device.candidates(), LIMITS, device.measure)
     everything = Device(seed)
-    everything.measure(dict.fromkeys(everything.true, ()))
+    everything.measure(everything.candidates(), dict.fromkeys(everything.true, ()))
     ideal = ask(everything.candidates(), LIMITS, top=1).results
     for found, (limit,), best in zip(verified.questions, LIMITS, ideal, strict=True):
         assert found.sure
@@ -95,9 +94,9 @@ def test_finalists_of_all_questions_are_measured_together() -> None:
 def test_a_winner_that_is_sure_already_ends_it() -> None:
     device = Device()
     found = device.candidates()
-    first = finalists(found, (20.0,), set())
+    first = finalists(found, (20.0,), frozenset())
     assert first
-    found = device.measure(dict.fromkeys(found.cells, ()))
+    found = device.measure(found, dict.fromkeys(found.cells, ()))
     assert finalists(found, (20.0,), frozenset(found.cells)) == []
 
 
@@ -137,8 +136,10 @@ def test_risk_asks_for_latencies_that_are_surely_below() -> None:
 def test_a_device_that_never_gets_surer_ends_all_the_same() -> None:
     device = Device()
 
-    def useless(wanted: Finalists) -> Candidates:
+    def useless(_: Candidates, wanted: Finalists) -> Candidates:
         return device.candidates()
 
-    check: Callable[[Finalists], Candidates] = useless
-    assert verify(device.candidates(), LIMITS, check).rounds <= MOST_ROUNDS
+    verified = verify(device.candidates(), LIMITS, useless)
+    assert verified.rounds <= MOST_ROUNDS
+    assert not verified.measured
+    assert not any(each.sure for each in verified.questions)

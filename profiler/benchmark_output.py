@@ -1,0 +1,134 @@
+"""What TFLite's benchmark_model prints, read strictly.
+
+The formats are those of LiteRT's tflite/tools/benchmark/benchmark_model.cc and
+benchmark_tflite_model.cc (commits 7d88950 and 01d971c), and of the same files of TensorFlow before
+them, which lack the percentiles and the "INFO: " in front. A line of statistics is
+
+    count=50 first=1196 curr=1152 min=1118 max=1196 avg=1152.4 std=13 p5=1121 median=1153 p95=1166
+
+in microseconds, once for the warm-up and once for the timed runs. No version prints single runs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LONGEST_US = 3600e6
+"""An hour: no single inference is longer."""
+
+# The numbers of a stream of C++: 1152.4, 1.14039e+07.
+_NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_STATISTICS = re.compile(
+    rf"count=(?P<count>\d+)"
+    rf"(?: first=(?P<first>{_NUMBER}))? curr=(?P<curr>{_NUMBER})"
+    rf"(?: ?\(all same\)| min=(?P<min>{_NUMBER}) max=(?P<max>{_NUMBER})"
+    rf" avg=(?P<avg>{_NUMBER}) std=(?P<std>{_NUMBER}|-?nan))?"
+    rf"(?: p5=(?P<p5>{_NUMBER}) median=(?P<median>{_NUMBER}) p95=(?P<p95>{_NUMBER}))?"
+)
+_SUMMARY = re.compile(
+    rf"Inference timings in us: Init: (?P<init>{_NUMBER}), First inference: {_NUMBER}, "
+    rf"Warmup \(avg\): (?P<warmup>{_NUMBER}), Inference \(avg\): (?P<mean>{_NUMBER})"
+)
+_DELEGATED = re.compile(
+    r"(?:Explicitly applied (?P<name>\S+) delegate, and the model graph will be (?P<how>\S+)"
+    r" executed by the delegate|Though (?P<unused>\S+) delegate is explicitly applied)"
+)
+
+
+class Unreadable(ValueError):
+    """The output is not that of a benchmark that ran to its end."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The statistics of one line, in microseconds; the median is None in older versions."""
+
+    count: int
+    smallest: float
+    largest: float
+    mean: float
+    median: float | None
+
+    @property
+    def typical(self) -> float:
+        """The median, where it was printed; else the mean."""
+        return self.mean if self.median is None else self.median
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One invocation.
+
+    Attributes:
+        init_us: loading the model and preparing it, delegates included.
+        delegates: name of each delegate that was applied, and whether it took the whole network.
+        unknown_flags: whether flags were passed that this version does not know.
+    """
+
+    init_us: float
+    warmup: Statistics
+    runs: Statistics
+    delegates: dict[str, bool]
+    unknown_flags: bool
+
+
+def parse_benchmark(text: str) -> Benchmark:
+    """Reads the output of one invocation.
+
+    Raises:
+        Unreadable: it is not complete, or its numbers contradict each other.
+    """
+    lines = [line.strip().removeprefix("INFO: ") for line in text.splitlines()]
+    found = [_statistics(line) for line in lines if line.startswith("count=")]
+    if len(found) != 2:
+        raise Unreadable(f"{len(found)} lines of statistics instead of 2")
+    summaries = [match for line in lines if (match := _SUMMARY.fullmatch(line))]
+    if len(summaries) != 1:
+        raise Unreadable("no summary at its end")
+    warmup, runs = found
+    for name, statistics in (("warmup", warmup), ("mean", runs)):
+        told = float(summaries[0][name])
+        # Six digits are printed of a mean.
+        if abs(told - statistics.mean) > 1e-4 * statistics.mean:
+            raise Unreadable(f"a mean of {told:g} us in its summary and {statistics.mean:g} above")
+    return Benchmark(
+        init_us=float(summaries[0]["init"]),
+        warmup=warmup,
+        runs=runs,
+        delegates=_delegates(lines),
+        unknown_flags="Unconsumed cmdline flags" in text,
+    )
+
+
+def _statistics(line: str) -> Statistics:
+    match = _STATISTICS.fullmatch(line)
+    if match is None:
+        raise Unreadable(f"a line of statistics that makes no sense: {line[:80]!r}")
+    numbers = {
+        name: float(text)
+        for name, text in match.groupdict().items()
+        if text is not None and "nan" not in text
+    }
+    newest = numbers["curr"]
+    found = Statistics(
+        count=int(match["count"]),
+        smallest=numbers.get("min", newest),
+        largest=numbers.get("max", newest),
+        mean=numbers.get("avg", newest),
+        median=numbers.get("median"),
+    )
+    inner = [numbers.get("first", newest), newest, found.typical]
+    if found.count < 1 or not 0 < found.smallest <= found.largest < LONGEST_US:
+        raise Unreadable(f"statistics of nothing: {line[:80]!r}")
+    if not all(found.smallest <= value <= found.largest for value in inner):
+        raise Unreadable(f"statistics that contradict each other: {line[:80]!r}")
+    return found
+
+
+def _delegates(lines: list[str]) -> dict[str, bool]:
+    found = {}
+    for line in lines:
+        if match := _DELEGATED.match(line):
+            found[match["name"] or match["unused"]] = match["how"] == "completely"
+    return found

@@ -1,0 +1,65 @@
+"""Winners as model files, ready to deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compofa.search.answer import Result
+from compofa.supernet.errors import UserError, file_error
+from compofa.supernet.export.formats import SUFFIXES, Dtype, Format, Request, save, write
+from compofa.supernet.export.source import open_source
+from compofa.supernet.graph import build_graph
+from compofa.supernet.space import Space
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where winners go, and as what.
+
+    Attributes:
+        checkpoint: their weights.
+        calibration: images, for int8 alone.
+    """
+
+    folder: Path
+    checkpoint: Path
+    format: Format = Format.ONNX
+    dtype: Dtype = Dtype.FLOAT32
+    calibration: Path | None = None
+
+    def __post_init__(self) -> None:
+        self._request(1)
+
+    def _request(self, batch_size: int) -> Request:
+        return Request(self.format, self.dtype, batch_size, calibration=self.calibration)
+
+    def write(self, results: Sequence[Result], space: Space) -> tuple[Path, ...]:
+        """Writes each subnet, resolution and batch size once; the files' paths.
+
+        Raises:
+            UserError: the checkpoint is of another space than the results, or see `formats.write`.
+        """
+        source = open_source(None, self.checkpoint)
+        if source.space.units != space.units or source.space.family != space.family:
+            raise UserError(
+                f"a checkpoint of space {source.space.name}, but the results are of {space.name}",
+                path=self.checkpoint,
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise file_error(error, self.folder, "cannot make the folder") from None
+        paths = []
+        for subnet, resolution, batch_size in dict.fromkeys(
+            (each.subnet, each.resolution, each.batch_size) for each in results
+        ):
+            graph = build_graph(source.space, source.space.parse(subnet), resolution)
+            request = self._request(batch_size)
+            content = write(request, graph, source.weights(graph), source.checkpoint_sha256)
+            batch = f"-b{batch_size}" if batch_size > 1 else ""
+            name = f"{source.space.name}-{subnet}-r{resolution}{batch}{SUFFIXES[self.format]}"
+            paths.append(self.folder / name)
+            save(request, paths[-1], content)
+        return tuple(paths)

@@ -1,0 +1,107 @@
+"""Finalists measured on the devices of the tables, for `verify`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compofa.profiler.analysis import Analysis
+from compofa.profiler.inventory import AnyDevice, changed, find_device
+from compofa.profiler.progress import Display
+from compofa.profiler.remeasure import remeasure
+from compofa.profiler.table import Cell, SetUp
+from compofa.profiler.watch import PATIENCE_S
+from compofa.search.candidates import Candidates
+from compofa.search.verify import Finalists
+from compofa.supernet.errors import UserError
+
+MOST_SESSIONS = 10
+"""New sessions of a finalist; what cannot be told from its limit by then is as good as equal."""
+
+EQUAL = 0.01
+"""A latency known to this share of itself, up and down, that holds the limit is equal to it."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Measures finalists on the device of every table, and reads the tables again.
+
+    Attributes:
+        devices: one per table.
+        again: reads what the search looks at anew.
+        until: in terms of `time.monotonic`, when to stop in any case.
+        patience_s: the longest pause on a disturbed device.
+    """
+
+    devices: Sequence[AnyDevice]
+    tables: Sequence[Path]
+    again: Callable[[], Candidates]
+    until: float = math.inf
+    patience_s: float = PATIENCE_S
+
+    def __call__(self, candidates: Candidates, wanted: Finalists) -> Candidates:
+        """Measures each cell where one of its limits is about that table's device."""
+        for t, (device, table) in enumerate(zip(self.devices, self.tables, strict=True)):
+            limits = {
+                cell: [asked[t] for asked in questions if math.isfinite(asked[t])]
+                for cell, questions in wanted.items()
+            }
+            cells = [cell for cell, here in limits.items() if here]
+            if not cells:
+                continue
+
+            def settled(
+                analysis: Analysis, cell: Cell, limits: dict[Cell, list[float]] = limits
+            ) -> bool:
+                return told_apart(analysis, cell, limits[cell])
+
+            with Display(device.name) as display:
+                remeasure(
+                    device,
+                    table,
+                    candidates.space,
+                    cells,
+                    settled,
+                    display,
+                    most_sessions=MOST_SESSIONS,
+                    until=self.until,
+                    patience_s=self.patience_s,
+                )
+        return self.again()
+
+
+def told_apart(analysis: Analysis, cell: Cell, limits: Sequence[float]) -> bool:
+    """Whether the interval of `cell` leaves out every limit, or is narrow enough to be equal."""
+    estimate = analysis.estimate(cell)
+    if estimate is None:
+        return False
+    if estimate.relative_half_width <= EQUAL:
+        return True
+    return not any(estimate.low <= limit <= estimate.high for limit in limits)
+
+
+def devices_of(candidates: Candidates, inventory: Path) -> list[AnyDevice]:
+    """The device of each table, with the settings that the table was measured with.
+
+    Raises:
+        UserError: a table is no file that a device was measured for, or its device is not in the
+            inventory.
+    """
+    found = []
+    for each in candidates.tables:
+        if each.path.is_dir():
+            message = "block tables come from no device that could be measured again"
+            raise UserError(message, path=each.path)
+        found.append(_as_measured(find_device(inventory, each.device), each.table.setup))
+    return found
+
+
+def _as_measured(device: AnyDevice, setup: SetUp) -> AnyDevice:
+    # Core ML's accelerator is what its compute units are called in a table.
+    name = "compute_units" if setup.runtime == "coreml" else "accelerator"
+    settings: dict[str, str | int | None] = {name: setup.accelerator}
+    return changed(
+        device, runtime=setup.runtime, threads=setup.threads, dtype=setup.dtype, **settings
+    )

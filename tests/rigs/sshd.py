@@ -1,0 +1,243 @@
+"""A real sshd of a test's own, and the ~/.ssh of somebody who may log in there."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rigs.netns import Namespace, may_make_namespaces
+from rigs.peer import Peer, processes_naming
+
+from compofa.profiler.closing import Closing
+from compofa.profiler.inventory import SshDevice
+from compofa.profiler.transports.local import AGENT
+from compofa.profiler.transports.ssh import SshTransport
+
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+
+SETTINGS = """\
+Port {port}
+ListenAddress {address}
+HostKey {folder}/host_key
+PidFile {folder}/sshd.pid
+AuthorizedKeysFile {folder}/authorized_keys
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin yes
+UsePAM no
+StrictModes no
+Subsystem sftp internal-sftp
+MaxStartups 100
+"""
+
+CONFIG = """\
+Host board
+    HostName {address}
+    Port {port}
+    User {user}
+    IdentityFile {home}/.ssh/id_test
+    IdentitiesOnly yes
+"""
+
+IN_NAMESPACE = """\
+mount --bind "$1/passwd" /etc/passwd
+mount -t tmpfs tmpfs /run
+mkdir /run/sshd
+shift
+exec "$@"
+"""
+
+
+class Sshd(Closing):
+    """As root it runs in a namespace of its own, where its user has a home and a shell of its own;
+    as anybody else on 127.0.0.1, with that user's.
+
+    Args:
+        folder: for all its files.
+        shell: the user's login shell; needs root.
+        settings: more lines for sshd_config.
+
+    Attributes:
+        home: the client's: HOME for whoever wants to reach it as `board`.
+        device_home: its user's; as anybody but root, a folder beside that.
+        address, port, user: where it is, and who may log in.
+        cache: the agent's folder there.
+    """
+
+    def __init__(self, folder: Path, shell: str = "/bin/bash", settings: str = "") -> None:
+        if not Path(SSHD).exists():
+            pytest.skip("openssh-server is not installed: no real sshd to test with")
+        self.folder = folder
+        self.home, self.device_home = folder / "client", folder / "device"
+        for made in (self.home / ".ssh", self.device_home):
+            made.mkdir(parents=True, mode=0o700)
+        self.namespace = Namespace() if may_make_namespaces() else None
+        if self.namespace is None:
+            self.address, self.port, self.user = "127.0.0.1", _free_port(), getpass.getuser()
+            self.cache = self.device_home / "cache"
+        else:
+            self.address, self.port, self.user = self.namespace.address, 2222, "dev"
+            self.cache = self.device_home / ".cache" / "compofa"
+            users = Path("/etc/passwd").read_text()
+            users += f"dev:x:0:0::{self.device_home}:{shell}\n"
+            (folder / "passwd").write_text(users)
+        self._make_keys()
+        (folder / "sshd_config").write_text(
+            SETTINGS.format(port=self.port, address=self.address, folder=folder) + settings
+        )
+        self.start()
+
+    @property
+    def device(self) -> SshDevice:
+        """As the inventory describes it, with this Python as its own."""
+        folder = None if self.namespace else str(self.cache)
+        settings = {"name": "board", "host": "board", "python": sys.executable, "folder": folder}
+        return SshDevice.model_validate({k: v for k, v in settings.items() if v is not None})
+
+    def start(self) -> None:
+        """Starts sshd; returns once it listens."""
+        command = [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        if self.namespace is not None:
+            shell = ("sh", "-ec", IN_NAMESPACE, "sh", str(self.folder))
+            command = self.namespace.command(*shell, *command)
+        with (self.folder / "sshd.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stderr=log, start_new_session=True)
+        until = time.monotonic() + 10
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"sshd does not start: {self.log()}")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """Kills it and all its connections, but nothing that was started over them."""
+        for pid in [*_children(self._process.pid), self._process.pid]:
+            if _name(pid).startswith("sshd"):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def log(self) -> str:
+        """What sshd has said so far."""
+        return (self.folder / "sshd.log").read_text(errors="replace")
+
+    def run_inside(self, *command: str) -> None:
+        """Runs a command where the device's mounts are; needs root."""
+        target = ("nsenter", f"--target={self._process.pid}", "--mount")
+        subprocess.run([*target, *command], check=True, capture_output=True)
+
+    def close(self) -> None:
+        """Ends it and what it left; nothing stays but files in its folder."""
+        self.kill()
+        for pid in processes_naming(str(self.folder)):
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+        if self.namespace is not None:
+            self.namespace.close()
+
+    def _make_keys(self) -> None:
+        _make_key(self.folder / "host_key")
+        identity = self.home / ".ssh" / "id_test"
+        _make_key(identity)
+        shutil.copy(f"{identity}.pub", self.folder / "authorized_keys")
+        (self.home / ".ssh" / "config").write_text(
+            CONFIG.format(address=self.address, port=self.port, user=self.user, home=self.home)
+        )
+        key = (self.folder / "host_key.pub").read_text()
+        known = self.home / ".ssh" / "known_hosts"
+        known.write_text(f"[{self.address}]:{self.port} {key}")
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((self.address, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+class SshPeer(Peer):
+    """A device behind a real sshd; HOME has to be its client's."""
+
+    def __init__(self, sshd: Sshd) -> None:
+        self.sshd, self.device = sshd, sshd.device
+
+    def open(self, agent: Path | None = None) -> SshTransport:
+        """See `Peer.open`."""
+        return SshTransport(self.device, agent or AGENT)
+
+    def files(self) -> set[str]:
+        """See `Peer.files`."""
+        return {path.name for path in self.sshd.cache.glob("*")}
+
+    def processes(self) -> list[int]:
+        """See `Peer.processes`."""
+        return processes_naming(str(self.sshd.cache))
+
+    def cut(self) -> None:
+        """See `Peer.cut`."""
+        self._namespace().cut()
+
+    def mend(self) -> None:
+        """See `Peer.mend`."""
+        self._namespace().mend()
+
+    def kill_server(self) -> None:
+        """See `Peer.kill_server`."""
+        self.sshd.kill()
+
+    def start_server(self) -> None:
+        """See `Peer.start_server`."""
+        self.sshd.start()
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """See `Peer.full_disk`."""
+        self._namespace()
+        self.sshd.cache.mkdir(parents=True, exist_ok=True)
+        folder = str(self.sshd.cache)
+        self.sshd.run_inside("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder)
+        yield
+        self.sshd.run_inside("umount", folder)
+
+    def close(self) -> None:
+        """See `Closing.close`."""
+        self.sshd.close()
+
+    def _namespace(self) -> Namespace:
+        if self.sshd.namespace is None:
+            self.unable("needs root, for a network namespace of its own")
+        return self.sshd.namespace
+
+
+def _make_key(path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _children(pid: int) -> list[int]:
+    """All descendants of a process."""
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [each for child in map(int, found) for each in (child, *_children(child))]
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
