@@ -1,19 +1,57 @@
-"""A subnet described as JSON: what it is made of, and what it costs."""
+"""What a model file says about itself, and a subnet described as JSON."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from compofa.supernet.graph import Add, Block, Conv, Graph, Layer, Linear, Pool, SqueezeExcite
+from compofa.supernet.preprocessing import preprocessing
+
+Layout = Literal["NCHW", "NHWC"]
+"""The order of a model's input axes: images, channels, height, width, or channels last."""
 
 
-def describe(graph: Graph, batch_size: int = 1) -> dict[str, Any]:
+def metadata(
+    graph: Graph, *, layout: Layout = "NCHW", checkpoint_sha256: str | None = None
+) -> dict[str, str]:
+    """What a model file says about itself, as text.
+
+    Args:
+        graph: what the file computes.
+        layout: of its input.
+        checkpoint_sha256: of the file that the weights come from; None for random weights.
+
+    Returns:
+        `space`, `subnet`, `resolution`, `macs`, `params`, `layout`, and `preprocessing` (an object
+        as JSON) and `checkpoint_sha256` where they are known.
+    """
+    found = {
+        "space": graph.space.name,
+        "subnet": graph.space.key(graph.subnet),
+        "resolution": str(graph.resolution),
+        "macs": str(graph.macs),
+        "params": str(graph.params),
+        "layout": layout,
+    }
+    wanted = preprocessing(graph.space.in_channels)
+    if wanted is not None:
+        found["preprocessing"] = json.dumps(wanted.as_json())
+    if checkpoint_sha256 is not None:
+        found["checkpoint_sha256"] = checkpoint_sha256
+    return found
+
+
+def describe(
+    graph: Graph, batch_size: int = 1, checkpoint_sha256: str | None = None
+) -> dict[str, Any]:
     """The subnet as plain values; shapes are [channels, height, width], batch left out.
 
     `macs` counts multiply-accumulates of one image, `params` weights with two for each channel
-    of batch norm. `input_shape` is what the model takes, [batch, channels, height, width].
+    of batch norm. `input_shape` is what the model takes, [batch, channels, height, width], and
+    `preprocessing` what is done to an image before; null where the space does not tell.
     """
+    wanted = preprocessing(graph.space.in_channels)
     return {
         "space": graph.space.name,
         "subnet": graph.space.key(graph.subnet),
@@ -23,13 +61,18 @@ def describe(graph: Graph, batch_size: int = 1) -> dict[str, Any]:
         "macs": graph.macs,
         "params": graph.params,
         "activation_bytes": graph.activation_bytes,
+        "preprocessing": None if wanted is None else wanted.as_json(),
+        "checkpoint_sha256": checkpoint_sha256,
         "layers": [_layer(layer, block) for block in graph.blocks for layer in block.layers],
     }
 
 
-def write_description(graph: Graph, batch_size: int = 1) -> bytes:
+def write_description(
+    graph: Graph, batch_size: int = 1, checkpoint_sha256: str | None = None
+) -> bytes:
     """`describe` as a JSON file."""
-    return (json.dumps(describe(graph, batch_size), indent=2) + "\n").encode()
+    found = describe(graph, batch_size, checkpoint_sha256)
+    return (json.dumps(found, indent=2) + "\n").encode()
 
 
 _TYPES: dict[type[Layer], str] = {

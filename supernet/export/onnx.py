@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from compofa.supernet.errors import UserError
+from compofa.supernet.export.description import metadata
 from compofa.supernet.graph import INPUT, Add, Conv, Graph, Layer, Linear, Pool, SqueezeExcite
 from compofa.supernet.space import Activation
 from compofa.supernet.weights import Array, Weights
@@ -26,7 +27,12 @@ LARGEST = 2**31 - 2**20
 
 
 def write_onnx(
-    graph: Graph, weights: Weights, *, batch_size: int | None = 1, dynamic: bool = False
+    graph: Graph,
+    weights: Weights,
+    *,
+    batch_size: int | None = 1,
+    dynamic: bool = False,
+    checkpoint_sha256: str | None = None,
 ) -> bytes:
     """The model file of `graph`: input [n, channels, height, width], output logits [n, classes].
 
@@ -35,6 +41,7 @@ def write_onnx(
         weights: what `weight_shapes` names.
         batch_size: n; None leaves it open.
         dynamic: leaves height and width open; the graph's resolution is then nominal.
+        checkpoint_sha256: of the file that the weights come from; the model says so.
 
     Raises:
         UserError: the weights do not fit into one file of the format.
@@ -54,7 +61,7 @@ def write_onnx(
         writer.add(layer)
     last = model.graph.node[-1]
     last.output[0] = last.name = OUTPUT
-    helper.set_model_props(model, metadata(graph))
+    helper.set_model_props(model, metadata(graph, checkpoint_sha256=checkpoint_sha256))
     return _with_weights(model, writer.initializers)
 
 
@@ -91,17 +98,6 @@ def _varint(value: int) -> bytes:
         value >>= 7
     found.append(value)
     return bytes(found)
-
-
-def metadata(graph: Graph) -> dict[str, str]:
-    """What a model file says about itself."""
-    return {
-        "space": graph.space.name,
-        "subnet": graph.space.key(graph.subnet),
-        "resolution": str(graph.resolution),
-        "macs": str(graph.macs),
-        "params": str(graph.params),
-    }
 
 
 class _Writer:

@@ -20,8 +20,17 @@ from compofa.supernet.space import SPACES, Space
 from compofa.supernet.space_file import load_space
 from compofa.supernet.supernet import Supernet
 
+from . import mil
+
 PROGRAM = "from compofa.supernet.commands.export import main; main()"
 SMALL = ("--subnet", "d22222", "--resolution", 32)
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "c.pt"
+    save_checkpoint(path, Supernet(SPACES["compofa"]), {})
+    return path
 
 
 def test_an_onnx_file_is_written_with_random_weights(run, tmp_path: Path) -> None:
@@ -58,14 +67,104 @@ def test_json_reports_what_was_written(run, tmp_path: Path) -> None:
     assert json.loads(ended.out) == {
         "path": str(out),
         "format": "onnx",
+        "dtype": "float32",
         "space": "compofa",
         "subnet": "d22222",
         "resolution": 32,
         "macs": graph.macs,
         "params": graph.params,
+        "checkpoint_sha256": None,
         "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
         "bytes": out.stat().st_size,
     }
+
+
+FILES = {"onnx": "x.onnx", "tflite": "x.tflite", "coreml": "x.zip", "json": "x.json"}
+
+
+def about(path: Path) -> dict[str, str]:
+    """What an exported file says about itself."""
+    if path.suffix == ".onnx":
+        return dict(onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map)
+    if path.suffix == ".tflite":
+        schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+        model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+        (entry,) = [each for each in model.metadata if each.name == b"compofa"]
+        return dict(json.loads(bytes(model.buffers[entry.buffer].data)))
+    if path.suffix == ".zip":
+        pytest.importorskip("coremltools")
+        return dict(mil.spec(path.read_bytes()).description.metadata.userDefined)
+    return dict(json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize("format_", FILES)
+def test_every_file_says_what_it_is_and_where_its_weights_are_from(
+    run, narrow: Path, tmp_path: Path, format_: str
+) -> None:
+    out = tmp_path / FILES[format_]
+    ended = run(export.main, *SMALL, "--checkpoint", narrow, "--format", format_, "--out", out)
+    assert ended.code == 0, ended.err
+    found = about(out)
+    assert (found["space"], found["subnet"], int(found["resolution"])) == ("compofa", "d22222", 32)
+    assert found["checkpoint_sha256"] == hashlib.sha256(narrow.read_bytes()).hexdigest()
+    wanted = found["preprocessing"]
+    assert (json.loads(wanted) if isinstance(wanted, str) else wanted) == {
+        "channels": "RGB",
+        "range": [0, 1],
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+    }
+
+
+def test_a_core_ml_package_is_a_folder_and_its_report_is_that_of_its_zip(
+    run, tmp_path: Path
+) -> None:
+    coremltools = pytest.importorskip("coremltools")
+    folder, archive = tmp_path / "x.mlpackage", tmp_path / "x.zip"
+    options = (*SMALL, "--format", "coreml", "--dtype", "float16")
+    reports = [run(export.main, *options, "--out", out, "--json") for out in (folder, archive)]
+    assert [each.err for each in reports] == ["", ""]
+    of_folder, of_archive = (json.loads(each.out) for each in reports)
+    assert of_folder == of_archive | {"path": str(folder)}
+    assert of_archive["dtype"] == "float16"
+    assert of_archive["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    model = coremltools.models.MLModel(str(folder), skip_model_load=True)
+    assert [each.name for each in model.get_spec().description.input] == ["input"]
+
+
+@pytest.mark.parametrize("format_", ["onnx", "tflite"])
+def test_int8_learns_ranges_from_images_and_keeps_what_the_file_says(
+    run, tmp_path: Path, format_: str
+) -> None:
+    images, whole, out = tmp_path / "x.npz", tmp_path / f"f.{format_}", tmp_path / f"x.{format_}"
+    np.savez(images, np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype("f"))
+    options = (*SMALL, "--format", format_, "--batch-size", 2)
+    assert run(export.main, *options, "--out", whole).code == 0
+    ended = run(
+        export.main, *options, "--dtype", "int8", "--calibration", images, "--out", out
+    )  # fmt: skip
+    assert (ended.code, ended.err) == (0, "")
+    assert out.stat().st_size < 0.35 * whole.stat().st_size
+    assert about(whole).items() <= about(out).items()
+
+
+@pytest.mark.parametrize(
+    ("format_", "package", "extra"),
+    [
+        ("tflite", "ai_edge_litert", "tflite"),
+        ("coreml", "coremltools", "coreml"),
+    ],
+)
+def test_a_missing_package_is_named_with_what_brings_it(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str, package: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    out = tmp_path / FILES[format_]
+    ended = run(export.main, *SMALL, "--format", format_, "--out", out)
+    name = package.replace("_", "-")
+    hint = f"(pip install 'compofa[{extra}]' brings it)"
+    assert (ended.code, ended.err) == (2, f"error: {name} is not installed {hint}\n")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
@@ -109,13 +208,6 @@ def test_worked_examples_come_out_through_the_commands(
     assert ended.code == 0
     session = onnxruntime.InferenceSession(out.read_bytes())
     assert case.error(session.run(None, {"input": case.image})[0]) < 1e-4
-
-
-@pytest.fixture(scope="module")
-def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoint") / "c.pt"
-    save_checkpoint(path, Supernet(SPACES["compofa"]), {})
-    return path
 
 
 def test_a_space_that_is_not_the_checkpoints_is_an_error_naming_both(
@@ -167,7 +259,29 @@ MISTAKES = {
     "no resolution": (["--resolution", "big"], "Invalid value for '--resolution'"),
     "an unknown space": (["--space", "compofe"], "unknown space 'compofe' (did you mean"),
     "a missing space file": (["--space", "no.yaml"], "no.yaml: cannot read the space file"),
-    "an unknown format": (["--format", "tflite"], "'tflite' is not one of"),
+    "an unknown format": (["--format", "caffe"], "'caffe' is not one of"),
+    "half floats in ONNX": (
+        ["--dtype", "float16"],
+        "no --dtype float16, only float32 and int8 (float16 is written as coreml)",
+    ),
+    "int8 in Core ML": (
+        ["--format", "coreml", "--dtype", "int8", "--out", "x.zip"],
+        "no --dtype int8, only float32 and float16 (int8 is written as onnx and tflite)",
+    ),
+    "int8 without images": (
+        ["--dtype", "int8"],
+        "--dtype int8 needs --calibration: images to learn the range of activations from",
+    ),
+    "images without int8": (["--calibration", "x.npz"], "--calibration is for --dtype int8 alone"),
+    "missing images": (
+        ["--dtype", "int8", "--calibration", "no.npz"],
+        "no.npz: cannot read the calibration images: no such file",
+    ),
+    "a Core ML file of another name": (
+        ["--format", "coreml"],
+        "x.onnx: a Core ML model is a folder X.mlpackage, or its X.zip",
+    ),
+    "an open size of TFLite": (["--format", "tflite", "--dynamic"], "it needs that format"),
     "a missing checkpoint": (["--checkpoint", "no.pt"], "no.pt: cannot read the checkpoint"),
     "no images": (["--batch-size", 0], "Invalid value for '--batch-size'"),
     "an open size of no model": (["--format", "json", "--dynamic"], "it needs that format"),

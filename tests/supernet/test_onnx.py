@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,11 @@ from compofa.supernet.errors import UserError
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.graph import Graph, build_graph
 from compofa.supernet.network import Network
+from compofa.supernet.preprocessing import IMAGENET
 from compofa.supernet.space import SPACES, Space
-from compofa.supernet.supernet import Supernet
 from compofa.supernet.weights import folded_weights, random_weights, weight_shapes
+
+from .supernets import trained
 
 SHARES = {
     "compofa": 10,
@@ -43,20 +46,6 @@ def logits(model: bytes, image: np.ndarray) -> np.ndarray:
 def images(space: Space, count: int, height: int, width: int) -> np.ndarray:
     rng = np.random.default_rng(height)
     return rng.standard_normal((count, space.in_channels, height, width)).astype(np.float32)
-
-
-def trained(space: Space) -> Supernet:
-    """A supernet with matrices and statistics that are not those it begins with."""
-    torch.manual_seed(3)
-    supernet = Supernet(space, kernel_transform=True)
-    for name, tensor in supernet.state_dict().items():
-        if name.endswith(("running_var", "bn.weight")):
-            tensor.uniform_(0.5, 1.5)
-        elif tensor.dim() == 1:
-            tensor.normal_(0, 0.1)
-        elif ".transforms." in name:
-            tensor.add_(0.05 * torch.randn_like(tensor))
-    return supernet.eval()
 
 
 @pytest.mark.parametrize("name", SHARES)
@@ -147,7 +136,8 @@ def test_batch_and_resolution_are_fixed_unless_left_open() -> None:
 def test_a_model_says_what_it_is() -> None:
     space = SPACES["compofa"]
     graph = build_graph(space, space.parse("d34334"), 160)
-    found = session(write_onnx(graph, random_weights(graph, 0))).get_modelmeta()
+    content = write_onnx(graph, random_weights(graph, 0), checkpoint_sha256="ab12")
+    found = session(content).get_modelmeta()
     assert found.producer_name == "compofa"
     assert found.custom_metadata_map == {
         "space": "compofa",
@@ -155,6 +145,9 @@ def test_a_model_says_what_it_is() -> None:
         "resolution": "160",
         "macs": str(graph.macs),
         "params": str(graph.params),
+        "layout": "NCHW",
+        "preprocessing": json.dumps(IMAGENET.as_json()),
+        "checkpoint_sha256": "ab12",
     }
 
 

@@ -1,4 +1,4 @@
-"""The supernet: any subnet of any mobile space runs, and comes out as an ordinary network."""
+"""The supernet: any subnet of any space runs, and comes out as an ordinary network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from compofa.supernet.network import Network
 from compofa.supernet.space import SPACES, Space, get_space
 from compofa.supernet.supernet import Supernet, hull
 
-MOBILE = [space for space in SPACES.values() if space.family != "resnet50"]
+NARROW_RESNET = replace(SPACES["ofa-resnet50"], name="narrow-resnet", width=0.25, classes=7)
 NARROW = replace(SPACES["compofa-elastic"], name="narrow", width=0.35, classes=7)
 ONE_CHANNEL = replace(NARROW, in_channels=1, stem_stride=1)
 INVERSE = replace(
@@ -41,7 +41,7 @@ def trained(space: Space, kernel_transform: bool = False) -> Supernet:
     return supernet.eval()
 
 
-EXTRACTED = [(space, True) for space in MOBILE] + [(NARROW, False), (INVERSE, True)]
+EXTRACTED = [(space, True) for space in SPACES.values()] + [(NARROW, False), (INVERSE, True)]
 
 
 @pytest.mark.parametrize(("space", "kernel_transform"), EXTRACTED)
@@ -85,8 +85,9 @@ def test_one_image_gives_one_row_of_logits(space: Space) -> None:
     assert torch.allclose(one[0], both[0], atol=1e-5)
 
 
-def test_inactive_weights_get_exactly_zero_gradient() -> None:
-    supernet, subnet = trained(NARROW).train(), NARROW.extreme(False)
+@pytest.mark.parametrize("space", [NARROW, NARROW_RESNET], ids=lambda space: space.name)
+def test_inactive_weights_get_exactly_zero_gradient(space: Space) -> None:
+    supernet, subnet = trained(space).train(), space.extreme(False)
     supernet(torch.randn(2, 3, 64, 64), subnet).square().sum().backward()
     active = supernet.extract(subnet).state_dict()
     for name, parameter in supernet.named_parameters():
@@ -126,7 +127,7 @@ def test_a_supernet_is_as_large_as_the_choices_need_it() -> None:
     assert channels == [INVERSE.channels(24) * 6, width * 6, width * 4, width * 3]
 
 
-@pytest.mark.parametrize("space", MOBILE, ids=lambda space: space.name)
+@pytest.mark.parametrize("space", SPACES.values(), ids=lambda space: space.name)
 def test_the_largest_subnet_of_a_known_space_is_its_hull(space: Space) -> None:
     assert hull(space) == space.extreme(True)
 
@@ -143,11 +144,6 @@ def test_blocks_can_be_run_one_by_one() -> None:
 def test_a_subnet_of_another_space_is_refused() -> None:
     with pytest.raises(UserError, match="not a subnet of space narrow"):
         Supernet(NARROW).extract(SPACES["ofa-mbv3"].sample(np.random.default_rng(0)))
-
-
-def test_resnet_spaces_have_no_supernet_yet() -> None:
-    with pytest.raises(UserError, match="no supernet module for ResNet50"):
-        Supernet(get_space("ofa-resnet50"))
 
 
 def test_a_plain_network_of_a_resnet_subnet_runs() -> None:

@@ -1,0 +1,115 @@
+"""Which data set lies at a path: image folders, idx files, CIFAR's binary files, or shards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from compofa.supernet.data.cifar import cifar_images, which_cifar
+from compofa.supernet.data.folder import class_folders, folder_images, list_pictures
+from compofa.supernet.data.idx import TEST, TRAIN, has_idx, idx_images
+from compofa.supernet.data.images import Images
+from compofa.supernet.data.shards import ShardImages
+from compofa.supernet.errors import UserError
+from compofa.supernet.space import Space
+
+TRAIN_FOLDERS = ("train", "training")
+TEST_FOLDERS = ("val", "valid", "validation", "test")
+"""Where data sets keep the images that nothing is chosen by; the first that is there is taken."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Labelled images, and those among them that its makers set aside for testing.
+
+    Attributes:
+        kind: folder, shards, idx, cifar10 or cifar100.
+        train: to train on; a held-out part is split off it.
+        test: None where the makers set none aside; then `split` does.
+    """
+
+    path: Path
+    kind: str
+    train: Images
+    test: Images | None
+
+    @cached_property
+    def classes(self) -> int:
+        """How many there are: one more than the highest label."""
+        return 1 + max(int(each.labels.max()) for each in (self.train, self.test) if each)
+
+    def check_space(self, space: Space) -> None:
+        """Raises UserError unless networks of `space` are for such images and classes."""
+        if space.in_channels not in (1, 3):
+            message = f"space {space.name} has {space.in_channels} input channels, images 1 or 3"
+            raise UserError(message, path=self.path)
+        if space.classes != self.classes:
+            message = f"{self.classes} classes, but space {space.name} has {space.classes}"
+            hint = f"a space file with `classes: {self.classes}` changes that: docs/spaces.md"
+            raise UserError(message, path=self.path, hint=hint)
+
+
+def open_data(path: Path) -> DataSet:
+    """Recognises the data set at `path`, a folder.
+
+    Pictures are listed and the headers of shards read, small images are loaded.
+
+    Raises:
+        UserError: there is no data set, or a file of it is damaged.
+    """
+    if not path.is_dir():
+        message = "not a folder" if path.exists() else "no such folder"
+        raise UserError(message, path=path, hint="--data names the folder of a data set")
+    if has_idx(path):
+        return _checked(path, "idx", idx_images(path, TRAIN), idx_images(path, TEST))
+    cifar = which_cifar(path)
+    if cifar is not None:
+        return _checked(path, cifar, *cifar_images(path, cifar))
+    train, test = _subfolder(path, TRAIN_FOLDERS), _subfolder(path, TEST_FOLDERS)
+    shards = sorted((train or path).glob("*.tar"))
+    if shards:
+        return _sharded(path, shards, sorted(test.glob("*.tar")) if train and test else [])
+    if train is not None:
+        images = folder_images(train)
+        tested = folder_images(test, images.classes, all_classes=False) if test else None
+        return _checked(path, "folder", images, tested)
+    if class_folders(path):
+        return _checked(path, "folder", folder_images(path), None)
+    raise _unrecognised(path)
+
+
+def _sharded(path: Path, shards: list[Path], tests: list[Path]) -> DataSet:
+    """Shards in folders of their own, or told apart by how their names begin."""
+    if not tests:
+        tests = [shard for shard in shards if shard.name.startswith(TEST_FOLDERS)]
+        shards = [shard for shard in shards if shard not in tests]
+    if not shards:
+        raise UserError("test shards, but none to train on", path=path)
+    return _checked(path, "shards", ShardImages(shards), ShardImages(tests) if tests else None)
+
+
+def _subfolder(path: Path, names: tuple[str, ...]) -> Path | None:
+    return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def _checked(path: Path, kind: str, train: Images | None, test: Images | None) -> DataSet:
+    if train is None or not len(train):
+        raise UserError("no images to train on", path=path)
+    labels = np.bincount(train.labels)
+    if not labels.all():
+        message = f"no image to train on has the label {int(np.argmin(labels))}"
+        raise UserError(message, path=path)
+    return DataSet(path, kind, train, test)
+
+
+def _unrecognised(path: Path) -> UserError:
+    loose = list_pictures(path)
+    message = "pictures without class folders" if loose else "no data set that can be recognised"
+    hint = (
+        "it may have train/CLASS/*.jpg (and val/), CLASS/*.jpg, *.tar shards, MNIST's idx files "
+        "or CIFAR's .bin files"
+    )
+    return UserError(message, path=path, hint=hint)

@@ -1,0 +1,78 @@
+"""int8 models by static quantisation after training: ranges of activations come from sample inputs.
+
+Ranges are the smallest and largest values seen, of each activation by itself; weights have a scale
+for each output channel. Inputs and outputs stay float32. The libraries that do it set up logging,
+draw progress bars and take whole processors, so they run in a process of their own (quantiser.py).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from compofa.supernet.errors import MissingExtra, UserError, file_error
+from compofa.supernet.export import quantiser
+from compofa.supernet.weights import Array
+
+
+def quantise_tflite(content: bytes, calibration: Iterable[Array]) -> bytes:
+    """The int8 model of a float one, of what `write_tflite` writes with `to_quantise`.
+
+    Args:
+        content: the float model.
+        calibration: inputs [n, channels, height, width], n being the model's.
+
+    Raises:
+        MissingExtra: ai-edge-quantizer is not installed.
+        UserError: there are no inputs, or no space for temporary files.
+    """
+    if find_spec("ai_edge_quantizer") is None:
+        raise MissingExtra("ai-edge-quantizer", "quantise")
+    return _quantise("tflite", content, (batch.transpose(0, 2, 3, 1) for batch in calibration))
+
+
+def quantise_onnx(content: bytes, calibration: Iterable[Array]) -> bytes:
+    """The int8 model of a float one, with pairs of QuantizeLinear and DequantizeLinear.
+
+    Activations are unsigned: on x86, onnxruntime has no int8 kernels for signed ones.
+
+    Args:
+        content: the float model.
+        calibration: inputs [n, channels, height, width], of sizes that the model takes.
+
+    Raises:
+        UserError: there are no inputs, or no space for temporary files.
+    """
+    return _quantise("onnx", content, calibration)
+
+
+def _quantise(kind: quantiser.Kind, content: bytes, inputs: Iterable[Array]) -> bytes:
+    try:
+        with tempfile.TemporaryDirectory(prefix="compofa-quantise-") as name:
+            folder = Path(name)
+            (folder / quantiser.FLOAT).write_bytes(content)
+            count = 0
+            for count, batch in enumerate(inputs, start=1):
+                np.save(folder / f"{count:06}.npy", batch)
+            if not count:
+                raise UserError("int8 needs sample inputs, and there are none")
+            _run(kind, folder)
+            return (folder / quantiser.INT8).read_bytes()
+    except OSError as error:
+        raise file_error(error, tempfile.gettempdir(), "cannot quantise the model") from None
+
+
+def _run(kind: quantiser.Kind, folder: Path) -> None:
+    # -P: a folder that the user happens to be in is no place to import from.
+    command = [sys.executable, "-P", "-m", quantiser.__name__, kind, str(folder)]
+    ended = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        raise RuntimeError(f"the quantiser ended with {ended.returncode}: {ended.stderr[-2000:]}")

@@ -1,0 +1,83 @@
+"""The program that quantise.py runs: `quantiser KIND FOLDER`, where models and inputs are files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from compofa.supernet.graph import INPUT
+from compofa.supernet.weights import Array
+
+Kind = Literal["tflite", "onnx"]
+
+FLOAT = "float"
+"""The model to quantise, in the folder; beside it, inputs in the layout of the model, *.npy."""
+
+INT8 = "int8"
+"""The model that was made of it."""
+
+
+def quantise_tflite(folder: Path) -> None:
+    """Quantises weights and activations of all operators; the input and the output are kept."""
+    from ai_edge_litert.tools.flatbuffer_utils import read_model_from_bytearray
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.calibrator import Calibrator
+    from ai_edge_quantizer.qtyping import TFLOperationName
+    from ai_edge_quantizer.quantizer import Quantizer
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    from compofa.supernet.export.tflite_file import SIGNATURE, packed
+
+    recipes = RecipeManager()
+    recipes.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, 8, 8)
+    for kept in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
+        recipes.add_quantization_config(".*", kept, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    content = (folder / FLOAT).read_bytes()
+    # By default the ranges are moving averages, in which the first input outweighs all others.
+    calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
+    for batch in inputs(folder):
+        calibrator.calibrate({SIGNATURE: [{INPUT: batch}]}, recipes)
+    quantizer = Quantizer(content, recipes.get_quantization_recipe())
+    quantised = quantizer.quantize(calibrator.get_model_qsvs()).quantized_model
+    # Packed anew, as it has contents behind the flatbuffer, where older runtimes do not look.
+    (folder / INT8).write_bytes(packed(read_model_from_bytearray(quantised)))
+
+
+def quantise_onnx(folder: Path) -> None:
+    """Puts pairs of QuantizeLinear and DequantizeLinear around operators."""
+    from onnxruntime.quantization import QuantType, quantize_static
+
+    quantize_static(
+        folder / FLOAT,
+        folder / INT8,
+        _Reader(inputs(folder)),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+
+
+class _Reader:
+    """Inputs as onnxruntime wants to be given them."""
+
+    def __init__(self, batches: Iterator[Array]) -> None:
+        self.batches = batches
+
+    def get_next(self) -> dict[str, Array] | None:
+        batch = next(self.batches, None)
+        return None if batch is None else {INPUT: batch}
+
+
+def inputs(folder: Path) -> Iterator[Array]:
+    """The inputs to calibrate with, in order."""
+    return (np.load(path) for path in sorted(folder.glob("*.npy")))
+
+
+if __name__ == "__main__":
+    quantisers = {"tflite": quantise_tflite, "onnx": quantise_onnx}
+    quantisers[sys.argv[1]](Path(sys.argv[2]))
