@@ -20,6 +20,9 @@ from compofa.supernet.space import Activation, Space, Subnet, Unit, divisible
 INPUT = "input"
 """The name under which layers refer to the network's input."""
 
+OUTPUT = "logits"
+"""What model files call the network's output."""
+
 
 class Shape(NamedTuple):
     """One activation: channels, height and width (batch left out)."""

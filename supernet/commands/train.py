@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from compofa.supernet.commands import require_torch
+from compofa.supernet.commands.evaluate import evaluate
+from compofa.supernet.commands.predictor import predictor
+from compofa.supernet.commands.recipes import add_recipes
 from compofa.supernet.console import print_json, printable, run_command
 from compofa.supernet.files import sha256, write_atomically
 from compofa.supernet.space import get_space
@@ -18,6 +21,11 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 @app.callback()
 def train() -> None:
     """Supernets: the weights that all subnets of a space share."""
+
+
+add_recipes(app)
+app.command()(evaluate)
+app.command()(predictor)
 
 
 @app.command("import")
@@ -61,3 +69,8 @@ def import_(
 def main() -> None:
     """The entry point of `compofa-train`."""
     run_command(app)
+
+
+if __name__ == "__main__":
+    # As `torchrun -m compofa.supernet.commands.train` starts it.
+    main()

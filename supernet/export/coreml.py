@@ -29,9 +29,18 @@ import numpy.typing as npt
 
 from compofa.supernet.errors import MissingExtra, UserError, file_error
 from compofa.supernet.export.description import metadata
-from compofa.supernet.export.onnx import OUTPUT
 from compofa.supernet.export.packages import MANIFEST, zipped
-from compofa.supernet.graph import INPUT, Add, Conv, Graph, Layer, Linear, Pool, SqueezeExcite
+from compofa.supernet.graph import (
+    INPUT,
+    OUTPUT,
+    Add,
+    Conv,
+    Graph,
+    Layer,
+    Linear,
+    Pool,
+    SqueezeExcite,
+)
 from compofa.supernet.space import Activation
 from compofa.supernet.weights import Weights
 

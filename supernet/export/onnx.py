@@ -15,13 +15,22 @@ from onnx import TensorProto, helper
 
 from compofa.supernet.errors import UserError
 from compofa.supernet.export.description import metadata
-from compofa.supernet.graph import INPUT, Add, Conv, Graph, Layer, Linear, Pool, SqueezeExcite
+from compofa.supernet.graph import (
+    INPUT,
+    OUTPUT,
+    Add,
+    Conv,
+    Graph,
+    Layer,
+    Linear,
+    Pool,
+    SqueezeExcite,
+)
 from compofa.supernet.space import Activation
 from compofa.supernet.weights import Array, Weights
 
 OPSET = 17
 IR_VERSION = 8
-OUTPUT = "logits"
 LARGEST = 2**31 - 2**20
 """Bytes of weights that one protobuf file can hold, with room for the rest."""
 

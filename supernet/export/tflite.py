@@ -14,10 +14,10 @@ import numpy as np
 
 from compofa.supernet.errors import UserError
 from compofa.supernet.export.description import metadata
-from compofa.supernet.export.onnx import OUTPUT
 from compofa.supernet.export.tflite_file import TFLiteFile
 from compofa.supernet.graph import (
     INPUT,
+    OUTPUT,
     Add,
     Conv,
     Graph,

@@ -240,6 +240,15 @@ class AdbPeer(Peer):
         """See `Peer.processes`."""
         return processes_naming(str(self.folder))
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """See `Peer.environment`."""
+        return {"ANDROID_ADB_SERVER_PORT": str(self.server.port)}
+
+    def hang_up(self) -> None:
+        """See `Peer.hang_up`."""
+        self.adbd.line.hang_up()
+
     def cut(self) -> None:
         """See `Peer.cut`."""
         self.adbd.line.cut()

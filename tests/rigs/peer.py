@@ -50,6 +50,15 @@ class Peer(Closing):
             time.sleep(0.02)
         assert self.processes() == wanted
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command needs in its environment to find the device."""
+        return {}
+
+    def hang_up(self) -> None:
+        """Ends every connection to it, and both sides hear of it."""
+        self.unable("has no connection to end")
+
     def cut(self) -> None:
         """Cuts the line: from now on bytes vanish and nobody is told."""
         self.unable("has no line to cut")

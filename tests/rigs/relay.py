@@ -36,13 +36,18 @@ class Relay(Closing):
         """What waited passes, and all that follows."""
         self._whole.set()
 
-    def close(self) -> None:
-        """Ends every connection."""
-        self._listener.close()
-        for end in self._ends:
+    def hang_up(self) -> None:
+        """Ends every connection there is, and both ends hear of it."""
+        while self._ends:
+            end = self._ends.pop()
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+    def close(self) -> None:
+        """Ends every connection, and takes no more."""
+        self._listener.close()
+        self.hang_up()
         self._whole.set()
 
     def _accept(self) -> None:

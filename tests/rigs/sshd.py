@@ -118,6 +118,12 @@ class Sshd(Closing):
                 raise RuntimeError(f"sshd does not start: {self.log()}")
             time.sleep(0.01)
 
+    def hang_up(self) -> None:
+        """Kills all its connections, but nothing that was started over them."""
+        for pid in _children(self._process.pid):
+            if _name(pid).startswith("sshd"):
+                os.kill(pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """Kills it and all its connections, but nothing that was started over them."""
         for pid in [*_children(self._process.pid), self._process.pid]:
@@ -180,6 +186,15 @@ class SshPeer(Peer):
     def processes(self) -> list[int]:
         """See `Peer.processes`."""
         return processes_naming(str(self.sshd.cache))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """See `Peer.environment`."""
+        return {"HOME": str(self.sshd.home), "SSH_AUTH_SOCK": ""}
+
+    def hang_up(self) -> None:
+        """See `Peer.hang_up`."""
+        self.sshd.hang_up()
 
     def cut(self) -> None:
         """See `Peer.cut`."""

@@ -1,0 +1,1 @@
+"""Training supernets: recipes, the steps they are made of, and runs that survive being killed."""

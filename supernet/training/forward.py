@@ -1,0 +1,61 @@
+"""Running a subnet in training: with dropout before the classifier, compiled if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from compofa.supernet.graph import Block
+    from compofa.supernet.space import Subnet
+    from compofa.supernet.supernet import Supernet
+
+MOST_COMPILED = 4096
+"""Compiled forms that torch may keep: every distinct block has some, one for each input size."""
+
+
+class Forward:
+    """Runs subnets of a supernet for training."""
+
+    def __init__(self, supernet: Supernet, dropout: float, *, compiled: bool = False) -> None:
+        """Prepares to run subnets of `supernet`.
+
+        Args:
+            supernet: the weights.
+            dropout: the chance of a feature to be zero before the classifier.
+            compiled: whether each distinct block goes through torch.compile when it first runs.
+                Whole subnets would be compiled anew for every choice.
+        """
+        self._supernet = supernet
+        self._dropout = dropout
+        self._compiled = compiled
+        self._blocks: dict[Block, Callable[[Tensor], Tensor]] = {}
+        if compiled:
+            _allow_forms(MOST_COMPILED)
+
+    def __call__(self, images: Tensor, subnet: Subnet) -> Tensor:
+        """[n, channels, h, w] -> logits [n, classes]."""
+        *blocks, classifier = self._supernet.blocks(subnet)
+        for block in blocks:
+            images = self._run(block, images)
+        return self._run(classifier, F.dropout(images, self._dropout))
+
+    def _run(self, block: Block, images: Tensor) -> Tensor:
+        if not self._compiled:
+            return self._supernet.run_block(block, images)
+        if block not in self._blocks:
+            run = partial(self._supernet.run_block, block)
+            self._blocks[block] = torch.compile(run, dynamic=False)
+        return self._blocks[block](images)
+
+
+def _allow_forms(count: int) -> None:
+    import torch._dynamo.config as config
+
+    config.cache_size_limit = count
+    config.accumulated_cache_size_limit = count

@@ -1,0 +1,102 @@
+"""Begins a training, or goes on with it, whichever its folder calls for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from compofa.supernet.data.split import write_split
+from compofa.supernet.errors import UserError
+from compofa.supernet.training.curves import Curves
+from compofa.supernet.training.ranks import Ranks
+from compofa.supernet.training.run_folder import RunFolder, differences
+from compofa.supernet.training.start import first_supernet
+from compofa.supernet.training.state import State, read_state, write_state
+from compofa.supernet.training.step import Stepper, Teacher, new_optimiser
+from compofa.supernet.training.stopping import heeding_signals
+from compofa.supernet.training.trainer import Pace, Trainer
+from compofa.supernet.training.training import Training
+from compofa.supernet.training.watch import Watch
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a training is run, which has no influence on its weights.
+
+    Attributes:
+        fresh: discards an earlier training in the folder.
+        curves: writes scalars for TensorBoard.
+    """
+
+    folder: RunFolder
+    pace: Pace = field(default_factory=Pace)
+    fresh: bool = False
+    curves: bool = False
+
+
+def train(training: Training, launch: Launch, ranks: Ranks) -> State:
+    """Trains to the end, from the folder's state if it has one.
+
+    Raises:
+        UserError: the folder holds another training, or its state is missing or damaged; or what
+            `Trainer.run` raises.
+        KeyboardInterrupt: it was asked to end.
+    """
+    training.check_ranks(ranks.count)
+    with _prepared(training, launch, ranks) as (state, watch), heeding_signals() as wish:
+        supernet = first_supernet(training.space, training.master, training.seed)
+        supernet.load_state_dict(state.weights)
+        stepper = Stepper(
+            supernet.to(ranks.device), training.recipe, ranks, _teacher(training, ranks),
+            training.options,
+        )  # fmt: skip
+        stepper.optimiser.load_state_dict(dict(state.optimiser))
+        Trainer(training, stepper, state, launch.folder, ranks, watch, launch.pace, wish).run()
+    return state
+
+
+@contextmanager
+def _prepared(training: Training, launch: Launch, ranks: Ranks) -> Iterator[tuple[State, Watch]]:
+    """The first rank sees to the folder, then all read its state."""
+    folder = launch.folder
+    with ExitStack() as stack:
+        if ranks.first:
+            stack.enter_context(folder.held())
+            # Torchrun starts the same command again after a failure, which must not discard.
+            if launch.fresh and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+                folder.clear()
+            if not folder.begun:
+                _begin(training, folder)
+        ranks.wait()
+        state = read_state(folder.state)
+        changed = differences(training.describe(), state.run)
+        if changed:
+            hint = "--out names another folder, --fresh discards this one"
+            message = f"another training: {'; '.join(changed[:3])}"
+            raise UserError(message, path=folder.path, hint=hint)
+        curves = Curves(folder.tensorboard) if launch.curves and ranks.first else None
+        watch = stack.enter_context(Watch(folder, silent=not ranks.first, curves=curves))
+        training.loading.unreadable.tell = watch.note
+        yield state, watch
+
+
+def _begin(training: Training, folder: RunFolder) -> None:
+    """The state before the first step; it comes first, so that whatever else is there has one."""
+    supernet = first_supernet(training.space, training.master, training.seed)
+    optimiser = new_optimiser(supernet, training.recipe)
+    state = State(training.describe(), supernet.state_dict(), optimiser.state_dict())
+    write_state(folder.state, state)
+    folder.describe(state.run)
+    write_split(folder.split, training.split)
+
+
+def _teacher(training: Training, ranks: Ranks) -> Teacher | None:
+    """The master as an ordinary network that does not learn any more."""
+    if training.master is None:
+        return None
+    network: nn.Module = training.master.supernet.extract(training.master.subnet)
+    return network.to(ranks.device).eval().requires_grad_(False)

@@ -1,0 +1,117 @@
+"""The processes that train together, as torchrun starts them; alone, there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+from compofa.supernet.errors import UserError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that train.
+
+    Attributes:
+        rank: its number; 0 writes the files.
+        count: how many there are.
+        device: what it trains on.
+        beside: how many there are on this computer.
+    """
+
+    rank: int
+    count: int
+    device: torch.device
+    beside: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and talks."""
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> None:
+        """Adds up `tensor` over all ranks, in place.
+
+        Raises:
+            UserError: one of them is gone.
+        """
+        if self.count > 1:
+            with _told():
+                dist.all_reduce(tensor)
+
+    def wait(self) -> None:
+        """Until all ranks are here.
+
+        Raises:
+            UserError: one of them is gone.
+        """
+        if self.count > 1:
+            with _told():
+                dist.barrier()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Says in plain words that another process ended, which is what breaks connections."""
+    try:
+        yield
+    except RuntimeError:
+        message = "another process of this training has ended"
+        hint = "what it said is above; the same command goes on from the last state"
+        raise UserError(message, hint=hint) from None
+
+
+@contextmanager
+def joined_ranks(device: str) -> Iterator[Ranks]:
+    """Joins the processes that torchrun started, if it did.
+
+    Args:
+        device: `cpu`, `cuda`, or `auto` for whatever there is.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    numbers = {name: int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK")}
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    place = _device(device, numbers["LOCAL_RANK"])
+    if count == 1:
+        yield Ranks(0, 1, place)
+        return
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    _join("nccl" if place.type == "cuda" else "gloo", alone=beside == count)
+    try:
+        yield Ranks(numbers["RANK"], count, place, beside)
+    finally:
+        dist.destroy_process_group()
+
+
+def _join(backend: str, *, alone: bool) -> None:
+    """Meets the other processes; `alone` says that all are on this computer.
+
+    There, torchrun keeps its store when it starts them again, and in it the addresses of those that
+    are gone. Between computers it takes a new one, and its counts of restarts may differ.
+    """
+    store, rank, count = next(iter(rendezvous("env://")))
+    if alone:
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = PrefixStore(f"attempt {attempt}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count)
+
+
+def _device(name: str, local_rank: int) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f"unknown device {name!r}", hint="known: auto, cpu, cuda")
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise UserError(f"there are {torch.cuda.device_count()} CUDA devices for {local_rank + 1}")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)

@@ -1,0 +1,84 @@
+"""What a training starts from: random weights, or those of a trained network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from compofa.supernet.checkpoint import load_checkpoint
+from compofa.supernet.data.split import Split
+from compofa.supernet.errors import UserError
+from compofa.supernet.released import restrict
+from compofa.supernet.space import Space, Subnet
+from compofa.supernet.supernet import Supernet, hull
+
+SPLIT_NAMES = ("images_sha256", "heldout_sha256")
+"""What a checkpoint's metadata says of the images that it was trained on."""
+
+
+@dataclass(frozen=True)
+class Master:
+    """The network that supernets learn from: the largest subnet of a checkpoint.
+
+    Attributes:
+        sha256: of its file.
+    """
+
+    path: Path
+    supernet: Supernet
+    sha256: str
+
+    @property
+    def subnet(self) -> Subnet:
+        """The largest of its space."""
+        return self.supernet.space.extreme(largest=True)
+
+
+def load_master(path: Path, space: Space, split: Split) -> Master:
+    """Reads a checkpoint to teach supernets of `space`.
+
+    Raises:
+        UserError: it cannot be read, networks of `space` cannot be cut out of it, or it was trained
+            on images that `split` holds out.
+    """
+    loaded = load_checkpoint(path)
+    supernet = loaded.supernet
+    reason = next(_obstacles(supernet.space, space), None)
+    if reason is not None:
+        hint = f"`compofa-train teacher --space {space.name}` trains one that fits"
+        message = f"a teacher of space {supernet.space.name} does not fit {space.name}: {reason}"
+        raise UserError(message, path=path, hint=hint)
+    same = {name: loaded.metadata.get(name) == split.record[name] for name in SPLIT_NAMES}
+    if same["images_sha256"] and not same["heldout_sha256"]:
+        message = "this teacher may have been trained on images that are held out here"
+        raise UserError(message, path=path, hint="give --heldout as it was given for the teacher")
+    return Master(path, supernet, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def first_supernet(space: Space, master: Master | None, seed: int) -> Supernet:
+    """The weights before the first step: the master's as far as `space` has use for them."""
+    if master is not None:
+        return restrict(master.supernet, space)
+    torch.manual_seed(seed)
+    return Supernet(space, kernel_transform=not space.fixed_kernels)
+
+
+def _obstacles(larger: Space, space: Space) -> Iterator[str]:
+    """Why a supernet of `larger` does not hold the weights of `space`."""
+    for name in ("family", "width", "classes", "in_channels", "stem_stride"):
+        theirs, ours = getattr(larger, name), getattr(space, name)
+        if theirs != ours:
+            yield f"its {name.replace('_', ' ')} is {theirs}, not {ours}"
+    if len(larger.units) != len(space.units) or larger.slots != space.slots:
+        yield "its units are others"
+        return
+    theirs, ours = hull(larger), hull(space)
+    if any(a < b for a, b in zip(theirs.expands, ours.expands, strict=True)):
+        yield "its expand ratios are smaller"
+    for unit, other in zip(larger.units, space.units, strict=True):
+        if not set(other.kernels) <= set(unit.kernels):
+            yield f"it has no kernels of {max(set(other.kernels) - set(unit.kernels))}"

@@ -1,0 +1,198 @@
+"""Runs a training from where it is to its end, and leaves a state to go on from on the way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from compofa.supernet.checkpoint import save_checkpoint
+from compofa.supernet.data.loading import Batch
+from compofa.supernet.errors import UserError
+from compofa.supernet.training.cost import Cost, subnet_macs
+from compofa.supernet.training.importance import sort_channels
+from compofa.supernet.training.phase_run import COLUMNS, PhaseRun, StepRecord
+from compofa.supernet.training.ranks import Ranks
+from compofa.supernet.training.rows import Rows
+from compofa.supernet.training.run_folder import RunFolder
+from compofa.supernet.training.start import SPLIT_NAMES
+from compofa.supernet.training.state import State, write_state
+from compofa.supernet.training.step import Stepper, StepPlan
+from compofa.supernet.training.stopping import Wish
+from compofa.supernet.training.training import Training
+from compofa.supernet.training.validation import Validation
+from compofa.supernet.training.watch import Watch
+
+STEPS_AHEAD = 16
+"""Steps that a GPU is given before their losses are looked at; a CPU is never ahead."""
+
+VALIDATION_COLUMNS = ("epoch", "subnet", "resolution", "top1", "images")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often things are done on the way.
+
+    Attributes:
+        save_seconds: between two states on disk; every validation leaves one too.
+        validate_epochs: between two validations.
+    """
+
+    save_seconds: float = 300.0
+    validate_epochs: float = 1.0
+
+
+class Trainer:
+    """Does the phases that are left."""
+
+    def __init__(
+        self,
+        training: Training,
+        stepper: Stepper,
+        state: State,
+        folder: RunFolder,
+        ranks: Ranks,
+        watch: Watch,
+        pace: Pace,
+        wish: Wish,
+    ) -> None:
+        self._training = training
+        self._stepper = stepper
+        self._state = state
+        self._folder = folder
+        self._ranks = ranks
+        self._watch = watch
+        self._pace = pace
+        self._wish = wish
+        self._pending: list[StepRecord] = []
+        self._ahead = 1 if ranks.device.type == "cpu" else STEPS_AHEAD
+        self._saved = time.monotonic()
+        if ranks.first:
+            self._rows = Rows(folder.steps, COLUMNS)
+            self._validations = Rows(folder.validation, VALIDATION_COLUMNS)
+            for rows in (self._rows, self._validations):
+                rows.cut(state.phase + 1, state.step)
+
+    def run(self) -> None:
+        """Until all phases are done.
+
+        Raises:
+            KeyboardInterrupt: it was asked to end; the state is on disk.
+            UserError: it diverged, the data is damaged, or a file cannot be written.
+        """
+        while self._state.phase < len(self._training.recipe.phases):
+            self._phase(self._training.phase_run(self._state.phase))
+            self._stepper.forget_momentum()
+            self._state.phase += 1
+            self._state.step = 0
+            self._save()
+        if self._ranks.first:
+            self._finish()
+
+    def _phase(self, run: PhaseRun) -> None:
+        if self._state.step == 0:
+            self._state.costs[run.number - 1 :] = [Cost()]
+            if run.phase.sort_channels:
+                sort_channels(self._stepper.supernet)
+        before = sum(self._training.phase_run(i).steps for i in range(self._state.phase))
+        self._watch.phase(run, self._state.costs[-1], before)
+        steps = range(self._state.step, run.steps)
+        requests = run.order.requests(steps, self._ranks.rank, self._ranks.count)
+        batches = self._training.loading.batches(run.order.part.images, requests)
+        cost = self._state.costs[-1]
+        while self._state.step < run.steps:
+            validating = run.validation_due(self._state.step + 1, self._pace.validate_epochs)
+            with cost.timed():
+                self._step(run, next(batches))
+                settling = validating or len(self._pending) >= self._ahead
+                if settling:
+                    self._pending[-1].wait()
+            stop = settling and self._settle()
+            if validating:
+                self._validate(run)
+            if settling:
+                self._save_if_due(force=validating or stop)
+            if stop:
+                raise KeyboardInterrupt
+
+    def _step(self, run: PhaseRun, batch: Batch) -> None:
+        step = self._state.step
+        if len(batch.labels) < 2:
+            raise UserError(
+                f"step {step + 1} has {len(batch.labels)} readable images: 2 are needed"
+            )
+        plan = run.plan(step)
+        torch.manual_seed(run.dropout_seed(step, self._ranks.rank))
+        result = self._stepper.step(plan, batch, stop=self._wish.stop)
+        self._pending.append(StepRecord(run, step, plan, result))
+        self._state.step += 1
+        self._count(run, plan, run.order.resolution(step))
+
+    def _count(self, run: PhaseRun, plan: StepPlan, resolution: int) -> None:
+        macs = [subnet_macs(self._training.space, subnet, resolution) for subnet in plan.subnets]
+        master = self._training.master
+        teacher = None
+        if master is not None and run.phase.targets == "teacher":
+            teacher = subnet_macs(master.supernet.space, master.subnet, resolution)
+        self._state.costs[-1].add(run.order.batch_size, macs, teacher)
+
+    def _settle(self) -> bool:
+        """Writes down the steps since the last time; whether someone wants to end.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        rows = [record.row() for record in self._pending]
+        last = self._pending[-1]
+        stop = any(record.stop for record in self._pending)
+        self._pending = []
+        if self._ranks.first:
+            self._rows.add(rows)
+        self._watch.steps(last, self._state.costs[-1])
+        return stop
+
+    def _validate(self, run: PhaseRun) -> None:
+        training = self._training
+        resolution = max(training.resolutions)
+        validation = Validation(
+            training.split, training.loading, resolution, training.batch_size, training.options.half
+        )
+        scores = validation.scores(self._stepper.supernet, run.sampler.validated)
+        if not self._ranks.first:
+            return
+        step = self._state.step
+        epoch = step / run.order.steps_per_epoch
+        named = [(training.space.key(score.subnet), score) for score in scores]
+        self._validations.add(
+            [
+                (run.number, step, epoch, key, resolution, score.top1, score.images)
+                for key, score in named
+            ]
+        )
+        self._watch.validated(step, [(key, score.top1) for key, score in named])
+
+    def _save_if_due(self, *, force: bool) -> None:
+        if force or time.monotonic() - self._saved >= self._pace.save_seconds:
+            self._save()
+
+    def _save(self) -> None:
+        if self._ranks.first:
+            self._state.weights = self._stepper.supernet.state_dict()
+            self._state.optimiser = self._stepper.optimiser.state_dict()
+            write_state(self._folder.state, self._state)
+        self._saved = time.monotonic()
+
+    def _finish(self) -> None:
+        """Writes the result."""
+        training = self._training
+        metadata: dict[str, str | int | float | bool] = {
+            "recipe": training.recipe.name,
+            "epochs": training.recipe.epochs,
+            "seed": training.seed,
+            **{name: training.split.record[name] for name in SPLIT_NAMES},
+        }
+        save_checkpoint(self._folder.checkpoint, self._stepper.supernet, metadata)
+        costs = [cost.as_json() for cost in self._state.costs]
+        self._folder.describe({**self._state.run, "costs": costs})
+        self._watch.note(f"done: {self._folder.checkpoint}")

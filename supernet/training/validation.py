@@ -1,0 +1,56 @@
+"""How good subnets are on the held-out images, while training goes on. Test images play no part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from compofa.supernet.data.images import Part
+from compofa.supernet.data.loading import Loading, PlainBatches
+from compofa.supernet.data.split import Split
+from compofa.supernet.evaluation import Score, evaluate
+from compofa.supernet.space import Subnet
+from compofa.supernet.supernet import Supernet
+
+CALIBRATION_IMAGES = 2000
+"""Training images that batch norm statistics are taken from, as in OFA's evaluation."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The images and their size.
+
+    Attributes:
+        resolution: side of the square that the subnets see.
+        batch_size: images at once.
+        half: whether subnets run in bfloat16, as in training.
+    """
+
+    split: Split
+    loading: Loading
+    resolution: int
+    batch_size: int
+    half: bool
+
+    def scores(self, supernet: Supernet, subnets: Sequence[Subnet]) -> list[Score]:
+        """The accuracy of `subnets`, in the order given; all ranks have to call it."""
+        calibration = self._plain(self.split.train.sample(CALIBRATION_IMAGES))
+        images = self._plain(self.split.heldout)
+        device = self.loading.device.type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.half):
+            found = {
+                score.subnet: score
+                for score in evaluate(
+                    supernet,
+                    subnets,
+                    (batch.images for batch in calibration),
+                    lambda: images,
+                    group=1,
+                )
+            }
+        return [found[subnet] for subnet in subnets]
+
+    def _plain(self, part: Part) -> PlainBatches:
+        return PlainBatches(self.loading, part, self.resolution, self.batch_size)
