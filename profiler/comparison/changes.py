@@ -74,10 +74,14 @@ class Changes:
 
     @property
     def verdict(self) -> Verdict:
-        """Slower if a cell is, or fails; else undecided if a suspect is left, or the whole is."""
+        """Slower if a cell is, or fails; else undecided if a suspect is left, or the whole is.
+
+        Undecided, too, while cells of the base were not measured again: an interrupted profile, or
+        one of renamed subnets, does not pass.
+        """
         if self.broken or self.of(Verdict.SLOWER) or self.overall.verdict is Verdict.SLOWER:
             return Verdict.SLOWER
-        if self.suspects or self.overall.verdict is Verdict.CANNOT_TELL:
+        if self.suspects or self.missing or self.overall.verdict is Verdict.CANNOT_TELL:
             return Verdict.CANNOT_TELL
         return Verdict.FASTER if self.of(Verdict.FASTER) else Verdict.SAME
 
@@ -102,9 +106,10 @@ def compare_tables(
     """
     differences = check_comparable(base, new, allowed)
     before, after = base.measured(), new.measured()
+    failed = new.failed()
     shared = [cell for cell in before if cell in after]
     if not shared:
-        raise UserError(f"no cell was measured in both {base.path} and {new.path}")
+        raise _nothing_shared(base, new)
     found, device = _compared(base, new, shared, not differences, min_effect, confidence)
     changes = [
         CellChange(cell, before[cell].latency_ms or 0.0, after[cell].latency_ms or 0.0, ratio)
@@ -117,8 +122,8 @@ def compare_tables(
         cells=tuple(changes),
         overall=found.overall,
         device=device,
-        broken=tuple(cell for cell in before if cell in new.failed()),
-        missing=tuple(c for c in before if c not in after and c not in new.failed()),
+        broken=tuple(cell for cell in before if cell in failed),
+        missing=tuple(cell for cell in before if cell not in after and cell not in failed),
         added=tuple(cell for cell in after if cell not in before),
         differences=differences,
         min_effect=min_effect,
@@ -135,13 +140,14 @@ def _compared(
     confidence: float,
 ) -> tuple[Comparison[Cell], float | None]:
     """Ratios of the `shared` cells; and of the reference model, where they are relative to it."""
-    if base.values is None or new.values is None:
+    if base.values is None or new.values is None or min(base.sessions, new.sessions) < 2:
         before, after = base.measured(), new.measured()
         means = [interval_means([rows[cell] for cell in shared]) for rows in (before, after)]
         found = compare_means(shared, *means, confidence=confidence, min_effect=min_effect)
         return found, None
+    wanted = {None, *shared}
     sides = [
-        {cell or REFERENCE: row for cell, row in values.items() if cell in {None, *shared}}
+        {cell or REFERENCE: row for cell, row in values.items() if cell in wanted}
         for values in (base.values, new.values)
     ]
     if not relative:
@@ -162,3 +168,13 @@ def _compared(
     ]
     logs = [float(fit.cell_means[fit.cells.index(REFERENCE)]) for fit in levels]
     return found, math.exp(logs[1] - logs[0])
+
+
+def _nothing_shared(base: Side, new: Side) -> UserError:
+    """An error that names a cell of each side: subnets may have been renamed."""
+    names = []
+    for side in (base, new):
+        cell = next(iter(side.measured()), None)
+        held = "no measured cell" if cell is None else f"{cell.subnet} at {cell.resolution}"
+        names.append(f"{side.path} has {held}")
+    return UserError(f"no cell was measured in both tables: {', '.join(names)}")

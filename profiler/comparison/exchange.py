@@ -5,26 +5,46 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from compofa.profiler.comparison.changes import CellChange, Changes
-from compofa.profiler.comparison.words import cell_name, headline
+from compofa.profiler.comparison.changes import CellChange
+from compofa.profiler.comparison.report import Compared, Report
+from compofa.profiler.comparison.words import cell_name, device_headline, headline
 from compofa.profiler.statistics.compare import Ratio
 from compofa.profiler.table import Row
 
 CSV_COLUMNS = (
-    "space", "subnet", "resolution", "batch_size", "base_ms", "new_ms", "ratio", "ratio_low",
-    "ratio_high", "verdict",
+    "device", "space", "subnet", "resolution", "batch_size", "base_ms", "new_ms", "ratio",
+    "ratio_low", "ratio_high", "verdict",
 )  # fmt: skip
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # fmt: skip
+"""What a spreadsheet takes for the start of a formula (OWASP, CSV injection)."""
 
-def as_json(changes: Changes, front: Mapping[str, Any] | None = None) -> dict[str, Any]:
+LONGEST_NAME = 1024
+"""Characters of a benchmark's name that Bencher takes."""
+
+
+def as_json(report: Report) -> dict[str, Any]:
     """Everything, as one object; docs/ci.md describes it."""
     return {
-        "verdict": changes.verdict.value,
-        "headline": headline(changes),
+        "verdict": report.verdict.value,
+        "headline": headline(report),
+        "devices": [_device(each) for each in report.devices],
+        "only_base": list(report.only_base),
+        "only_new": list(report.only_new),
+    }
+
+
+def _device(compared: Compared) -> dict[str, Any]:
+    changes, front = compared.changes, compared.front
+    return {
+        "device": compared.device,
+        "verdict": compared.verdict.value,
+        "headline": device_headline(compared),
         "base": str(changes.base.path),
         "new": str(changes.new.path),
         "min_effect": changes.min_effect,
@@ -44,76 +64,96 @@ def as_json(changes: Changes, front: Mapping[str, Any] | None = None) -> dict[st
         "missing": [asdict(cell) for cell in changes.missing],
         "added": [asdict(cell) for cell in changes.added],
         "differences": {name: list(pair) for name, pair in changes.differences.items()},
-        "front": front,
+        "front": None if front is None else {"limits": [asdict(each) for each in front.limits]},
     }
 
 
 def _ratio(ratio: Ratio) -> dict[str, Any]:
+    """JSON has no infinity: ends that are not known are null."""
+    known = math.isfinite(ratio.high)
     return {
         "value": ratio.value,
-        "low": ratio.low,
-        "high": ratio.high,
+        "low": ratio.low if known else None,
+        "high": ratio.high if known else None,
         "verdict": ratio.verdict.value,
     }
 
 
-def write_csv(changes: Changes) -> str:
+def write_csv(report: Report) -> str:
     """One row per cell. Text that a spreadsheet would take for a formula gets a quote before it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for each in changes.cells:
-        cell, ratio = each.cell, each.ratio
+    for compared, each in _cells(report):
+        cell, ratio = each.cell, _ratio(each.ratio)
+        names = map(_harmless, (compared.device, cell.space, cell.subnet))
         writer.writerow(
             [
-                _harmless(cell.space), _harmless(cell.subnet), cell.resolution, cell.batch_size,
-                each.base_ms, each.new_ms, ratio.value, ratio.low, ratio.high, ratio.verdict.value,
+                *names, cell.resolution, cell.batch_size, each.base_ms, each.new_ms,
+                ratio["value"], ratio["low"], ratio["high"], ratio["verdict"],
             ]
         )  # fmt: skip
     return text.getvalue()
 
 
 def _harmless(text: str) -> str:
-    """See OWASP, CSV injection: cells that begin with = + - @ are run as formulas."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def write_benchmark_action(changes: Changes) -> str:
+def write_benchmark_action(report: Report) -> str:
     """`customSmallerIsBetter` of github-action-benchmark: a list of name, unit, value and range."""
-    rows = changes.new.measured()
     entries = [
         {
-            "name": f"{changes.new.table.setup.device}: {cell_name(each.cell)}",
+            "name": _benchmark(compared, each),
             "unit": "ms",
             "value": each.new_ms,
-            "range": f"± {_reach(rows[each.cell]):.3f}",
+            "range": _range(row),
             "extra": f"base {each.base_ms:.3f} ms\nverdict {each.ratio.verdict.value}",
         }
-        for each in changes.cells
+        for compared, each, row in _measured(report)
     ]
     return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
 
 
-def write_bencher(changes: Changes) -> str:
-    """Bencher Metric Format: benchmark -> measure -> value and its bounds."""
-    rows = changes.new.measured()
-    device = changes.new.table.setup.device
+def write_bencher(report: Report) -> str:
+    """Bencher Metric Format: benchmark -> measure -> value and its bounds.
+
+    The measure is Bencher's own `latency`, which is in nanoseconds.
+    """
     found = {
-        f"{device}: {cell_name(each.cell)}": {"latency_ms": _metric(each, rows[each.cell])}
-        for each in changes.cells
+        _benchmark(compared, each)[:LONGEST_NAME]: {"latency": _metric(each, row)}
+        for compared, each, row in _measured(report)
     }
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
+def _cells(report: Report) -> Iterator[tuple[Compared, CellChange]]:
+    for compared in report.devices:
+        for each in compared.changes.cells:
+            yield compared, each
+
+
+def _measured(report: Report) -> Iterator[tuple[Compared, CellChange, Row]]:
+    """Every cell with its row in the new table."""
+    for compared in report.devices:
+        rows = compared.changes.new.measured()
+        for each in compared.changes.cells:
+            yield compared, each, rows[each.cell]
+
+
+def _benchmark(compared: Compared, change: CellChange) -> str:
+    return f"{compared.device}: {change.cell.space} {cell_name(change.cell)}"
+
+
 def _metric(change: CellChange, row: Row) -> dict[str, float]:
-    found = {"value": change.new_ms}
+    found = {"value": 1e6 * change.new_ms}
     if row.ci_low_ms is not None and row.ci_high_ms is not None:
-        found |= {"lower_value": row.ci_low_ms, "upper_value": row.ci_high_ms}
+        found |= {"lower_value": 1e6 * row.ci_low_ms, "upper_value": 1e6 * row.ci_high_ms}
     return found
 
 
-def _reach(row: Row) -> float:
-    """Half of the interval's width; 0 without one."""
+def _range(row: Row) -> str:
+    """Half of the interval's width."""
     if row.ci_low_ms is None or row.ci_high_ms is None:
-        return 0.0
-    return (row.ci_high_ms - row.ci_low_ms) / 2
+        return "not known"
+    return f"± {(row.ci_high_ms - row.ci_low_ms) / 2:.3f}"

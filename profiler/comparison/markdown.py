@@ -6,21 +6,27 @@ A job's summary holds at most 1 MiB, a comment 65,536 characters; what does not 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from compofa.profiler.comparison.changes import CellChange, Changes
+from compofa.profiler.comparison.changes import CellChange
+from compofa.profiler.comparison.report import Compared, Report
 from compofa.profiler.comparison.words import (
     cell_name,
     changed,
+    device_headline,
     headline,
     interval,
     percent,
     remarks,
 )
 from compofa.profiler.statistics.compare import Verdict
+from compofa.supernet.console import printable
 
 SUMMARY_BYTES = 1_000_000
 COMMENT_BYTES = 64_000
+
+AROUND_TABLES = 400
+"""Bytes kept for what stands around a device's two tables: headings, and what was left out."""
 
 SIGNS = {
     Verdict.SLOWER: "🔴",
@@ -31,36 +37,54 @@ SIGNS = {
 
 HEADER = "| cell | base ms | new ms | change | interval | verdict |\n|---|--:|--:|--:|---|---|\n"
 
+LONGEST_LINE = 500
+"""Characters of one sentence: some quote what a device says of itself."""
 
-def write_markdown(changes: Changes, front: Sequence[str] = (), limit: int = SUMMARY_BYTES) -> str:
-    """The report, of at most `limit` bytes.
 
-    Args:
-        changes: what to report.
-        front: sentences on what the changes mean for the Pareto front.
-        limit: of the platform that shows it.
-    """
-    device = escape(changes.new.table.setup.device)
-    parts = [
-        f"## {SIGNS[changes.verdict]} {escape(headline(changes))}\n",
-        f"\nLatency on **{device}**, `{_code(str(changes.base.path))}` against "
-        f"`{_code(str(changes.new.path))}`.\n\n",
-        *(f"- {escape(each)}\n" for each in (*front, *remarks(changes))),
-    ]
-    if changes.broken:
-        names = ", ".join(escape(cell_name(cell)) for cell in changes.broken[:20])
-        more = f" and {len(changes.broken) - 20:,} more" if len(changes.broken) > 20 else ""
-        parts.append(f"- Can no longer be measured: {names}{more}\n")
-    text = "".join(parts)
-    left = limit - len(text.encode()) - 2000
+def write_markdown(report: Report, limit: int = SUMMARY_BYTES) -> str:
+    """The report, of at most `limit` bytes."""
+    title = f"## {SIGNS[report.verdict]} {_line(headline(report))}\n"
+    alone, room = len(report.devices) == 1, limit // 2 // len(report.devices)
+    heads = [_head(each, alone, room) for each in report.devices]
+    left = limit - sum(len(part.encode()) for part in (title, *heads))
+    text = title
+    for number, (each, head) in enumerate(zip(report.devices, heads, strict=True)):
+        # What one device does not need is there for those after it.
+        room = left // (len(heads) - number)
+        if room < AROUND_TABLES:
+            tables = "\nIts cells are left out here.\n"
+        else:
+            tables = _tables(each, room - AROUND_TABLES)
+        text, left = text + head + tables, left - len(tables.encode())
+    return text
+
+
+def _head(compared: Compared, alone: bool, limit: int) -> str:
+    """What is said before the tables of a device: as many sentences as fit into `limit` bytes."""
+    changes, device = compared.changes, _line(compared.device)
+    heading = "" if alone else f"\n### {SIGNS[compared.verdict]} {device}\n"
+    said = [] if alone else [device_headline(compared)]
+    files = f"{_line(str(changes.new.path))} against {_line(str(changes.base.path))}"
+    text = f"{heading}\nLatency on **{device}**, {files}.\n\n"
+    for each in (*said, *remarks(compared)):
+        line = f"- {_line(each)}\n"
+        if len((text + line).encode()) > limit:
+            break
+        text += line
+    return text
+
+
+def _tables(compared: Compared, left: int) -> str:
+    changes = compared.changes
     shown = changed(changes)
-    if shown:
-        table, left = _table(shown, left)
-        text += f"\n### Changed cells\n\n{table}"
     seen = {each.cell for each in shown}
     others = [each for each in changes.cells if each.cell not in seen]
+    text = ""
+    if shown:
+        table, left = _table(shown, left)
+        text += f"\n**Changed cells**\n\n{table}"
     if others:
-        table, left = _table(others, left)
+        table, _ = _table(others, left)
         summary = f"<summary>The other {len(others):,} cells</summary>"
         text += f"\n<details>{summary}\n\n{table}\n</details>\n"
     return text
@@ -68,14 +92,16 @@ def write_markdown(changes: Changes, front: Sequence[str] = (), limit: int = SUM
 
 def _table(cells: Sequence[CellChange], limit: int) -> tuple[str, int]:
     """As many rows as fit into `limit` bytes, and what is left of it."""
-    text, left, count = HEADER, limit - len(HEADER), 0
+    rows, left = [], limit - len(HEADER)
     for line in map(_row, cells):
         size = len(line.encode())
         if size > left:
-            text += f"\n{len(cells) - count:,} more cells are left out here.\n"
             break
-        text, left, count = text + line, left - size, count + 1
-    return text, left
+        rows.append(line)
+        left -= size
+    rest = len(cells) - len(rows)
+    said = f"\n{rest:,} more cells are left out here.\n" if rest else ""
+    return (HEADER if rows else "") + "".join(rows) + said, left
 
 
 def _row(change: CellChange) -> str:
@@ -87,23 +113,20 @@ def _row(change: CellChange) -> str:
     )
 
 
+def _line(text: str) -> str:
+    """`text`, escaped and not too long."""
+    return escape(text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}...")
+
+
 def escape(text: str) -> str:
-    """Text from a table as text: neither Markdown nor HTML nor a mention of somebody."""
-    return re.sub(r"[<>&@|`\[\]*\\~]", lambda found: f"&#{ord(found[0])};", text)
+    """Text from a file as text: neither Markdown nor HTML, no link and no mention of somebody.
+
+    GitHub looks for mentions and numbers of issues after it has resolved entities, so a space of no
+    width stands behind their first character.
+    """
+    marked = re.sub(r"[#$&*/:<>@\[\]\\_`|~]|(?<=[wW])\.", _entity, printable(text))
+    return re.sub(r"(&#(?:64|35);)", r"\1&#8203;", marked)
 
 
-def _code(text: str) -> str:
-    return text.replace("`", "'").replace("\n", " ")
-
-
-def lines(changes: Changes) -> Iterator[str]:
-    """The verdict and the changed cells as plain text, for a terminal."""
-    yield headline(changes)
-    yield from remarks(changes)
-    for each in changed(changes)[:20]:
-        yield (
-            f"{each.ratio.verdict.value:<12}{cell_name(each.cell):<24}{each.base_ms:>9.3f} ms -> "
-            f"{each.new_ms:.3f} ms  {percent(each.ratio.value)} ({interval(each.ratio)})"
-        )
-    if len(changed(changes)) > 20:
-        yield f"... and {len(changed(changes)) - 20:,} more"
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"

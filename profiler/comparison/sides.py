@@ -14,13 +14,17 @@ from compofa.profiler.report.evidence import load_evidence
 from compofa.profiler.statistics.interval import LogMeans
 from compofa.profiler.statistics.student import student_quantile
 from compofa.profiler.table import Cell, Row, Table
-from compofa.supernet.errors import UserError
+from compofa.profiler.tabulate import journal_path
+from compofa.supernet.errors import UserError, file_error
 
 UNCHECKED = ("device",)
 """Of the set-up: a name is whatever somebody calls the device; its fingerprint tells it apart."""
 
 FOLLOWS = {"runtime_version": ("runtime_sha256",), "runtime": ("runtime_sha256",)}
 """What differs anyway once a difference is allowed."""
+
+MOST_ROWS = 100_000
+"""Of a table; two of these are compared in some seconds and 300 MB."""
 
 MOST_UNALIKE = 5
 """Differences that a message names."""
@@ -55,22 +59,53 @@ class Side:
         """The cells that could not be measured."""
         return {row.cell for row in self.table.rows if row.status == "failed"}
 
+    @property
+    def sessions(self) -> int:
+        """The most sessions that any row rests on."""
+        return max((row.n_sessions for row in self.table.rows), default=0)
+
 
 def load_side(path: Path) -> Side:
     """Reads a table, and the journal and meta file beside it if they are there.
 
     Raises:
-        UserError: one of them is damaged, or they are not of one set-up.
+        UserError: one of them is damaged or too large, or they do not belong together.
     """
+    _check_size(path)
     evidence = load_evidence(path)
     facts: dict[str, Any] = asdict(evidence.table.setup)
     for name in UNCHECKED:
         del facts[name]
     if evidence.journal is None:
-        return Side(path, evidence.table, facts, None, None)
+        fingerprint = {} if evidence.meta is None else evidence.meta.fingerprint
+        return Side(path, evidence.table, facts | fingerprint, None, None)
     facts |= evidence.journal.header.fingerprint
     analysis = evidence.journal.analysis
-    return Side(path, evidence.table, facts, analysis.values, analysis.level_sessions)
+    side = Side(path, evidence.table, facts, analysis.values, analysis.level_sessions)
+    strange = [cell for cell in side.measured() if cell not in analysis.values]
+    if strange:
+        raise UserError(
+            f"the journal does not know {strange[0].subnet} at {strange[0].resolution}, which the "
+            "table says was measured",
+            path=journal_path(path),
+            hint="it is not the table's: move it elsewhere",
+        )
+    return side
+
+
+def _check_size(path: Path) -> None:
+    """Refuses a table of too many rows before it fills the memory."""
+    try:
+        with path.open("rb") as file:
+            rows = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise file_error(error, path, "cannot read the table") from None
+    if rows > MOST_ROWS + 1:
+        raise UserError(
+            f"the table has {rows - 1:,} rows, and a comparison takes {MOST_ROWS:,}",
+            path=path,
+            hint="leave out those that were predicted: only measured cells are compared",
+        )
 
 
 def check_comparable(base: Side, new: Side, allowed: Collection[str]) -> dict[str, tuple[Any, Any]]:
@@ -110,19 +145,14 @@ def interval_means(rows: list[Row]) -> LogMeans:
     cell's own, it makes verdicts over several cells more careful than they need be.
     """
     counts = np.array([max(row.n_sessions, 1) for row in rows], dtype=np.float64)
-    freedom = counts - 1
+    freedom = np.maximum(counts - 1, 1.0)
     widths = np.array([_half_width(row) for row in rows])
     confidence = np.array([row.confidence for row in rows])
-    reach = np.array(
-        [
-            student_quantile((1 + level) / 2, np.array([max(d, 1.0)]))[0]
-            for level, d in zip(confidence, freedom, strict=True)
-        ]
-    )
+    reach = student_quantile((1 + confidence) / 2, freedom)
     return LogMeans(
         means=np.log([row.latency_ms or math.nan for row in rows]),
         own_variance=(widths / reach) ** 2,
-        own_freedom=np.maximum(freedom, 1.0),
+        own_freedom=freedom,
         shared_variance=0.0,
         shared_freedom=math.inf,
         counts=counts,
@@ -130,6 +160,6 @@ def interval_means(rows: list[Row]) -> LogMeans:
 
 
 def _half_width(row: Row) -> float:
-    if not row.ci_low_ms or row.ci_high_ms is None:
+    if row.ci_low_ms is None or row.ci_high_ms is None or row.ci_low_ms <= 0:
         return math.inf
     return math.log(row.ci_high_ms / row.ci_low_ms) / 2

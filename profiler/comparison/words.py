@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from compofa.profiler.comparison.changes import CellChange, Changes
+from compofa.profiler.comparison.report import Compared, Report
+from compofa.profiler.report.remarks import count
 from compofa.profiler.statistics.compare import Ratio, Verdict
 from compofa.profiler.table import Cell
 
@@ -13,41 +18,72 @@ HEADLINES = {
     Verdict.CANNOT_TELL: "Cannot tell",
 }
 
+MOST_NAMED = 5
+"""Cells that a sentence names."""
 
-def headline(changes: Changes) -> str:
+
+def headline(report: Report) -> str:
     """The verdict and its main reason, in one line."""
-    verdict = changes.verdict
-    slower, faster = changes.of(Verdict.SLOWER), changes.of(Verdict.FASTER)
-    parts = []
-    if changes.broken:
-        parts.append(f"{_count(len(changes.broken), 'cell')} can no longer be measured")
-    if slower:
-        worst = slower[0]
-        parts.append(
-            f"{len(slower)} of {_count(len(changes.cells), 'cell')} slower, most of all "
-            f"{cell_name(worst.cell)}, {percent(worst.ratio.value)}"
-        )
-    if verdict is Verdict.SLOWER and not parts:
-        parts.append(f"all cells together, {percent(changes.overall.value)}")
-    if verdict is Verdict.FASTER:
-        parts.append(f"{len(faster)} of {_count(len(changes.cells), 'cell')} faster")
-    if verdict is Verdict.CANNOT_TELL:
-        parts.append(
-            f"{_count(len(changes.suspects), 'cell')} may be slower by more than {_share(changes)}"
-            if changes.suspects
-            else f"all cells together are {percent(changes.overall.value)}, give or take too much"
-        )
-    if verdict is Verdict.SAME:
-        parts.append(f"{_count(len(changes.cells), 'cell')} compared")
+    if len(report.devices) == 1 and not report.only_base:
+        return device_headline(report.devices[0])
+    decided = [each.device for each in report.devices if each.verdict is report.verdict]
+    parts = [f"on {', '.join(decided)}"] if decided else []
+    if report.only_base:
+        parts.append(f"not measured now: {', '.join(report.only_base)}")
+    known = f"{count(len(report.devices), 'device')} compared"
+    return f"{HEADLINES[report.verdict]}: {'; '.join([*parts, known])}"
+
+
+def device_headline(compared: Compared) -> str:
+    """The verdict on one device."""
+    changes, verdict = compared.changes, compared.verdict
+    cells = count(len(changes.cells), "cell")
+    if verdict is Verdict.SLOWER:
+        parts = _why_slower(compared)
+    elif verdict is Verdict.CANNOT_TELL:
+        parts = _why_undecided(changes)
+    elif verdict is Verdict.FASTER:
+        parts = [f"{len(changes.of(Verdict.FASTER)):,} of {cells} faster"]
+    else:
+        parts = [f"{cells} compared"]
     return f"{HEADLINES[verdict]}: {'; '.join(parts)}"
 
 
-def remarks(changes: Changes) -> list[str]:
+def _why_slower(compared: Compared) -> list[str]:
+    changes = compared.changes
+    slower = changes.of(Verdict.SLOWER)
+    parts = []
+    if changes.broken:
+        parts.append(f"{count(len(changes.broken), 'cell')} can no longer be measured")
+    if slower:
+        parts.append(
+            f"{len(slower):,} of {count(len(changes.cells), 'cell')} slower, most of all "
+            f"{cell_name(slower[0].cell)}, {percent(slower[0].ratio.value)}"
+        )
+    if not parts and changes.overall.verdict is Verdict.SLOWER:
+        parts.append(f"all cells together, {percent(changes.overall.value)}")
+    return parts or ["less accuracy can be reached within the same latency"]
+
+
+def _why_undecided(changes: Changes) -> list[str]:
+    parts = []
+    if changes.suspects:
+        suspects = count(len(changes.suspects), "cell")
+        parts.append(f"{suspects} may be slower by more than {_share(changes)}")
+    if changes.missing:
+        parts.append(f"{count(len(changes.missing), 'cell')} of the base not measured now")
+    overall = changes.overall.value
+    return parts or [f"all cells together are {percent(overall)}, give or take too much"]
+
+
+def remarks(compared: Compared) -> list[str]:
     """What a reader should know beside the verdict, one sentence each."""
-    found = [
+    changes = compared.changes
+    found = [] if compared.front is None else compared.front.sentences()
+    found += [
         f"All cells together: {percent(changes.overall.value)} ({interval(changes.overall)}).",
         f"Changes below {_share(changes)} do not count; the chance of any false alarm is at most "
-        f"{1 - changes.confidence:.0%}.",
+        f"{100 * (1 - changes.confidence):.2g} %.",
     ]
     if changes.device is not None:
         found.append(
@@ -55,13 +91,18 @@ def remarks(changes: Changes) -> list[str]:
             "off every cell."
         )
     elif not changes.differences:
-        found.append("Without journals, a device that is slower as a whole cannot be told.")
+        found.append(
+            "Without journals of two sessions a side, a device that is slower as a whole cannot "
+            "be told."
+        )
     for name, (before, after) in changes.differences.items():
         found.append(f"Allowed to differ: {name}, {before} in the base and {after} now.")
+    if changes.broken:
+        found.append(f"Can no longer be measured: {_named(changes.broken)}.")
     if changes.missing:
-        found.append(f"{_count(len(changes.missing), 'cell')} of the base were not measured now.")
+        found.append(f"Not measured now: {_named(changes.missing)}.")
     if changes.added:
-        found.append(f"{_count(len(changes.added), 'cell')} are new.")
+        found.append(f"Not in the base: {_named(changes.added)}.")
     return found
 
 
@@ -78,6 +119,8 @@ def percent(ratio: float) -> str:
 
 def interval(ratio: Ratio) -> str:
     """The ends of a ratio's interval."""
+    if not math.isfinite(ratio.high):
+        return "not known"
     return f"{percent(ratio.low)} to {percent(ratio.high)}"
 
 
@@ -86,9 +129,10 @@ def changed(changes: Changes) -> tuple[CellChange, ...]:
     return (*changes.of(Verdict.SLOWER), *changes.suspects, *changes.of(Verdict.FASTER))
 
 
+def _named(cells: Sequence[Cell]) -> str:
+    more = f" and {len(cells) - MOST_NAMED:,} more" if len(cells) > MOST_NAMED else ""
+    return "; ".join(map(cell_name, cells[:MOST_NAMED])) + more
+
+
 def _share(changes: Changes) -> str:
     return f"{100 * changes.min_effect:g} %"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -103,8 +103,8 @@ def compare(
         relative_to: a cell of both sides, itself not compared; none by default.
 
     Raises:
-        UserError: no cell in common, or not that one, a side with fewer than two sessions, and what `fit_two_way`
-            refuses.
+        UserError: no cell in common, or not that one, a side with fewer than two sessions, and what
+            `fit_two_way` refuses.
     """
     cells = [cell for cell in base if cell in new]
     if not cells:
@@ -145,11 +145,19 @@ def compare_means(
         error, log_ratio = error.relative_to(at), np.delete(log_ratio - log_ratio[at], at)
         noise = np.delete(noise, at)
         cells.remove(relative_to)
-    wide = error.simultaneous(alpha, log_ratio.size)
-    margins = (error.marginal(alpha), error.marginal(2 * alpha))
+    rows = np.stack(
+        [
+            log_ratio,
+            error.simultaneous(alpha, log_ratio.size),
+            error.marginal(alpha),
+            error.marginal(2 * alpha),
+            _in_units(log_ratio, noise),
+        ],
+        axis=1,
+    )
     ratios = [
-        _ratio(*numbers, min_effect)
-        for numbers in zip(log_ratio, wide, *margins, noise, strict=True)
+        _ratio(log, wide, width, narrow, size, min_effect)
+        for log, wide, width, narrow, size in rows.tolist()
     ]
     return Comparison(
         cells=dict(zip(cells, ratios, strict=True)),
@@ -234,18 +242,30 @@ def _overall(
         np.array([own]), np.array([error.own_freedom.mean()]), error.shared, error.shared_freedom
     )
     width = float(mean.marginal(alpha)[0])
+    log_mean = log_ratio.mean(keepdims=True)
     return _ratio(
-        float(log_ratio.mean()),
+        float(log_mean[0]),
         width,
         width,
         float(mean.marginal(2 * alpha)[0]),
-        float(noise.mean()),
+        float(_in_units(log_mean, noise.mean(keepdims=True))[0]),
         min_effect,
     )
 
 
+def _in_units(log_ratio: Floats, noise: Floats) -> Floats:
+    """Log ratios over the noise; infinite or NaN where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.divide(log_ratio, noise))
+
+
 def _ratio(
-    log_ratio: float, wide: float, width: float, narrow: float, noise: float, min_effect: float
+    log_ratio: float,
+    wide: float,
+    width: float,
+    narrow: float,
+    effect_size: float,
+    min_effect: float,
 ) -> Ratio:
     equal = math.log1p(min_effect)
     if abs(log_ratio) + narrow <= equal:
@@ -254,8 +274,6 @@ def _ratio(
         verdict = Verdict.SLOWER if log_ratio > 0 else Verdict.FASTER
     else:
         verdict = Verdict.CANNOT_TELL
-    with np.errstate(divide="ignore", invalid="ignore"):
-        effect_size = float(np.divide(log_ratio, noise))
     value, low, high = (math.exp(log_ratio + w) for w in (0.0, -width, width))
     return Ratio(value, low, high, effect_size, verdict)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,6 @@ def write_layers(graph: Graph, weights: Weights, *, batch_size: int = 1) -> byte
     """
     description = json.dumps(describe(graph, batch_size)).encode()
     file = io.BytesIO()
-    members = {GRAPH: np.frombuffer(description, np.uint8), **weights}
-    np.savez(file, allow_pickle=False, **members)
+    members: dict[str, Any] = {GRAPH: np.frombuffer(description, np.uint8), **weights}
+    np.savez(file, **members)
     return file.getvalue()

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from rigs.peer import Peer, processes_naming
-from rigs.relay import Relay
 
 from compofa.profiler.closing import Closing
 from compofa.profiler.inventory import AdbDevice
 from compofa.profiler.transports.adb import AdbTransport
 from compofa.profiler.transports.adb_server import AdbServer
+from rigs.peer import Peer, processes_naming
+from rigs.relay import Relay
 
 RECIPE = Path(__file__).with_name("adbd")
 CACHE = Path.home() / ".cache" / "compofa-tests"

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rigs.peer import Peer
 
 from compofa.profiler.closing import Closing
 from compofa.profiler.journal import Failure, Timing, of_kind, read_journal
 from compofa.profiler.table import Cell, read_table
 from compofa.supernet.errors import ExitCode
+from rigs.peer import Peer
 
 SIGNALS = {each.name: each for each in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)}
 
@@ -110,6 +110,7 @@ class Profiler(Closing):
         self.ends: Counter[int] = Counter()
         self.torn: list[bytes] = []
         self._recorded: list[bytes] = []
+        self._runs = False
         self._start()
 
     def done(self) -> bool:

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from rigs.netns import Namespace, may_make_namespaces
-from rigs.peer import Peer, processes_naming
 
 from compofa.profiler.closing import Closing
 from compofa.profiler.inventory import SshDevice
 from compofa.profiler.transports.local import AGENT
 from compofa.profiler.transports.ssh import SshTransport
+from rigs.netns import Namespace, may_make_namespaces
+from rigs.peer import Peer, processes_naming
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rigs.profiles import profile_on_paper
 
 from compofa.profiler.table import read_table, write_table
 from compofa.profiler.tabulate import journal_path, meta_path
 from compofa.search.report_command import main
+from rigs.profiles import profile_on_paper
 
 from .conftest import make_table
 
@@ -39,10 +40,10 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 def profiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Profiles with journals: a base, and then the same, 8 % slower, on a host 5 % slower."""
     folder = tmp_path_factory.mktemp("profiles")
-    profile_on_paper(folder / "base.csv", seed=1)
-    profile_on_paper(folder / "same.csv", seed=2, host=1.05)
-    profile_on_paper(folder / "slower.csv", seed=3, host=1.05, factor=1.08)
-    profile_on_paper(folder / "once.csv", seed=4, sessions=1)
+    profile_on_paper(folder / "base.csv", seed=1, predicted=False)
+    profile_on_paper(folder / "same.csv", seed=2, host=1.05, predicted=False)
+    profile_on_paper(folder / "slower.csv", seed=3, host=1.05, factor=1.08, predicted=False)
+    profile_on_paper(folder / "once.csv", seed=4, sessions=1, predicted=False)
     return folder
 
 
@@ -229,6 +230,18 @@ def test_wrong_input_is_one_line_and_exit_2(
     assert said in err
     assert err.count("\n") == 1
     assert not Path("junit.xml").exists()
+
+
+def test_a_million_rows_are_refused_at_once(
+    take: Callable[..., None], call: Call, capsys: Output
+) -> None:
+    take("base", "base")
+    header, row = Path("base.csv").read_text().splitlines(keepends=True)[:2]
+    Path("new.csv").write_text(header + row * 1_000_000)
+    started = time.process_time()
+    assert call("base.csv", "new.csv") == 2
+    assert time.process_time() - started < 5
+    assert "1,000,000 rows, and a comparison takes 100,000" in capsys.readouterr().err
 
 
 def test_folders_with_nothing_in_common_are_named(

@@ -20,8 +20,7 @@ from compofa.profiler.report.page import render_page
 from compofa.profiler.report.section import Section, make_section
 from compofa.profiler.report.timeline import MOST_POINTS
 from compofa.profiler.table import read_table, write_table
-
-from .conftest import profile_on_paper
+from rigs.profiles import profile_on_paper
 
 FIGURES = ("measured", "residuals", "drift", "scatter")
 ATTACK = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"

@@ -1,0 +1,95 @@
+"""The pictures of a comparison: the front before and after, and how the cells moved."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from compofa.profiler.comparison.changes import Changes
+from compofa.profiler.comparison.front import FrontChange
+from compofa.profiler.report.chart_parts import axis, chart, hover, kind_colour, short
+from compofa.profiler.report.style import Spec
+from compofa.profiler.statistics.compare import Verdict
+
+BASE, NEW = "base", "now"
+
+MOST_BINS = 60
+"""Bars of the picture of changes."""
+
+NARROWEST_BIN = 0.5
+"""In percent: no comparison is more exact than that."""
+
+KINDS = {Verdict.FASTER: "faster", Verdict.SLOWER: "slower"}
+OTHERS = "same, or cannot tell"
+
+
+def fronts(change: FrontChange) -> Spec:
+    """Accuracy within a latency, before and after, as steps."""
+    values = [
+        {"kind": kind, "latency": short(ms), "top1": short(100 * top1)}
+        for kind, points in ((BASE, change.base), (NEW, change.new))
+        for ms, top1 in points
+    ]
+    encoding = {
+        "x": axis("latency", "latency, ms"),
+        "y": axis("top1", "top-1 accuracy, %"),
+        "color": kind_colour(BASE, NEW),
+    }
+    tooltip = [
+        hover("kind", "front"),
+        hover("latency", "latency, ms", ".3f"),
+        hover("top1", "top-1, %", ".2f"),
+    ]
+    line = {"type": "line", "interpolate": "step-after", "strokeWidth": 2}
+    dot = {"type": "circle", "size": 40, "opacity": 1}
+    return chart(
+        [
+            {"mark": line, "encoding": encoding},
+            {"mark": dot, "encoding": {**encoding, "tooltip": tooltip}},
+        ],
+        values,
+    )
+
+
+def moves(changes: Changes) -> Spec:
+    """How many cells changed by how much, in percent."""
+    percent = [100 * (each.ratio.value - 1) for each in changes.cells]
+    width = _bin_width(max(percent) - min(percent))
+    counts = Counter(
+        (math.floor(value / width), KINDS.get(each.ratio.verdict, OTHERS))
+        for value, each in zip(percent, changes.cells, strict=True)
+    )
+    values = [
+        {"kind": kind, "low": short(k * width), "high": short((k + 1) * width), "cells": cells}
+        for (k, kind), cells in sorted(counts.items())
+    ]
+    colour = {
+        "field": "kind",
+        "type": "nominal",
+        "scale": {"domain": ["faster", "slower", OTHERS]},
+        "legend": {"title": None, "symbolType": "square"},
+    }
+    # As wide as the changes that do not count, at least: noise must not look like something.
+    least = 200 * changes.min_effect
+    ends = [min(-least, *percent), max(least, *percent)]
+    encoding = {
+        "x": {**axis("low", "change of latency, %", domain=ends), "bin": {"binned": True}},
+        "x2": {"field": "high"},
+        "y": axis("cells", "cells", zero=True),
+        "color": colour,
+        "tooltip": [
+            hover("kind", "verdict"),
+            hover("low", "from, %", "+.1f"),
+            hover("high", "to, %", "+.1f"),
+            hover("cells", "cells", "d"),
+        ],
+    }
+    return chart([{"mark": {"type": "bar"}, "encoding": encoding}], values)
+
+
+def _bin_width(span: float) -> float:
+    """In percent: a half, one, two, four and so on, so that there are not too many bars."""
+    width = NARROWEST_BIN
+    while span / width > MOST_BINS:
+        width *= 2
+    return width

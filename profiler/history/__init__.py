@@ -1,0 +1,1 @@
+"""Latency over commits: a folder of tables, and what changed when."""

@@ -1,0 +1,176 @@
+"""What became of each subnet over a history, and whether the code or the device is to blame.
+
+A change of the networks or of the code shows in their latency over that of the reference model. A
+change of the device shows in the reference model itself, which no commit touches, or in the
+fingerprint: another runtime, another operating system. What happens when the fingerprint changes
+is put down to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+import numpy as np
+
+from compofa.profiler.history.change_points import Step, find_steps
+from compofa.profiler.history.store import Entry, Profile
+from compofa.profiler.statistics.latencies import Floats
+from compofa.profiler.table import Cell
+
+K = TypeVar("K")
+
+SAME_SERIES = ("device", "runtime", "accelerator", "threads", "dtype")
+"""Of the set-up: profiles that differ in one of these are different histories."""
+
+FALSE_ALARMS = 0.05
+"""The chance that a history in which nothing changed shows a change of any cell; as large again is
+that of the reference model."""
+
+
+class Cause(Enum):
+    """What a change is put down to."""
+
+    CODE = "code"
+    DEVICE = "device"
+    SETUP = "set-up"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A cell that went to another level; `cell` None is the reference model."""
+
+    cell: Cell | None
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """All that changed at one entry for one cause.
+
+    Attributes:
+        position: of the first entry after the change.
+        moved: the cells, those first that moved most.
+        facts: of the fingerprint, name -> (before, after).
+    """
+
+    position: int
+    cause: Cause
+    moved: tuple[Moved, ...]
+    facts: Mapping[str, tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One set-up's history of n entries.
+
+    Attributes:
+        latency_ms: of each cell, shape (n,), NaN where it was not measured.
+        reference_ms: of the reference model, shape (n,), NaN where it is not known.
+        relative: whether cells are judged relative to it: it is known everywhere.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+    latency_ms: Mapping[Cell, Floats]
+    reference_ms: Floats
+    relative: bool
+    events: tuple[Event, ...]
+
+    def change(self, cell: Cell) -> float:
+        """Last over first latency of a cell, relative to the reference model if that is known."""
+        known = np.isfinite(self.latency_ms[cell])
+        values = self.latency_ms[cell] / (self.reference_ms if self.relative else 1.0)
+        return float(values[known][-1] / values[known][0])
+
+
+def find_trends(profiles: Sequence[Profile], min_effect: float) -> list[Trend]:
+    """A trend for each set-up, in the order in which they first appear."""
+    groups: dict[tuple[Any, ...], list[Profile]] = {}
+    for profile in profiles:
+        key = tuple(getattr(profile.entry.setup, name) for name in SAME_SERIES)
+        groups.setdefault(key, []).append(profile)
+    return [_trend(key, group, min_effect) for key, group in groups.items()]
+
+
+def _trend(key: tuple[Any, ...], profiles: Sequence[Profile], min_effect: float) -> Trend:
+    entries = tuple(profile.entry for profile in profiles)
+    latency_ms: dict[Cell, Floats] = {}
+    for position, profile in enumerate(profiles):
+        for row in profile.table.rows:
+            if row.source == "measured" and row.latency_ms is not None:
+                empty = np.full(len(profiles), np.nan)
+                latency_ms.setdefault(row.cell, empty)[position] = row.latency_ms
+    reference = np.array([np.nan if e.reference_ms is None else e.reference_ms for e in entries])
+    relative = bool(np.isfinite(reference).all())
+    device, runtime, accelerator, threads, dtype = key
+    threads_said = f"{threads} threads" if threads != 1 else "1 thread"
+    return Trend(
+        name=f"{device} ({', '.join(filter(None, (runtime, accelerator, threads_said, dtype)))})",
+        entries=entries,
+        latency_ms=latency_ms,
+        reference_ms=reference,
+        relative=relative,
+        events=_events(entries, latency_ms, reference, relative, min_effect),
+    )
+
+
+def _events(
+    entries: Sequence[Entry],
+    latency_ms: Mapping[Cell, Floats],
+    reference: Floats,
+    relative: bool,
+    min_effect: float,
+) -> tuple[Event, ...]:
+    """What changed, in order of time."""
+    facts = _changed_facts(entries)
+    moved: dict[tuple[int, Cause], list[Moved]] = {
+        (position, Cause.SETUP): [] for position in facts
+    }
+    series = {
+        cell: np.log(values / (reference if relative else 1.0))
+        for cell, values in latency_ms.items()
+    }
+    for cell, steps in _steps(series, min_effect).items():
+        for step in steps:
+            cause = Cause.CODE if relative else Cause.UNKNOWN
+            cause = Cause.SETUP if step.start in facts else cause
+            moved.setdefault((step.start, cause), []).append(Moved(cell, step.ratio))
+    for step in _steps({None: np.log(reference)}, min_effect)[None]:
+        cause = Cause.SETUP if step.start in facts else Cause.DEVICE
+        moved.setdefault((step.start, cause), []).append(Moved(None, step.ratio))
+    return tuple(
+        Event(
+            position,
+            cause,
+            tuple(sorted(cells, key=lambda each: -abs(np.log(each.ratio)))),
+            facts.get(position, {}) if cause is Cause.SETUP else {},
+        )
+        for (position, cause), cells in sorted(
+            moved.items(), key=lambda item: (item[0][0], item[0][1].value)
+        )
+    )
+
+
+def _steps(series: Mapping[K, Floats], min_effect: float) -> dict[K, list[Step]]:
+    """Steps of each series, at positions among all entries; NaN is skipped."""
+    known = {name: np.flatnonzero(np.isfinite(logs)) for name, logs in series.items()}
+    found = find_steps([series[name][known[name]] for name in series], FALSE_ALARMS, min_effect)
+    return {
+        name: [Step(int(known[name][step.start]), step.ratio) for step in steps]
+        for name, steps in zip(series, found, strict=True)
+    }
+
+
+def _changed_facts(entries: Sequence[Entry]) -> dict[int, dict[str, tuple[Any, Any]]]:
+    """For each entry whose fingerprint differs from the one before: what, before and after."""
+    found = {}
+    for position in range(1, len(entries)):
+        before, after = entries[position - 1].facts, entries[position].facts
+        names = [name for name in before if name in after and before[name] != after[name]]
+        if names:
+            found[position] = {name: (before[name], after[name]) for name in names}
+    return found

@@ -1,0 +1,73 @@
+"""A Ray cluster of a test's own: several hosts on this computer, reachable from nowhere else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from compofa.profiler.closing import Closing
+
+SETTINGS = {
+    # So that every process of it listens on the loopback address alone, as off Linux.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+class RayCluster(Closing):
+    """Without devices until hosts are added.
+
+    Args:
+        home: of its hosts, whose ~/.ssh they use.
+
+    Attributes:
+        address: for `--cluster`.
+        environment: for whoever wants to join it.
+    """
+
+    def __init__(self, home: Path) -> None:
+        if find_spec("ray") is None:
+            pytest.skip("ray is not installed: no cluster to test with")
+        self.environment = {**os.environ, **SETTINGS}
+        # Its sockets' names have to be short.
+        self._folder = tempfile.mkdtemp(prefix="ray-")
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("ray_hosts.py")), self._folder],
+            env={**self.environment, "HOME": str(home)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self.address = self._answer()
+
+    def add(self, host: str, devices: Iterable[str]) -> None:
+        """Adds a host on which devices hang."""
+        self._say("add", host, *devices)
+
+    def kill(self, host: str) -> None:
+        """Kills all of a host at once."""
+        self._say("kill", host)
+
+    def close(self) -> None:
+        """See `Closing.close`."""
+        self._process.communicate()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _say(self, *words: str) -> None:
+        assert self._process.stdin is not None
+        print(*words, file=self._process.stdin, flush=True)
+        assert self._answer() == "done"
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
