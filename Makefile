@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench agent clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ lint: setup ## ruff and mypy
 
 bench: setup ## the long measurements; results go to benchmarks/results
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+agent: setup ## build the native agent for Linux and Android, into build/
+	$(BIN)/python -m compofa.profiler.agent.native.build build
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) build *.egg-info local.*

@@ -1,0 +1,1 @@
+"""The agent for devices without Python, and how it is built."""

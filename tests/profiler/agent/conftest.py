@@ -1,0 +1,43 @@
+"""The native agent, built once, and the model that agents are tried with."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from compofa.profiler.agent.native.build import build
+from compofa.profiler.models import Model, ModelStore
+from compofa.profiler.table import Cell
+from compofa.supernet.space import Space
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiler_cache() -> Iterator[None]:
+    """Where the compiler keeps what it makes once for each kind of device: seconds of work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZIG_GLOBAL_CACHE_DIR", str(Path.home() / ".cache" / "zig"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The native agent for this machine."""
+    pytest.importorskip("ziglang", reason="no compiler for the native agent: ziglang is missing")
+    return build(f"{platform.machine()}-linux", tmp_path_factory.mktemp("native"))
+
+
+@pytest.fixture(scope="session")
+def library() -> Path:
+    """ONNX Runtime as a library with a C interface; it comes with the Python package."""
+    (found,) = Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*")
+    return found
+
+
+@pytest.fixture(scope="session")
+def model(tiny_space: Space) -> Iterator[Model]:
+    with ModelStore([tiny_space]) as store:
+        yield store.model(Cell("tiny", "d22222", 32, 2))
