@@ -158,6 +158,10 @@ def search_command(
     format_: Annotated[Format, typer.Option("--format", help="Of --export.")] = Format.ONNX,
     dtype: Annotated[Dtype, typer.Option(help="Of --export.")] = Dtype.FLOAT32,
     calibration: Annotated[Path | None, typer.Option(help="Images for --export of int8.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data set to take the winners' own batch norm statistics from."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Find the most accurate subnets within latency limits, or the Pareto front without limits."""
@@ -169,7 +173,7 @@ def search_command(
     objective = None if minimise is None else measure(minimise)
     if objective is not None and (predict or family is not None):
         raise UserError("--minimise looks at listed cells: not with --predict or --family")
-    deployment = _deployment(export, checkpoint, format_, dtype, calibration)
+    deployment = _deployment(export, checkpoint, format_, dtype, calibration, data)
     if verify and (not asked or family is not None or like or objective is not None):
         raise UserError("--verify is for --latency limits, without --family, --like or --minimise")
     if predict and like:
@@ -235,18 +239,21 @@ def _deployment(
     format_: Format,
     dtype: Dtype,
     calibration: Path | None,
+    data: Path | None,
 ) -> Deployment | None:
     """What --export asks for."""
     if folder is None:
         if checkpoint is not None:
             raise UserError("--checkpoint holds the weights of --export DIR, which is missing")
+        if data is not None:
+            raise UserError("--data is for the weights of --export DIR, which is missing")
         return None
     if checkpoint is None:
         raise UserError(
             "--export needs --checkpoint: a winner without its weights is of no use",
             hint="compofa-export writes subnets with random weights, for timing",
         )
-    return Deployment(folder, checkpoint, format_, dtype, calibration)
+    return Deployment(folder, checkpoint, format_, dtype, calibration, data)
 
 
 def _winners(answer: Answer) -> list[Result]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compofa.search.answer import Result
+from compofa.supernet.console import note
 from compofa.supernet.errors import UserError, file_error
 from compofa.supernet.export.formats import SUFFIXES, Dtype, Format, Request, save, write
 from compofa.supernet.export.source import open_source
@@ -21,6 +22,8 @@ class Deployment:
     Attributes:
         checkpoint: their weights.
         calibration: images, for int8 alone.
+        data: the data set that batch norm statistics are taken from, subnet by subnet; those of
+            the checkpoint where it is None.
     """
 
     folder: Path
@@ -28,6 +31,7 @@ class Deployment:
     format: Format = Format.ONNX
     dtype: Dtype = Dtype.FLOAT32
     calibration: Path | None = None
+    data: Path | None = None
 
     def __post_init__(self) -> None:
         self._request(1)
@@ -39,9 +43,10 @@ class Deployment:
         """Writes each subnet, resolution and batch size once; the files' paths.
 
         Raises:
-            UserError: the checkpoint is of another space than the results, or see `formats.write`.
+            UserError: the checkpoint is of another space than the results, or see `formats.write`
+                and `Source.weights`.
         """
-        source = open_source(None, self.checkpoint)
+        source = open_source(None, self.checkpoint, data=self.data)
         if source.space.units != space.units or source.space.family != space.family:
             raise UserError(
                 f"a checkpoint of space {source.space.name}, but the results are of {space.name}",
@@ -51,6 +56,8 @@ class Deployment:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise file_error(error, self.folder, "cannot make the folder") from None
+        if source.remark is not None and self.format is not Format.JSON:
+            note(source.remark)
         paths = []
         for subnet, resolution, batch_size in dict.fromkeys(
             (each.subnet, each.resolution, each.batch_size) for each in results

@@ -5,8 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 from compofa.supernet.errors import CompofaError, ExitCode, file_error
@@ -19,7 +23,8 @@ def run_command(command: Callable[[], Any]) -> NoReturn:
     traceback (exit code 1 would say "the answer is no", so a bug leaves with 70, EX_SOFTWARE).
     """
     try:
-        _run(command)
+        with _interruptible():
+            _run(command)
     except CompofaError as error:
         leave(f"error: {printable(str(error))}", error.exit_code)
     except KeyboardInterrupt:
@@ -59,6 +64,36 @@ def _run(command: Callable[[], Any]) -> None:
             raise
         _discard_output()
         raise file_error(error, error.filename or "standard output", "cannot write") from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Has Ctrl-C and SIGTERM, with which CI and `timeout` stop a job, raise KeyboardInterrupt.
+
+    Modules written in C that are being loaded when it is raised make an error of their own of it:
+    whatever error follows a signal counts as the interruption. A signal that somebody else handles
+    or ignores is left alone.
+    """
+    came: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # others may set no handlers
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    except Exception:
+        if came:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _discard_output() -> None:

@@ -49,6 +49,16 @@ def smaller_kernel(
     return weight
 
 
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, layer: Conv) -> Tensor:
+    """The convolution of `layer`: [n, in, h, w] -> [n, out, h / stride, w / stride]."""
+    if layer.depthwise and x.shape[2:] == (1, 1):
+        # All but the middle of the kernel lies on padding. Torch takes a hundred times as long for
+        # this on a CPU, for one pixel has no memory layout that tells it that channels come last.
+        y = x * centre(weight, 1).view(-1, 1, 1)
+        return y if bias is None else y + bias.view(-1, 1, 1)
+    return F.conv2d(x, weight, bias, layer.stride, layer.kernel // 2, groups=layer.groups)
+
+
 class ElasticConv2d(nn.Module):
     """A convolution with elastic input channels, output channels and kernel size.
 
@@ -78,8 +88,7 @@ class ElasticConv2d(nn.Module):
 
     def forward(self, x: Tensor, layer: Conv) -> Tensor:
         """[n, in, h, w] -> [n, out, h / stride, w / stride]."""
-        weight = self.active_weight(layer)
-        return F.conv2d(x, weight, None, layer.stride, layer.kernel // 2, groups=layer.groups)
+        return convolve(x, self.active_weight(layer), None, layer)
 
 
 class ElasticBatchNorm2d(nn.BatchNorm2d):
@@ -111,6 +120,12 @@ class ElasticBatchNorm2d(nn.BatchNorm2d):
             0.0 if self.momentum is None else self.momentum,
             self.eps,
         )
+
+    def scale_and_shift(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """What normalising by these statistics [channels] multiplies by and adds, per channel."""
+        channels = len(mean)
+        scale = self.weight[:channels] * (variance + self.eps).rsqrt()
+        return scale, self.bias[:channels] - mean * scale
 
 
 class ElasticConvUnit(nn.Module):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compofa.supernet.graph import Add, Block, Conv, Graph, Linear, Pool, SqueezeExcite
+from compofa.supernet.graph import Add, Block, Conv, Graph, Layer, Linear, Pool, SqueezeExcite
 from compofa.supernet.space import Activation, Family
 
 BN_EPSILON: dict[Family, float] = {"mbv3": 1e-5, "proxyless": 1e-3, "resnet50": 1e-5}
@@ -19,14 +19,14 @@ WeightedLayer = Conv | SqueezeExcite | Linear
 """The layers of a graph that have weights."""
 
 
-def activate(x: Tensor, activation: Activation) -> Tensor:
+def activate(x: Tensor, activation: Activation, inplace: bool = False) -> Tensor:
     """`x` after its activation."""
     if activation == "relu":
-        return F.relu(x)
+        return F.relu(x, inplace)
     if activation == "relu6":
-        return F.relu6(x)
+        return F.relu6(x, inplace)
     if activation == "h_swish":
-        return F.hardswish(x)
+        return F.hardswish(x, inplace)
     return x
 
 
@@ -47,17 +47,22 @@ def run_block(
     """
     values = {block.layers[0].sources[0]: x}
     for layer in block.layers:
-        inputs = [values[source] for source in layer.sources]
-        if isinstance(layer, Add):
-            x = activate(inputs[0] + inputs[1], layer.activation)
-        elif isinstance(layer, Pool):
-            x = _pool(inputs[0], layer)
-        elif isinstance(layer, Linear):
-            x = compute(layer, inputs[0].flatten(1))
-        else:
-            x = compute(layer, inputs[0])
+        x = run_layer(layer, [values[source] for source in layer.sources], compute)
         values[layer.name] = x
     return x
+
+
+def run_layer(
+    layer: Layer, inputs: Sequence[Tensor], compute: Callable[[WeightedLayer, Tensor], Tensor]
+) -> Tensor:
+    """The output of `layer` for what its sources gave; `compute` runs it if it has weights."""
+    if isinstance(layer, Add):
+        return activate(inputs[0] + inputs[1], layer.activation)
+    if isinstance(layer, Pool):
+        return _pool(inputs[0], layer)
+    if isinstance(layer, Linear):
+        return compute(layer, inputs[0].flatten(1))
+    return compute(layer, inputs[0])
 
 
 def _pool(x: Tensor, pool: Pool) -> Tensor:

@@ -50,6 +50,9 @@ def import_released(path: Path, space: Space) -> Supernet:
         UserError: the file cannot be read, is no released checkpoint, or is one of another space
             (then the spaces that fit are named).
     """
+    if space.family == "resnet50":
+        message = f"released checkpoints cannot be imported into space {space.name}"
+        raise UserError(message, hint="MobileNetV3's and ProxylessNAS's can")
     tensors = _released_tensors(path)
     layout = _layout(space, tensors)
     supernet = _empty(layout, any(name.endswith("_matrix") for name in tensors))

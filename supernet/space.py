@@ -519,9 +519,13 @@ def _compound(units: tuple[Unit, ...], kernels: Sequence[int] | None) -> tuple[U
 def _resnet50_units(compound: bool) -> tuple[Unit, ...]:
     """The stem (its residual conv is elastic) and four stages of bottleneck blocks.
 
-    The compound form couples depth, expand ratio and width level by level: a stage that is deeper
-    is wider, as in CompOFA. The stem has one block to drop, so its depth is 0 only at the lowest
-    level; the level is what the key's digit names.
+    The compound form couples depth, expand ratio and width level by level. CompOFA's argument for
+    coupling depth and expand ratio is that networks grow best in all dimensions at once (Tan and
+    Le, EfficientNet, ICML 2019); here a stage's width is a third dimension, so it joins in. What is
+    left reaches from the smallest subnet of the free space to its largest (0.96 to 7.49 GMACs at
+    224) in 162 steps, the median of which is 0.8 % and the largest 27 %. Free widths
+    would make 39,366 subnets of them. The stem has one block to drop, so its depth is 0 only at the
+    lowest level; the level is what the key's digit names.
     """
     widths, ratios = (0.65, 0.8, 1.0), (0.2, 0.25, 0.35)
     stem = Unit(64, 1, "relu", False, (0, 1), (1.0,), (3,), widths=widths)

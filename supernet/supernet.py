@@ -7,15 +7,14 @@ from operator import attrgetter
 import torch
 from torch import Tensor, nn
 
-from compofa.supernet.elastic import ElasticConvUnit, ElasticLinear, ElasticSqueezeExcite
-from compofa.supernet.errors import UserError
-from compofa.supernet.graph import (
-    Block,
-    Conv,
-    SqueezeExcite,
-    build_graph,
-    graph_blocks,
+from compofa.supernet.elastic import (
+    ElasticBatchNorm2d,
+    ElasticConv2d,
+    ElasticConvUnit,
+    ElasticLinear,
+    ElasticSqueezeExcite,
 )
+from compofa.supernet.graph import Block, Conv, SqueezeExcite, build_graph, graph_blocks
 from compofa.supernet.network import (
     BN_EPSILON,
     Network,
@@ -41,17 +40,8 @@ class Supernet(nn.Module):
     """
 
     def __init__(self, space: Space, kernel_transform: bool = False) -> None:
-        """Random weights, from torch's global generator.
-
-        Raises:
-            UserError: the space is of a family that has no supernet module.
-        """
+        """Random weights, from torch's global generator."""
         super().__init__()
-        if space.family == "resnet50":
-            raise UserError(
-                f"space {space.name}: there is no supernet module for ResNet50 spaces yet",
-                hint="without a checkpoint, its subnets can be exported with random weights",
-            )
         self.space = space
         self.kernel_transform = kernel_transform
         largest = graph_blocks(space, hull(space), space.resolutions[-1])
@@ -64,7 +54,7 @@ class Supernet(nn.Module):
         if not isinstance(largest, Conv):
             return ElasticLinear(largest)
         kernels: tuple[int, ...] = (largest.kernel,)
-        if block.unit is not None and largest.depthwise:
+        if block.unit is not None and largest.kernel > 1:
             kernels = self.space.units[block.unit].kernels
         epsilon = BN_EPSILON[self.space.family]
         return ElasticConvUnit(largest, kernels, self.kernel_transform, epsilon)
@@ -78,11 +68,22 @@ class Supernet(nn.Module):
 
     def run_block(self, block: Block, x: Tensor) -> Tensor:
         """The output of one block of a subnet for input `x` [n, channels, h, w]."""
-        return run_block(block, x, self._run)
+        return run_block(block, x, self.run_layer)
 
-    def _run(self, layer: WeightedLayer, x: Tensor) -> Tensor:
+    def run_layer(self, layer: WeightedLayer, x: Tensor) -> Tensor:
+        """The output of one layer of a subnet that has weights."""
         result: Tensor = attrgetter(layer.name)(self)(x, layer)
         return result
+
+    def conv(self, layer: Conv) -> ElasticConv2d:
+        """The module with the weights of a convolution of a subnet."""
+        conv: ElasticConv2d = attrgetter(f"{layer.name}.conv")(self)
+        return conv
+
+    def norm(self, layer: Conv) -> ElasticBatchNorm2d:
+        """The batch norm of a convolution of a subnet; it must have one."""
+        norm: ElasticBatchNorm2d = attrgetter(f"{layer.name}.bn")(self)
+        return norm
 
     def forward(self, image: Tensor, subnet: Subnet) -> Tensor:
         """[n, channels, height, width] -> the logits [n, classes] of `subnet`.

@@ -18,6 +18,8 @@ from compofa.supernet.graph import Conv, Graph, Linear, SqueezeExcite
 from compofa.supernet.space import Subnet
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from compofa.supernet.supernet import Supernet
 
 Array = npt.NDArray[np.float32]
@@ -70,14 +72,21 @@ def random_weights(graph: Graph, seed: int) -> dict[str, Array]:
 _PLACES = 10_000
 
 
-def folded_weights(supernet: Supernet, subnet: Subnet) -> dict[str, Array]:
-    """The weights that `subnet` uses, with batch norm in inference mode folded into them."""
+def folded_weights(
+    supernet: Supernet, subnet: Subnet, statistics: Mapping[str, Tensor] | None = None
+) -> dict[str, Array]:
+    """The weights that `subnet` uses, with batch norm in inference mode folded into them.
+
+    Args:
+        supernet: the shared weights.
+        subnet: of its space.
+        statistics: batch norm's, as `calibration.calibrate` finds them; the supernet's own if None.
+    """
     from compofa.supernet.network import BN_EPSILON
 
     epsilon = BN_EPSILON[supernet.space.family]
-    active = {
-        name: tensor.detach().cpu().numpy() for name, tensor in supernet.active(subnet).items()
-    }
+    tensors = supernet.active(subnet) | dict(statistics or {})
+    active = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     found: dict[str, Array] = {}
     for name, values in active.items():
         if name.endswith(".conv.weight"):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compofa.supernet.console import print_json, printable, run_command
+from compofa.supernet.console import note, print_json, printable, run_command
 from compofa.supernet.errors import UserError
 from compofa.supernet.export.formats import Dtype, Format, Request, save, write
 from compofa.supernet.export.packages import PACKAGE
@@ -44,6 +44,10 @@ def export(
     checkpoint: Annotated[
         Path | None, typer.Option(help="The weights; random ones if left out.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data set to take this subnet's own batch norm statistics from."),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -65,9 +69,11 @@ def export(
     if format_ is Format.COREML and out.suffix not in (PACKAGE, ".zip"):
         raise UserError(f"a Core ML model is a folder X{PACKAGE}, or its X.zip", path=out)
     request = Request(format_, dtype, batch_size, dynamic, calibration)
-    source = open_source(space, checkpoint, seed)
+    source = open_source(space, checkpoint, seed, data)
     graph = build_graph(source.space, source.space.parse(subnet), resolution)
     content = write(request, graph, source.weights(graph), source.checkpoint_sha256)
+    if source.remark is not None and format_ is not Format.JSON:
+        note(source.remark)
     if to_stdout:
         sys.stdout.write(content.decode())
         return

@@ -14,7 +14,16 @@ from compofa.supernet.space import DEFAULT_SPACE, Space, get_space
 from compofa.supernet.weights import Weights, folded_weights, random_weights
 
 if TYPE_CHECKING:
+    from compofa.supernet.checkpoint import Metadata
     from compofa.supernet.supernet import Supernet
+
+TEACHER = "teacher"
+"""The recipe of checkpoints that were trained as one network: their statistics are its own."""
+
+MIXED = (
+    "note: the batch norm statistics of this checkpoint mix those of all its subnets, which costs "
+    "accuracy: --data DATA takes the exported subnet's own from a data set"
+)
 
 
 @dataclass(frozen=True)
@@ -23,44 +32,82 @@ class Source:
 
     Attributes:
         supernet: None for random weights, which `seed` draws.
-        checkpoint_sha256: of the checkpoint's file; None without one.
+        checkpoint: its file; None without one.
+        checkpoint_sha256: of that file.
+        data: the data set that each subnet's own batch norm statistics are taken from; the
+            checkpoint's where it is None.
+        mixed: whether the checkpoint's statistics are those of many subnets.
     """
 
     space: Space
     supernet: Supernet | None
     seed: int
+    checkpoint: Path | None = None
     checkpoint_sha256: str | None = None
+    data: Path | None = None
+    mixed: bool = False
+
+    @property
+    def remark(self) -> str | None:
+        """What the user of an exported subnet should know about its statistics."""
+        return MIXED if self.mixed and self.data is None else None
 
     def weights(self, graph: Graph) -> Weights:
-        """Folded weights for the subnet of `graph`."""
-        if self.supernet is None:
+        """Folded weights for the subnet of `graph`.
+
+        With `data`, its batch norm statistics are those that `compofa-train evaluate` measures it
+        with, so the exported subnet is as accurate as the table says.
+
+        Raises:
+            UserError: the data cannot be read, does not suit the space, or is not what it was when
+                the checkpoint was trained.
+        """
+        if self.supernet is None or self.checkpoint is None:
             return random_weights(graph, self.seed)
-        return folded_weights(self.supernet, graph.subnet)
+        if self.data is None:
+            return folded_weights(self.supernet, graph.subnet)
+        from compofa.supernet.commands.evaluation_options import EvaluationOptions
+
+        options = EvaluationOptions(self.checkpoint, self.data)
+        statistics = options.statistics(self.supernet, graph.subnet, graph.resolution)
+        return folded_weights(self.supernet, graph.subnet, statistics)
 
 
-def open_source(space: str | None, checkpoint: Path | None, seed: int = 0) -> Source:
+def open_source(
+    space: str | None, checkpoint: Path | None, seed: int = 0, data: Path | None = None
+) -> Source:
     """The space and the weights that the options of a command ask for.
 
     Args:
         space: a name or a file; the checkpoint's own, else the default one, where it is None.
         checkpoint: ours; random weights where it is None.
         seed: of random weights.
+        data: see `Source`.
 
     Raises:
-        UserError: the checkpoint is wrong, or of another space.
+        UserError: the checkpoint is wrong, or of another space, or data is given without one.
         MissingExtra: a checkpoint needs torch.
     """
     if checkpoint is None:
+        if data is not None:
+            raise UserError("--data is for the weights of a --checkpoint")
         return Source(get_space(space or DEFAULT_SPACE), None, seed)
     asked = None if space is None else get_space(space)
     require_torch()
     from compofa.supernet.checkpoint import load_checkpoint
 
-    supernet = load_checkpoint(checkpoint).supernet
-    found = supernet.space
+    loaded = load_checkpoint(checkpoint)
+    found = loaded.supernet.space
     # The resolutions of a space say what its tables cover, nothing about its weights.
     if asked is not None and replace(asked, resolutions=found.resolutions) != found:
         other = "another definition of it" if asked.name == found.name else asked.name
         message = f"a checkpoint of space {found.name}, but --space says {other}"
         raise UserError(message, path=checkpoint)
-    return Source(found, supernet, seed, sha256(checkpoint.read_bytes()))
+    digest = sha256(checkpoint.read_bytes())
+    mixed = _is_mixed(loaded.metadata)
+    return Source(found, loaded.supernet, seed, checkpoint, digest, data, mixed)
+
+
+def _is_mixed(metadata: Metadata) -> bool:
+    """Whether a checkpoint was trained as many subnets, by us or by those who released it."""
+    return "imported_from" in metadata or metadata.get("recipe", TEACHER) != TEACHER

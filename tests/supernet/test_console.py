@@ -27,6 +27,11 @@ def go(what: str, times: int = 1):
     if what == "bug": raise ZeroDivisionError
     if what == "nan": print_json({"x": float("nan")})
     if what == "interrupt": signal.raise_signal(signal.SIGINT)
+    if what == "stop": signal.raise_signal(signal.SIGTERM)
+    if what == "import":
+        try: signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt: pass
+        raise ImportError("initialization failed")  # as numpy's and onnxruntime's C code does
     if what == "sleep": print("ready", flush=True); time.sleep(60)
     for _ in range(times): print_json({"what": what})
 
@@ -49,6 +54,8 @@ def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
         ("device", 4, "error: gone\n"),
         ("time", 124, "error: too late\n"),
         ("interrupt", 130, "interrupted\n"),
+        ("stop", 130, "interrupted\n"),
+        ("import", 130, "interrupted\n"),
     ],
 )
 def test_an_ending_has_its_code_and_one_line(what: str, code: int, message: str) -> None:

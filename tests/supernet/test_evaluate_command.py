@@ -7,18 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
-from rigs.image_sets import write_idx
 
 from compofa.search import accuracy
 from compofa.supernet.accuracy_file import read_accuracy_table
 from compofa.supernet.checkpoint import load_checkpoint, save_checkpoint
-from compofa.supernet.commands import train
+from compofa.supernet.commands import export, train
 from compofa.supernet.data.dataset import open_data
-from compofa.supernet.data.split import split_data, write_split
+from compofa.supernet.data.loading import Loading, PlainBatches
+from compofa.supernet.data.split import recorded_split, split_data, write_split
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
+from rigs.image_sets import write_idx
 
 SMALL = {"width": 0.05, "classes": 3, "in_channels": 1, "resolutions": (12, 16)}
 SPACE = replace(SPACES["compofa"], name="small", **SMALL)
@@ -190,3 +192,22 @@ def test_a_data_set_of_other_classes_is_told(run, folder: Path, tmp_path: Path) 
     ended = run(train.main, "evaluate", *where, "--out", tmp_path / "a.csv")
     assert ended.code == 2
     assert "3 classes, but space small has 5" in ended.err
+
+
+def test_an_exported_subnet_is_as_accurate_as_its_row_says(
+    evaluate: Evaluate, run, folder: Path, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    """Through onnxruntime, on the same images, with batch norm statistics of its own."""
+    evaluate("--subnet", "d23432", "--resolutions", "16", checkpoint="run/supernet.pt")
+    (row,) = read_accuracy_table(tmp_path / "a.csv")[1]
+    which = ("--subnet", "d23432", "--resolution", 16, "--checkpoint", folder / "run/supernet.pt")
+    ended = run(export.main, *which, "--data", folder / "data", "--out", tmp_path / "s.onnx")
+    assert (ended.code, ended.err) == (0, "")
+    session = onnxruntime.InferenceSession(tmp_path / "s.onnx")
+    data = open_data(folder / "data")
+    heldout = recorded_split(folder / "run" / "split.json", data).heldout
+    right = [
+        (session.run(None, {"input": images.numpy()})[0].argmax(1) == labels.numpy()).mean()
+        for images, labels in PlainBatches(Loading(1), heldout, 16, 25)
+    ]
+    assert right == pytest.approx([row.top1], abs=1e-6)

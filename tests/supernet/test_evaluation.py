@@ -15,7 +15,7 @@ from torch import Tensor
 
 from compofa.supernet.calibration import calibrate_tree, extract_calibrated, placed, run_calibrated
 from compofa.supernet.errors import UserError
-from compofa.supernet.evaluation import Score, evaluate
+from compofa.supernet.evaluation import Score, evaluate, evaluate_groups
 from compofa.supernet.prefix_tree import Node, prefix_tree, walk
 from compofa.supernet.space import SPACES, Space, Subnet
 from compofa.supernet.supernet import Supernet
@@ -92,22 +92,26 @@ def test_top1_is_a_fraction_of_one() -> None:
     assert Score(SPACE.extreme(True), 30, 40).top1 == 0.75
 
 
-def test_progress_counts_images_times_subnets() -> None:
+def test_groups_come_as_they_are_done_and_progress_counts_images_times_subnets() -> None:
     told: list[int] = []
     images, labels = labelled(SPACE, 20)
     batches = [(images[:16], labels[:16]), (images[16:], labels[16:])]
-    list(evaluate(supernet_of(SPACE), some_subnets(SPACE)[:3], [images], lambda: batches,
-                  group=2, progress=told.append))  # fmt: skip
-    assert told == [32, 8, 16, 4]
+    subnets = some_subnets(SPACE)[:3]
+    found = evaluate_groups(
+        supernet_of(SPACE), subnets, [images], lambda: batches, group=2, progress=told.append
+    )
+    assert (len(next(found)), told) == (2, [32, 8])
+    assert (len(next(found)), told) == (1, [32, 8, 16, 4])
+    assert list(found) == []
 
 
 def test_a_last_batch_of_one_image_counts_like_any_other() -> None:
     supernet, subnets = supernet_of(SPACE), some_subnets(SPACE)[:2]
     images, labels = labelled(SPACE, 17)
     calibration, _ = labelled(SPACE, 24, seed=2)
-    whole = list(evaluate(supernet, subnets, [calibration], lambda: [(images, labels)]))
+    whole = evaluate(supernet, subnets, [calibration], lambda: [(images, labels)])
     cut = [(images[:16], labels[:16]), (images[16:], labels[16:]), (images[:0], labels[:0])]
-    assert list(evaluate(supernet, subnets, [calibration], lambda: cut)) == whole
+    assert evaluate(supernet, subnets, [calibration], lambda: cut) == whole
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -126,19 +130,24 @@ def test_no_subnets_give_no_scores() -> None:
 def test_no_images_are_an_error() -> None:
     images, _ = labelled(SPACE, 4)
     with pytest.raises(UserError, match="no images to evaluate on"):
-        list(evaluate(supernet_of(SPACE), [SPACE.extreme(True)], [images], list))
+        evaluate(supernet_of(SPACE), [SPACE.extreme(True)], [images], list)
 
 
 RANK = """
-import torch, torch.distributed as dist
-from tests_evaluation import SPACE, scores, some_subnets, supernet_of
+import sys
+from pathlib import Path
+import torch.distributed as dist
+from tests_evaluation import described, scores, some_subnets, supernet_of, SPACE
 dist.init_process_group("gloo")
-torch.set_num_threads(1)
 found = scores(supernet_of(SPACE), some_subnets(SPACE), group=2)
-lines = [f"{SPACE.key(s.subnet)} {s.correct} {s.images}" for s in found.values()]
-print("\\n".join(f"rank{dist.get_rank()} {line}" for line in lines))
+Path(sys.argv[1], f"rank{dist.get_rank()}").write_text(described(found))
 dist.destroy_process_group()
 """
+
+
+def described(found: dict[Subnet, Score]) -> str:
+    lines = [f"{SPACE.key(s.subnet)} {s.correct} {s.images}" for s in found.values()]
+    return "\n".join(sorted(lines))
 
 
 def test_ranks_share_the_groups_and_all_get_every_score(tmp_path: Path) -> None:
@@ -146,12 +155,9 @@ def test_ranks_share_the_groups_and_all_get_every_score(tmp_path: Path) -> None:
     (tmp_path / "rank.py").write_text(RANK)
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     ended = subprocess.run(
-        [sys.executable, *launch, tmp_path / "rank.py"],
+        [sys.executable, *launch, tmp_path / "rank.py", tmp_path],
         capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    alone = scores(supernet_of(SPACE), some_subnets(SPACE), group=2)
-    expected = sorted(f"{SPACE.key(s.subnet)} {s.correct} {s.images}" for s in alone.values())
-    for rank in (0, 1):
-        lines = [line.split(" ", 1) for line in ended.stdout.splitlines()]
-        assert sorted(line for name, line in lines if name == f"rank{rank}") == expected
+    alone = described(scores(supernet_of(SPACE), some_subnets(SPACE), group=2))
+    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == [alone] * 2

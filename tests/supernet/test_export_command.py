@@ -322,3 +322,34 @@ def test_a_full_disk_leaves_the_old_file_and_a_clear_error(tmp_path: Path) -> No
     assert ended.stderr == f"error: {out}: cannot write the exported file: file too large\n"
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
+
+
+MIXED = "note: the batch norm statistics of this checkpoint mix those of all its subnets"
+ORIGINS = {
+    "trained as many subnets": ({"recipe": "compound"}, True),
+    "released": ({"imported_from": "ofa.pth"}, True),
+    "a teacher, one network": ({"recipe": "teacher"}, False),
+    "of unknown origin": ({}, False),
+}
+
+
+@pytest.mark.parametrize(("metadata", "told"), ORIGINS.values(), ids=ORIGINS.keys())
+def test_statistics_of_many_subnets_are_told_of(
+    run, tmp_path: Path, metadata: dict[str, str], told: bool
+) -> None:
+    save_checkpoint(tmp_path / "c.pt", Supernet(SPACES["compofa"]), metadata)
+    where = ("--checkpoint", tmp_path / "c.pt", "--out", tmp_path / "x.onnx")
+    ended = run(export.main, *SMALL, *where)
+    assert (ended.code, ended.err.startswith(MIXED)) == (0, told)
+    assert bool(ended.err) == told
+
+
+def test_a_description_has_no_statistics_to_tell_of(run, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c.pt", Supernet(SPACES["compofa"]), {"recipe": "compound"})
+    where = ("--checkpoint", tmp_path / "c.pt", "--format", "json", "--out", tmp_path / "x.json")
+    assert run(export.main, *SMALL, *where).err == ""
+
+
+def test_a_data_set_without_a_checkpoint_is_refused(run, tmp_path: Path) -> None:
+    ended = run(export.main, *SMALL, "--data", tmp_path, "--out", tmp_path / "x.onnx")
+    assert (ended.code, ended.err) == (2, "error: --data is for the weights of a --checkpoint\n")

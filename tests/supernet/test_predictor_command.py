@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rigs.image_sets import write_idx
 
 from compofa.search.accuracy import load_accuracy
 from compofa.search.predictor import read_predictor
@@ -20,6 +19,7 @@ from compofa.supernet.checkpoint import save_checkpoint
 from compofa.supernet.commands import train
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
+from rigs.image_sets import write_idx
 
 COMPOFA = SPACES["compofa"]
 Predictor = Callable[..., object]

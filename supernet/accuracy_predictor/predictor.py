@@ -1,0 +1,196 @@
+"""A fitted accuracy predictor with what it is of, and the file it is kept in.
+
+The file is an `.npz` archive of plain arrays, so that nothing in it is ever run: `about` (JSON: the
+format, the space, the resolutions, the model, its held-out error) and the model's arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, OneHot
+from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
+from compofa.supernet.accuracy_predictor.perceptron import Perceptron
+from compofa.supernet.errors import UserError, file_error
+from compofa.supernet.files import sha256, write_atomically
+from compofa.supernet.space import Space
+
+FORMAT = "compofa accuracy predictor"
+VERSION = 1
+LARGEST = 500_000_000
+"""Bytes, packed or unpacked; larger files are refused."""
+
+Model = GaussianProcess | Perceptron
+
+
+@dataclass(frozen=True)
+class AccuracyPredictor:
+    """Knows the accuracy of the subnets of one space.
+
+    Attributes:
+        space: its name.
+        definition: names what it consists of (`definition_of`).
+        resolutions: those it was fitted on, ascending.
+        rmse: root mean square error on held-out subnets, as a fraction of one.
+        source: what it was fitted to, for people.
+    """
+
+    space: str
+    definition: str
+    resolutions: tuple[int, ...]
+    model: Model
+    rmse: float
+    source: str
+
+    def top1(self, choices: Choices) -> FloatArray:
+        """The accuracy of n cells as a fraction of one, [n]; NaN at other resolutions."""
+        found = np.clip(self.model.predict(choices), 0.0, 1.0)
+        found[~np.isin(choices.sizes, self.resolutions)] = np.nan
+        return found
+
+    def why_not(self, space: Space) -> str | None:
+        """Why it does not know the subnets of `space`; None where it does."""
+        if space.name != self.space:
+            return f"it is of space {self.space}, not of {space.name}"
+        if definition_of(space) != self.definition:
+            return f"it is of another definition of space {space.name}"
+        return None
+
+
+def definition_of(space: Space) -> str:
+    """Names the networks of a space, in hexadecimal: all but its name and its usual resolutions."""
+    plain = json.dumps(asdict(replace(space, name="", resolutions=())))
+    # A space file says 3 where the space in a checkpoint says 3.0.
+    return sha256(repr(json.loads(plain, parse_int=float)).encode())
+
+
+def write_predictor(path: Path, predictor: AccuracyPredictor) -> None:
+    """Writes a predictor.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": predictor.space,
+        "definition": predictor.definition,
+        "resolutions": predictor.resolutions,
+        "rmse": predictor.rmse,
+        "source": predictor.source,
+    }
+    model = predictor.model
+    arrays: dict[str, npt.NDArray[Any]]
+    if isinstance(model, GaussianProcess):
+        about["model"] = "gaussian process"
+        arrays = {name: np.asarray(getattr(model, name)) for name in _GAUSSIAN}
+    else:
+        about |= {"model": "perceptron", "encoding": vars(model.encoding)}
+        arrays = {f"weight{i}": each for i, each in enumerate(model.weights)}
+        arrays |= {f"bias{i}": each for i, each in enumerate(model.biases)}
+    arrays["about"] = np.array(json.dumps(about))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
+    write_atomically(path, buffer.getvalue(), "the predictor")
+
+
+_GAUSSIAN = ("mean", "scaling", "inputs", "groups", "scales", "weights", "level")
+
+
+def read_predictor(path: Path) -> AccuracyPredictor:
+    """Reads what `write_predictor` wrote.
+
+    Raises:
+        UserError: it cannot be read, is damaged, or is something else.
+    """
+    arrays = _arrays(path)
+    try:
+        about = json.loads(str(arrays.pop("about")))
+        if about["format"] != FORMAT or about["version"] != VERSION:
+            raise ValueError(f"a {about['format']} of version {about['version']}")
+        model = (
+            _gaussian(arrays)
+            if about["model"] == "gaussian process"
+            else _perceptron(arrays, about["encoding"])
+        )
+        return AccuracyPredictor(
+            str(about["space"]),
+            str(about["definition"]),
+            tuple(int(size) for size in about["resolutions"]),
+            model,
+            float(about["rmse"]),
+            str(about["source"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"not an accuracy predictor: {reason}", path=path) from None
+
+
+def _gaussian(arrays: Mapping[str, npt.NDArray[Any]]) -> GaussianProcess:
+    """The process of a file; ValueError where its arrays do not belong together."""
+    model = GaussianProcess(
+        mean=np.asarray(arrays["mean"], dtype=np.float64),
+        scaling=np.asarray(arrays["scaling"], dtype=np.float64),
+        inputs=np.asarray(arrays["inputs"], dtype=np.float64),
+        groups=np.asarray(arrays["groups"], dtype=np.int64),
+        scales=np.asarray(arrays["scales"], dtype=np.float64),
+        weights=np.asarray(arrays["weights"], dtype=np.float64),
+        level=float(arrays["level"]),
+    )
+    m, features = model.inputs.shape
+    of_features = (model.mean, model.scaling, model.groups)
+    if any(each.shape != (features,) for each in of_features) or model.weights.shape != (m,):
+        raise ValueError("its arrays do not fit together")
+    if not features or model.groups.min() < 0:
+        raise ValueError("it has no features")
+    if model.scales.shape != (2 * (model.groups.max() + 1) + 2,):
+        raise ValueError("its scales do not fit its features")
+    return model
+
+
+def _perceptron(arrays: Mapping[str, npt.NDArray[Any]], encoding: Mapping[str, Any]) -> Perceptron:
+    """The network of a file; ValueError where its layers do not follow from each other."""
+    layers = range(len(arrays) // 2)
+    weights = tuple(np.asarray(arrays[f"weight{i}"], dtype=np.float32) for i in layers)
+    biases = tuple(np.asarray(arrays[f"bias{i}"], dtype=np.float32) for i in layers)
+    outer = [weight.shape[0] for weight in weights]
+    if [weight.shape[1] for weight in weights[1:]] + [1] != outer:
+        raise ValueError("its layers do not follow from each other")
+    if [bias.shape for bias in biases] != [(width,) for width in outer]:
+        raise ValueError("its biases do not fit its layers")
+    values = {name: tuple(each) for name, each in encoding.items()}
+    return Perceptron(OneHot(**values), weights, biases)
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an archive, all of finite numbers or text."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except OSError as error:
+        raise file_error(error, path, "cannot read the predictor") from None
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if len(raw) > LARGEST or sum(part.file_size for part in archive.infolist()) > LARGEST:
+                raise UserError("the predictor is too large", path=path)
+        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        message = "not an accuracy predictor: no archive of plain arrays, or a damaged one"
+        raise UserError(message, path=path) from error
+    for name, values in found.items():
+        if values.dtype.kind in "fi" and not np.isfinite(values).all():
+            raise UserError(f"its array {name!r} holds numbers that are not finite", path=path)
+    return found
