@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 
+from compofa.profiler.table import Table, write_table
 from compofa.search.command import main
+from compofa.supernet.accuracy_file import AccuracyRow, write_accuracy_table
+from compofa.supernet.calibration import extract_calibrated
 from compofa.supernet.checkpoint import save_checkpoint
+from compofa.supernet.data.dataset import open_data
+from compofa.supernet.data.loading import Loading, PlainBatches
+from compofa.supernet.data.split import split_data
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
+from rigs.image_sets import write_idx
+
+from .conftest import make_table
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +67,7 @@ def test_each_winner_is_written_once(
     [
         (["--export", "d"], "--export needs --checkpoint"),
         (["--checkpoint", "c.pt"], "--checkpoint holds the weights of --export DIR"),
+        (["--data", "images"], "--data is for the weights of --export DIR"),
         (["--export", "d", "--checkpoint", "none.pt"], "none.pt: cannot read the checkpoint"),
         (["--export", "d", "--checkpoint", "c.pt", "--dtype", "int8"], "int8 needs --calibration"),
         (
@@ -84,3 +96,53 @@ def test_a_checkpoint_of_another_space_is_refused(
     error = capsys.readouterr().err
     assert "a checkpoint of space ofa-mbv3, but the results are of compofa" in error
     assert not (tmp_path / "d").exists()
+
+
+SMALL = replace(
+    SPACES["compofa"], name="small", width=0.05, classes=3, in_channels=1, resolutions=(16,)
+)
+
+
+def test_with_a_data_set_every_winner_has_statistics_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, images = tmp_path / "deploy", write_idx(tmp_path / "images", train=100)
+    supernet = Supernet(SMALL).eval()
+    save_checkpoint(tmp_path / "c.pt", supernet, {"recipe": "compound"})
+    table, accuracy = _tables(tmp_path)
+    asked = ("--table", table, "--accuracy", accuracy, "--latency", "11,28", "--export", folder)
+    data = ("--checkpoint", tmp_path / "c.pt", "--data", images)
+    assert search(monkeypatch, *asked, "--space", tmp_path / "small.yaml", *data) == 0
+    assert capsys.readouterr().err == ""
+    calibration = PlainBatches(Loading(1), split_data(open_data(images)).train, 16, 256)
+    seen = next(iter(calibration)).images
+    for path in folder.iterdir():
+        key = path.name.split("-")[1]
+        network = extract_calibrated(supernet, SMALL.parse(key), [seen])
+        (found,) = onnxruntime.InferenceSession(path).run(None, {"input": seen[:1].numpy()})
+        assert found == pytest.approx(network(seen[:1]).detach().numpy(), abs=1e-4)
+    assert len(list(folder.iterdir())) == 2
+
+
+def _tables(folder: Path) -> tuple[Path, Path]:
+    """Latencies and accuracies of the small space, both made up, and its space file."""
+    (folder / "small.yaml").write_text(
+        "name: small\nwidth: 0.05\nclasses: 3\ninput_channels: 1\nresolutions: [16]\n"
+    )
+    made: Table = make_table(resolutions=(16,), factor=10, space="small")
+    write_table(folder / "small.csv", made)
+    rows = [
+        AccuracyRow("small", SMALL.key(each), 16, sum(each.depths) / 20, "made up")
+        for each in SMALL.enumerate()
+    ]
+    write_accuracy_table(folder / "accuracy.csv", [], rows)
+    return folder / "small.csv", folder / "accuracy.csv"
+
+
+def test_winners_of_a_trained_supernet_without_data_come_with_a_note(
+    phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(tmp_path / "c.pt", Supernet(SPACES["compofa"]), {"recipe": "compound"})
+    arguments = ["--latency", 20, "--export", tmp_path / "d", "--checkpoint", tmp_path / "c.pt"]
+    assert search(monkeypatch, "--table", phone, *arguments) == 0
+    assert "mix those of all its subnets" in capsys.readouterr().err
