@@ -5,7 +5,7 @@ from __future__ import annotations
 from compofa.profiler.agent_link import AgentError, AgentLink, Hello
 from compofa.profiler.inventory import AnyDevice, LocalDevice, SshDevice
 from compofa.profiler.journal import Header
-from compofa.profiler.models import ModelStore
+from compofa.profiler.models import Models
 from compofa.profiler.runtimes import ABILITIES, load_options, shown_accelerator
 from compofa.profiler.table import Cell, SetUp
 from compofa.profiler.transports import Transport
@@ -16,7 +16,7 @@ REFERENCE = Cell("compofa", "d22222", 160, 1)
 """The reference model: the smallest subnet of the default space, whatever space is measured."""
 
 
-def greet(device: AnyDevice, transport: Transport, turns: Turns, models: ModelStore) -> Hello:
+def greet(device: AnyDevice, transport: Transport, turns: Turns, models: Models) -> Hello:
     """Asks the device what it is and has, and loads the reference model there once.
 
     So what is missing, there or here, is told before anything is written or measured.

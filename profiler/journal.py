@@ -175,7 +175,7 @@ class Journal(Closing):
         except OSError as error:
             raise file_error(error, path, "cannot write the journal") from None
         try:
-            _lock(file, path)
+            lock_journal(file, path)
             if fresh:
                 file.truncate(0)
             lines: list[Line] = []
@@ -306,8 +306,12 @@ def _check_same(found: Header, wanted: Header, path: Path) -> None:
             )
 
 
-def _lock(file: IO[bytes], path: Path) -> None:
-    """Keeps a second profiler off this journal; the system lets go when this process ends."""
+def lock_journal(file: IO[bytes], path: Path) -> None:
+    """Keeps a second profiler off this journal; the system lets go when this process ends.
+
+    Raises:
+        UserError: another process is writing it.
+    """
     import fcntl
 
     try:

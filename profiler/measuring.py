@@ -13,8 +13,8 @@ from compofa.profiler.analysis import Analysis, analyse, corrected_line
 from compofa.profiler.greeting import REFERENCE
 from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.journal import Failure, Journal, SessionLine, of_kind
-from compofa.profiler.models import ModelStore
-from compofa.profiler.progress import Display
+from compofa.profiler.models import Models
+from compofa.profiler.progress import Listener
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.session import Session
 from compofa.profiler.statistics.steps import slowdown
@@ -44,8 +44,8 @@ class Measuring:
     protocol: Protocol
     transport: Transport
     journal: Journal
-    models: ModelStore
-    display: Display
+    models: Models
+    display: Listener
     turns: Turns
     patience_s: float
 

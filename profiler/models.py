@@ -6,6 +6,7 @@ import math
 import shutil
 import statistics
 import tempfile
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,20 @@ class Model:
         return max(abs(a - b) for a, b in zip(output, self.output, strict=True)) / scale
 
 
-class ModelStore(Closing):
+class Models(Closing):
+    """Where models come from."""
+
+    @abstractmethod
+    def model(self, cell: Cell) -> Model:
+        """The model of `cell`, in a file of this computer.
+
+        Raises:
+            MissingExtra: a package that writes models for this runtime is not installed.
+            UserError: the cell is not of the space, or the disk is full.
+        """
+
+
+class ModelStore(Models):
     """Builds models on demand, in a private folder that goes when the store is closed.
 
     At most `capacity` bytes are kept; what was dropped is built again when it is asked for. What a
@@ -124,12 +138,7 @@ class ModelStore(Closing):
             raise file_error(error, tempfile.gettempdir(), "cannot keep models") from None
 
     def model(self, cell: Cell) -> Model:
-        """The model of `cell`, built the first time; its space is one of the store's.
-
-        Raises:
-            MissingExtra: a package that writes models for this runtime is not installed.
-            UserError: the cell is not of the space, or the disk is full.
-        """
+        """See `Models.model`; built the first time, its space is one of the store's."""
         known = self._models.get(cell)
         if known is not None and known.path in self._kept:
             self._kept[known.path] = self._kept.pop(known.path)

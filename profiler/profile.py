@@ -15,9 +15,9 @@ from compofa.profiler.greeting import REFERENCE, greet, header
 from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.journal import Journal, PlanLine, of_kind, utc_now
 from compofa.profiler.measuring import Measuring
-from compofa.profiler.models import TOLERANCES, ModelStore
+from compofa.profiler.models import TOLERANCES, Models, ModelStore
 from compofa.profiler.plan import Plan, make_plan
-from compofa.profiler.progress import Display
+from compofa.profiler.progress import Listener
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.runtimes import check_settings
 from compofa.profiler.table import Cell
@@ -60,11 +60,11 @@ class Outcome:
 def profile(
     device: AnyDevice,
     request: Request,
-    display: Display,
+    display: Listener,
     *,
     plan: Plan | None = None,
     transport: Transport | None = None,
-    models: ModelStore | None = None,
+    models: Models | None = None,
     patience_s: float = PATIENCE_S,
 ) -> Outcome:
     """Measures what `request` asks for and writes the table, its meta file and its journal.
@@ -75,7 +75,7 @@ def profile(
     Args:
         device: what to measure.
         request: what to measure there.
-        display: shows how far it is.
+        display: told how far it is.
         plan: the cells; those that the request's `measure` chooses if left out.
         transport: the way to the device; what the device asks for if left out.
         models: where models come from; of the request's space, for the device's runtime, if left

@@ -9,7 +9,7 @@ import numpy as np
 from compofa.profiler.agent_link import AgentLink
 from compofa.profiler.greeting import REFERENCE
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.models import ModelStore
+from compofa.profiler.models import Models
 from compofa.profiler.runtimes import ABILITIES, load_options
 from compofa.profiler.session import INPUT_SEED
 from compofa.profiler.statistics.location import condense
@@ -55,7 +55,7 @@ class Quietness:
         return found
 
 
-def probe(device: AnyDevice, transport: Transport, turns: Turns, models: ModelStore) -> Quietness:
+def probe(device: AnyDevice, transport: Transport, turns: Turns, models: Models) -> Quietness:
     """Times the reference model in one process.
 
     Raises:

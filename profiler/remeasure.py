@@ -13,7 +13,7 @@ from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.journal import Journal, PlanLine, of_kind, read_journal, utc_now
 from compofa.profiler.measuring import Measuring
 from compofa.profiler.models import ModelStore
-from compofa.profiler.progress import Display
+from compofa.profiler.progress import Listener
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.table import Cell
 from compofa.profiler.tabulate import Tabulated, journal_path, write_tables
@@ -33,7 +33,7 @@ def remeasure(
     space: Space,
     cells: Sequence[Cell],
     settled: Settled,
-    display: Display,
+    display: Listener,
     *,
     most_sessions: int,
     until: float,
@@ -47,7 +47,7 @@ def remeasure(
         space: of the cells.
         cells: of any kind: measured before, predicted, or new to the table.
         settled: ends the measuring of a cell.
-        display: shows how far it is.
+        display: told how far it is.
         most_sessions: of each cell, in this call.
         until: in terms of `time.monotonic`, when to stop in any case.
         patience_s: the longest pause on a disturbed device.

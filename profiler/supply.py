@@ -14,7 +14,7 @@ from functools import partial
 
 from compofa.profiler.closing import Closing
 from compofa.profiler.inventory import AnyDevice, LocalDevice
-from compofa.profiler.models import Model, ModelStore
+from compofa.profiler.models import Model, Models
 from compofa.profiler.table import Cell
 from compofa.profiler.transports import Transport
 
@@ -44,7 +44,7 @@ class Supply(Closing):
     """
 
     def __init__(
-        self, store: ModelStore, transport: Transport, cpus: Collection[int] | None = None
+        self, store: Models, transport: Transport, cpus: Collection[int] | None = None
     ) -> None:
         self._store, self._transport = store, transport
         self._pool = ThreadPoolExecutor(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import paramiko
 
@@ -113,13 +114,7 @@ class RemoteFiles(Closing):
         """Adds to `part` what it lacks of `file`."""
         try:
             with file.open("rb") as source, self._sftp.open(self.path(part), "ab") as target:
-                target.set_pipelined(True)
-                source.seek(target.stat().st_size or 0)
-                while chunk := source.read(CHUNK):
-                    target.write(chunk)
-                # paramiko drops what the host says to the last writes.
-                if (target.stat().st_size or 0) < file.stat().st_size:
-                    raise OSError("it takes no more")
+                self._copy(source, target)
         except (OSError, EOFError, paramiko.SSHException) as error:
             if self._connection.broke():
                 raise self._connection.lost from None
@@ -128,6 +123,22 @@ class RemoteFiles(Closing):
                 f"cannot copy {file.stat().st_size:,} bytes to {self._alias}: {_reason(error)}; "
                 f"{self._free()} is free in {self._folder}"
             ) from None
+
+    def _copy(self, source: IO[bytes], target: paramiko.SFTPFile) -> None:
+        """Writes what `target` lacks."""
+        try:
+            target.set_pipelined(True)
+            source.seek(target.stat().st_size or 0)
+            while chunk := source.read(CHUNK):
+                target.write(chunk)
+            # paramiko drops what the host says to the last writes.
+            if (target.stat().st_size or 0) < source.tell():
+                raise OSError("it takes no more")
+        except KeyboardInterrupt:
+            # A request is half sent or an answer half read: `target` would wait for others in vain.
+            target.set_pipelined(False)
+            self._sftp.close()
+            raise
 
     def _is_right(self, name: str, sha256: str) -> bool:
         """Whether the file's content on the host has that hash."""

@@ -154,6 +154,11 @@ def test_failures_settle_a_cell_when_they_are_final() -> None:
     assert not analysis.usable(CELLS[0])
 
 
+def test_a_cell_that_was_measured_before_is_not_blamed_for_a_death() -> None:
+    died = Failure(2, CELLS[0], "the agent ended: killed", False, "", "")
+    assert analyse([*journal(1), died]).died == frozenset()
+
+
 def test_the_selftest_finds_the_noise_that_is_there_and_cries_wolf_seldom() -> None:
     alarms, noise = [], []
     for seed in range(10):

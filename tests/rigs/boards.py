@@ -1,12 +1,33 @@
-"""Several "boards" behind one sshd: an alias, a folder and a lock for each."""
+"""Several "boards" behind one sshd, each with a folder and a lock, and little to measure there."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
-from compofa.profiler.inventory import SshDevice
+from compofa.profiler.fleet_job import Job
+from compofa.profiler.inventory import AnyDevice, SshDevice
+from compofa.profiler.profile import Request
+from compofa.profiler.protocol import Protocol
+from compofa.supernet.space import SPACES
 from rigs.sshd import Sshd
+
+_COMPOFA = SPACES["compofa"]
+ONE_SUBNET = replace(
+    _COMPOFA,
+    name="one-subnet",
+    width=0.25,
+    classes=10,
+    units=tuple(replace(unit, depths=(2,)) for unit in _COMPOFA.units),
+    resolutions=tuple(range(32, 80, 4)),
+)
+"""A space with a cell for each of its twelve resolutions."""
+
+ONE_SESSION = Protocol(
+    min_sessions=1, max_sessions=1, min_runs=3, run_s=1e-4, warmup_chunk=2, reference_runs=2
+)
 
 
 def add_boards(sshd: Sshd, names: Iterable[str]) -> list[SshDevice]:
@@ -25,3 +46,10 @@ def add_boards(sshd: Sshd, names: Iterable[str]) -> list[SshDevice]:
         )
         for name in names
     ]
+
+
+def small_job(device: AnyDevice) -> Job:
+    """Measures `device` for a few seconds, into the working folder."""
+    out = Path(f"{device.name}.csv")
+    request = Request(ONE_SUBNET, ONE_SUBNET.resolutions, (1,), out, protocol=ONE_SESSION)
+    return Job(device, request, patience_s=0.0)

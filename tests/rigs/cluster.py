@@ -29,25 +29,26 @@ class RayCluster(Closing):
         home: of its hosts, whose ~/.ssh they use.
 
     Attributes:
-        address: for `--cluster`.
-        environment: for whoever wants to join it.
+        address: for `--cluster`, given that the environment has SETTINGS.
     """
 
     def __init__(self, home: Path) -> None:
         if find_spec("ray") is None:
             pytest.skip("ray is not installed: no cluster to test with")
-        self.environment = {**os.environ, **SETTINGS}
         # Its sockets' names have to be short.
         self._folder = tempfile.mkdtemp(prefix="ray-")
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("ray_hosts.py")), self._folder],
-            env={**self.environment, "HOME": str(home)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
+        Path(self._folder, "ray").mkdir()
+        self._log = Path(self._folder, "hosts.log")
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("ray_hosts.py"))],
+                env={**os.environ, **SETTINGS, "RAY_TMPDIR": self._folder, "HOME": str(home)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
         self.address = self._answer()
 
     def add(self, host: str, devices: Iterable[str]) -> None:
@@ -66,8 +67,11 @@ class RayCluster(Closing):
     def _say(self, *words: str) -> None:
         assert self._process.stdin is not None
         print(*words, file=self._process.stdin, flush=True)
-        assert self._answer() == "done"
+        self._answer()
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        answer = self._process.stdout.readline().strip()
+        if not answer:
+            raise RuntimeError(f"the cluster ended: {self._log.read_text()[-2000:]}")
+        return answer

@@ -53,6 +53,9 @@ ENDING_S = 30.0
 
 FINISHING_S = 600.0
 
+MOST_WRONG = 5
+"""After so much of it, there is no point in going on."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -91,11 +94,11 @@ class Profiler(Closing):
         table, journal: what it writes.
         temporary: its folder for temporary files.
         ends: how often it ended with which code; negative codes are signals.
-        torn: what a later journal lacks of an earlier one, which must be nothing.
+        wrong: ends that should not be, and lines that a later journal lacks of an earlier one.
     """
 
     def __init__(self, peer: Peer, folder: Path, *options: str) -> None:
-        self._peer, self._folder = peer, folder
+        self._folder = folder
         self.temporary = folder / "tmp"
         self.temporary.mkdir(parents=True)
         device = peer.device
@@ -105,10 +108,15 @@ class Profiler(Closing):
         (folder / "tiny.yaml").write_text(TINY_SPACE)
         self._command = [sys.executable, "-c", COMMAND, "--device", device.name]
         self._command += ["--space", "tiny.yaml", *options]
+        self._environment = {
+            **peer.environment,
+            "TMPDIR": str(self.temporary),
+            "PYTHONFAULTHANDLER": "1",
+        }
         self.table = folder / f"{device.name}.csv"
         self.journal = folder / f"{device.name}.journal.jsonl"
         self.ends: Counter[int] = Counter()
-        self.torn: list[bytes] = []
+        self.wrong: list[str] = []
         self._recorded: list[bytes] = []
         self._runs = False
         self._start()
@@ -117,7 +125,7 @@ class Profiler(Closing):
         """Whether its table is there; if it ended without it, it is started again.
 
         Raises:
-            RuntimeError: it ended as it never should.
+            RuntimeError: it ends again and again as it never should.
         """
         code = self._process.poll()
         if code is None:
@@ -129,8 +137,10 @@ class Profiler(Closing):
         if code in DONE and self.table.exists():
             return True
         if code not in (*DONE, *AGAIN):
-            said = (self._folder / "stderr").read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"compofa-profile ended with {code}: {said}")
+            said = (self._folder / "stderr").read_text(errors="replace")[-4000:]
+            self.wrong.append(f"compofa-profile ended with {code}: {said}")
+            if len(self.wrong) > MOST_WRONG:
+                raise RuntimeError("\n".join(self.wrong))
         self._start()
         return False
 
@@ -147,9 +157,13 @@ class Profiler(Closing):
             time.sleep(POLL_S)
 
     def send(self, number: signal.Signals) -> None:
-        """Sends it a signal, and waits for its end."""
+        """Sends it a signal, and waits for its end; if none comes, has it say what it does."""
         self._process.send_signal(number)
-        self._process.wait(ENDING_S)
+        try:
+            self._process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)
+            self._process.wait()
 
     def close(self) -> None:
         """See `Closing.close`."""
@@ -161,7 +175,7 @@ class Profiler(Closing):
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self._folder,
-                env={**os.environ, "TMPDIR": str(self.temporary), **self._peer.environment},
+                env=os.environ | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -175,7 +189,7 @@ class Profiler(Closing):
         lines = self.journal.read_bytes().splitlines(keepends=True)
         lines = [line for line in lines if line.endswith(b"\n")]
         pairs = itertools.zip_longest(self._recorded, lines[: len(self._recorded)])
-        self.torn += [before for before, now in pairs if before != now]
+        self.wrong += [f"lost from the journal: {was!r}" for was, now in pairs if was != now]
         self._recorded = lines
 
 
@@ -259,7 +273,7 @@ def account(profiler: Profiler, peer: Peer) -> Accounts:
         sessions.setdefault(cell, set()).add(session)
     rows = read_table(profiler.table).rows
     measured = {row.cell: row.n_sessions for row in rows if row.source == "measured"}
-    wrong = [f"lost from the journal: {line[:200]!r}" for line in profiler.torn]
+    wrong = list(profiler.wrong)
     wrong += [f"{pair} twice in the journal" for pair, n in Counter(pairs).items() if n > 1]
     counts = Counter(row.cell for row in rows)
     wrong += [f"{cell} twice in the table" for cell, n in counts.items() if n > 1]

@@ -17,7 +17,7 @@ HOST = {"node_ip_address": "127.0.0.1", "num_cpus": 0, "include_dashboard": Fals
 def main() -> None:
     # Ray says things on stdout too.
     answers, sys.stdout = sys.stdout, sys.stderr
-    cluster = Cluster(initialize_head=True, head_node_args={**HOST, "temp_dir": sys.argv[1]})
+    cluster = Cluster(initialize_head=True, head_node_args=HOST)
     print(cluster.address, file=answers, flush=True)
     hosts: dict[str, Any] = {}
     try:

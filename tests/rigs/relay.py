@@ -59,6 +59,9 @@ class Relay(Closing):
                 except ConnectionRefusedError:
                     near.close()
                     continue
+                for end in (near, far):
+                    # Else small packets wait for acknowledgements: 40 ms each way.
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._ends += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()

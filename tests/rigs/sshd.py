@@ -124,6 +124,12 @@ class Sshd(Closing):
             if _name(pid).startswith("sshd"):
                 os.kill(pid, signal.SIGKILL)
 
+    def freeze_sftp(self) -> None:
+        """Has all transfers of files stand still from now on, while connections live on."""
+        for pid in _children(self._process.pid):
+            if b"internal-sftp" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGSTOP)
+
     def kill(self) -> None:
         """Kills it and all its connections, but nothing that was started over them."""
         for pid in [*_children(self._process.pid), self._process.pid]:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rigs.adbd import AdbPeer, OwnServer, built_adbd
-from rigs.peer import Peer, processes_naming
-from rigs.sshd import Sshd, SshPeer
 
 from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.transports.adb_phone import Phone
 from compofa.profiler.transports.adb_server import AdbServer
 from compofa.profiler.transports.local import AGENT, LocalTransport
+from rigs.adbd import AdbPeer, OwnServer, built_adbd
+from rigs.peer import Peer, processes_naming
+from rigs.sshd import Sshd, SshPeer
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

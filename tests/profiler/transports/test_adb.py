@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rigs.adbd import NASTY, Adbd, AdbPeer
-from rigs.peer import processes_naming
 
 from compofa.profiler.agent_link import AgentLink
 from compofa.profiler.inventory import AdbDevice
@@ -22,6 +20,8 @@ from compofa.profiler.transports.adb_phone import Phone
 from compofa.profiler.transports.adb_server import AdbServer
 from compofa.profiler.transports.base import LinkLost
 from compofa.supernet.errors import DeviceError, UserError
+from rigs.adbd import NASTY, Adbd, AdbPeer
+from rigs.peer import processes_naming
 
 
 def test_a_phone_that_did_not_accept_this_computer_says_what_to_do(

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rigs.adbd import NASTY, AdbPeer
 
 from compofa.profiler.transports.adb_phone import Phone
 from compofa.profiler.transports.adb_server import AdbServer, AdbStream
 from compofa.profiler.transports.adb_shell import RemoteCommand, command_line
 from compofa.profiler.transports.base import LinkLost
 from compofa.supernet.errors import DeviceError
+from rigs.adbd import NASTY, AdbPeer
 
 
 @pytest.mark.parametrize(

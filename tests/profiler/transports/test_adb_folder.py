@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from rigs.adbd import AdbPeer
 
 from compofa.profiler.transports.adb_folder import AdbFolder
 from compofa.profiler.transports.adb_phone import Phone
 from compofa.supernet.errors import DeviceError
 from compofa.supernet.files import sha256
+from rigs.adbd import AdbPeer
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rigs import benchmark_model as stand_in
-from rigs.adbd import AdbPeer
 
 from compofa.profiler.agent.compofa_agent import Refused
 from compofa.profiler.agent_link import AgentError, AgentLink
@@ -29,6 +27,8 @@ from compofa.profiler.transports import adb_lock
 from compofa.profiler.transports.adb import AdbTransport
 from compofa.supernet.files import sha256
 from compofa.supernet.space import Space
+from rigs import benchmark_model as stand_in
+from rigs.adbd import AdbPeer
 
 OUTPUT = """\
 INFO: STARTING!

@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rigs import scripts
-from rigs.peer import Peer
 
 from compofa.profiler.agent_link import LONGEST_REPLY, AgentError, AgentLink
 from compofa.profiler.models import ModelStore
@@ -21,6 +19,8 @@ from compofa.profiler.transports.base import AgentLost, LinkLost, Transport
 from compofa.supernet.errors import DeviceError
 from compofa.supernet.files import sha256
 from compofa.supernet.space import Space
+from rigs import scripts
+from rigs.peer import Peer
 
 STEPS: dict[str, Callable[[AgentLink], object]] = {
     "hello": lambda link: link.hello(1, None),

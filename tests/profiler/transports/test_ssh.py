@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rigs.sshd import Sshd, SshPeer
 
 from compofa.profiler.agent_link import AgentLink
 from compofa.profiler.inventory import SshDevice
@@ -24,6 +25,7 @@ from compofa.profiler.transports.ssh import SshTransport
 from compofa.profiler.transports.ssh_process import SshProcess, quote, run
 from compofa.supernet.errors import CompofaError, DeviceError, UserError
 from compofa.supernet.files import sha256
+from rigs.sshd import Sshd, SshPeer
 
 NASTY = (
     "$(touch pwned)`touch pwned`;touch pwned;touch pwned && touch pwned | touch pwned > pwned * ~",
@@ -333,6 +335,32 @@ def test_what_was_used_longest_ago_makes_room(
         transport.put(tmp_path / "3", names[3])
     kept = {path.name for path in (tmp_path / "cache").iterdir()}
     assert kept == {names[2], names[3]}
+
+
+def test_an_interrupted_transfer_ends_at_once(
+    sshd: Sshd, ssh_peer: SshPeer, tmp_path: Path
+) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(bytes(200_000_000))
+    digest = sha256(file.read_bytes())
+
+    def interrupt() -> float:
+        while f"{digest}.part" not in ssh_peer.files():
+            time.sleep(0.001)
+        sshd.freeze_sftp()
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return time.monotonic()
+
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with ssh_peer.open() as transport, ThreadPoolExecutor(1) as pool:
+            interrupted = pool.submit(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                transport.put(file, digest)
+            assert time.monotonic() - interrupted.result() < 5
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 # What never reaches a shell

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rigs.sshd import Sshd
 
 from compofa.profiler.commands import main
 from compofa.profiler.inventory import SshDevice
@@ -24,6 +23,7 @@ from compofa.profiler.transports.ssh_process import run
 from compofa.profiler.transports.ssh_provision import provision
 from compofa.supernet.errors import DeviceError
 from compofa.supernet.space import Space
+from rigs.sshd import Sshd
 
 
 def write_inventory(folder: Path, device: SshDevice) -> None:

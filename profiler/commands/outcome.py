@@ -1,0 +1,117 @@
+"""What a person, or a program, is told of devices that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from compofa.profiler.fleet_job import Failed, Finished, Job
+from compofa.profiler.profile import Outcome
+from compofa.supernet.console import print_json, printable
+from compofa.supernet.errors import ExitCode
+
+PREVIEW_ROWS = 12
+
+
+def tell(jobs: Sequence[Job], ends: Sequence[Finished | Failed], json_: bool) -> int:
+    """Prints what became of each job; returns the exit code.
+
+    Of a single device a part of the table is shown too. A device that failed has been told of
+    when it did.
+    """
+    measured = [end.outcome for end in ends if isinstance(end, Finished)]
+    failed = [end.exit_code for end in ends if isinstance(end, Failed)]
+    if json_:
+        pairs = zip(jobs, ends, strict=True)
+        print_json({"tables": [_described(job.name, end) for job, end in pairs]})
+    else:
+        for job, end in zip(jobs, ends, strict=True):
+            if isinstance(end, Finished):
+                if len(jobs) == 1:
+                    _show_rows(end.outcome)
+                _show_summary(job.name, end.outcome)
+    if failed:
+        return ExitCode.PARTIAL if measured else failed[0]
+    return max(map(_exit_code, measured))
+
+
+def _exit_code(outcome: Outcome) -> ExitCode:
+    if outcome.out_of_time:
+        return ExitCode.OUT_OF_TIME
+    written = outcome.written
+    partial = written.count("failed") or written.count("unconverged")
+    return ExitCode.PARTIAL if partial else ExitCode.DONE
+
+
+def _described(device: str, end: Finished | Failed) -> dict[str, Any]:
+    """What became of a device as JSON."""
+    if isinstance(end, Failed):
+        return {"device": device, "error": end.message}
+    outcome, written = end.outcome, end.outcome.written
+    return {
+        "device": device,
+        "table": str(written.path),
+        "cells": len(written.table.rows),
+        "measured": sum(row.source == "measured" for row in written.table.rows),
+        "failed": written.count("failed"),
+        "unconverged": written.count("unconverged"),
+        "sessions": written.meta["sessions"],
+        "held_out_error": written.meta["held_out_error"] if written.held_out else None,
+        "drift": written.meta["drift"],
+        "noise": written.meta["noise"],
+        "seconds": round(outcome.seconds, 3),
+        "out_of_time": outcome.out_of_time,
+    }
+
+
+def _show_rows(outcome: Outcome) -> None:
+    """Prints a part of the table."""
+    rows = sorted(outcome.written.table.rows, key=lambda row: row.latency_ms or float("inf"))
+    step = max(1, -(-len(rows) // PREVIEW_ROWS))
+    print(f"{'subnet':<14}{'resolution':>10}{'batch':>7}{'latency':>12}  interval")
+    for row in rows[::step]:
+        cell = row.cell
+        key = cell.subnet if len(cell.subnet) <= 13 else cell.subnet[:12] + "…"
+        line = f"{key:<14}{cell.resolution:>10}{cell.batch_size:>7}"
+        if row.latency_ms is None:
+            print(f"{line}{'failed':>12}")
+            continue
+        line += f"{row.latency_ms:>9.3f} ms"
+        if row.ci_low_ms is not None and row.ci_high_ms is not None:
+            line += f"  {row.ci_low_ms:.3f} to {row.ci_high_ms:.3f}"
+        print(f"{line}  {row.source}{'' if row.status == 'ok' else ', ' + row.status}")
+    if step > 1:
+        print(f"… one row in {step} is shown")
+
+
+def _show_summary(device: str, outcome: Outcome) -> None:
+    """Prints what the table is worth."""
+    written = outcome.written
+    rows = written.table.rows
+    measured = sum(row.source == "measured" for row in rows)
+    print(
+        f"{device}: {measured} cells measured in {written.meta['sessions']} sessions, "
+        f"{len(rows) - measured} predicted, {outcome.seconds:.0f} s"
+    )
+    if written.held_out is not None:
+        held_out = written.held_out
+        print(
+            f"on {held_out.n} held-out cells: mean absolute error "
+            f"{held_out.mean_absolute_percent:.2f} %, rank correlation "
+            f"{held_out.rank_correlation:.4f}, {held_out.coverage:.0%} inside their "
+            f"{held_out.confidence:.0%} intervals"
+        )
+    for batch_size, checked in written.meta["additivity"].items():
+        if checked is not None:
+            print(
+                f"sums of unit terms are off by {checked['residual_sd_percent']:.2f} % "
+                f"(bias {checked['bias_percent']:+.2f} %) at batch size {batch_size}"
+            )
+    for status in ("unconverged", "failed"):
+        if written.count(status):
+            print(f"{written.count(status)} cells {status}")
+    for cell, reason in written.meta["failures"].items():
+        print(printable(f"{cell}: {reason}"))
+    if outcome.out_of_time:
+        print("out of time: the same command goes on from here")
+    print(f"table: {written.path}")
