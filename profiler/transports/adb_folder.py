@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from shlex import quote
 
 from compofa.profiler.transports.adb_phone import Phone
@@ -30,8 +31,8 @@ LIST = "cd {folder} && stat -c '%Y %s %n' *"
 
 # Renamed only if what arrived is what was sent; 65 tells that from a failing command.
 ACCEPT = """\
-cd {folder} && set -- $(sha256sum {name}.part) && {{ [ "$1" = {name} ] || exit 65; }} \
-&& chmod {mode:o} {name}.part && touch {name}.part && mv -f {name}.part {name}"""
+cd {folder} && set -- $(sha256sum {part}) && {{ [ "$1" = {name} ] || exit 65; }} \
+&& chmod {mode:o} {part} && touch {part} && mv -f {part} {name}"""
 
 DAMAGED = 65
 
@@ -82,10 +83,12 @@ class AdbFolder:
             self._make_room(file.stat().st_size)
         except OSError as error:
             raise file_error(error, file, "cannot send the file") from None
-        part = f"{self.path}/{sha256}.part"
+        # adbd deletes the file of a push that broke when it gets round to it, which may be while
+        # the next one is under way: so no two have the same name.
+        part = f"{sha256}.{token_hex(4)}.part"
         try:
-            self.phone.push(file, part, mode)
-            accepted = self.phone.run(self._command(ACCEPT, sha256, mode), HASHING_S)
+            self.phone.push(file, f"{self.path}/{part}", mode)
+            accepted = self.phone.run(self._command(ACCEPT, sha256, mode, part), HASHING_S)
             if accepted.code == DAMAGED:
                 raise DeviceError(f"{file.name} arrived damaged on {self.phone.serial}")
             if accepted.code:
@@ -95,7 +98,7 @@ class AdbFolder:
         except LinkLost:
             raise
         except DeviceError:
-            self.phone.run(f"rm -f {quote(part)}")
+            self.phone.run(f"cd {quote(self.path)} && rm -f {quote(part)}")
             raise
 
     def _make_room(self, size: int) -> None:
@@ -117,5 +120,6 @@ class AdbFolder:
             names = " ".join(map(quote, dropped))
             self.phone.run(f"cd {quote(self.path)} && rm -f -- {names}")
 
-    def _command(self, form: str, name: str = "", mode: int = 0) -> str:
-        return form.format(folder=quote(self.path), name=quote(name), mode=mode)
+    def _command(self, form: str, name: str = "", mode: int = 0, part: str = "") -> str:
+        folder = quote(self.path)
+        return form.format(folder=folder, name=quote(name), mode=mode, part=quote(part))

@@ -43,8 +43,8 @@ classes: 10
 resolutions: [32]
 """
 
-CACHED = re.compile(r"[0-9a-f]{64}|lock")
-"""The files that a device keeps."""
+CACHED = re.compile(r"[0-9a-f]{64}(\.([0-9a-f]{8}\.)?part)?|lock")
+"""The files that a device keeps; a part is gone on with, or cleared, by the next profile."""
 
 POLL_S = 0.02
 
