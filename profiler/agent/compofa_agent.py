@@ -144,6 +144,8 @@ class OnnxRuntime(Runtime):
     distributions = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-qnn")
 
     def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        # From 1.29 on it reports what it runs to its maker, from its own threads and files.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
         accelerator = options.get("accelerator", "cpu")
@@ -491,11 +493,16 @@ class OpenVino(Runtime):
     """OpenVINO, on an ONNX file; options: threads, accelerator (cpu, gpu, npu), dtype."""
 
     packages = ("openvino",)
+    _core: Any = None
 
     def __init__(self, path: str, options: Dict[str, Any]) -> None:
         import openvino
 
-        core = openvino.Core()
+        # One for all models, which stays: a CPU plugin that goes leaves the process a stack for
+        # signals that is no longer there (2026.4.1), and the next signal handled there is its last.
+        if OpenVino._core is None:
+            OpenVino._core = openvino.Core()
+        core = OpenVino._core
         device = options.get("accelerator", "cpu").upper()
         if device not in core.available_devices:
             known = ", ".join(core.available_devices)

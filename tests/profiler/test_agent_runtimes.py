@@ -53,6 +53,17 @@ def make(tiny_space: Space) -> Iterator[Make]:
         yield model
 
 
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    """An agent sets torch up for its whole process, which here is that of other tests as well."""
+    import torch
+
+    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(gradients)
+
+
 def load(model: Model, runtime: str, **options: Any) -> tuple[Agent, dict[str, Any]]:
     """An agent in this process, with the model loaded."""
     agent = Agent(str(model.path.parent))
@@ -506,6 +517,24 @@ def test_core_ml_counts_as_installed_on_a_mac_only(monkeypatch: pytest.MonkeyPat
 
 
 # What is there
+
+
+SIGNAL_AFTER_MODELS = """
+import signal, sys
+from compofa.profiler.agent.compofa_agent import OpenVino
+first, second = (OpenVino(sys.argv[1], {"threads": 1}) for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_openvino_leaves_the_process_able_to_handle_signals(make: Make) -> None:
+    pytest.importorskip("openvino")
+    command = [sys.executable, "-c", SIGNAL_AFTER_MODELS, str(make("openvino").path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
 
 
 def test_openvino_refuses_a_precision_that_it_would_replace(make: Make) -> None:

@@ -34,11 +34,11 @@ LINKING_FOR_ANDROID = (
 
 ANDROID_LIBRARIES = {
     "libc.so": (
-        "__errno __libc_init _exit calloc clock_gettime close dup dup2 flock free ftruncate getpid "
-        "gmtime_r malloc memchr memcmp memcpy memmove memset open pread pwrite read readlink "
-        "realloc sched_getaffinity sched_setaffinity setitimer signal snprintf strchr strcmp "
-        "strcspn strerror strftime strlen strncmp strrchr strspn strstr strtod strtol strtoll time "
-        "uname vsnprintf write"
+        "__errno __libc_init _exit calloc clock_gettime close dup dup2 flock free ftruncate "
+        "getpid gmtime_r malloc memchr memcmp memcpy memmove memset open pread pwrite read "
+        "readlink realloc sched_getaffinity sched_setaffinity setenv setitimer signal snprintf "
+        "strchr strcmp strcspn strerror strftime strlen strncmp strrchr strspn strstr strtod "
+        "strtol strtoll time uname vsnprintf write"
     ),
     "libdl.so": "dlerror dlopen dlsym",
 }

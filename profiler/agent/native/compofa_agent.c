@@ -892,6 +892,8 @@ static bool open_runtime(struct runtime *ort, const char *path) {
         library_beside(beside, sizeof beside);
         path = beside;
     }
+    // From 1.29 on it reports what it runs to its maker, from its own threads and files.
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return refuse(&ort->missing, "runtime", "no onnxruntime here: %s", dlerror());

@@ -122,6 +122,18 @@ def test_hello_says_what_the_device_is(agent: Agent) -> None:
     assert hello["state"]["load_1m"] >= 0
 
 
+def test_the_runtime_leaves_nothing_elsewhere(
+    kind: str, start: Start, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    agent = start(kind, model.path.parent)
+    agent.ok("run", model=agent.load(model), runs=1, seed=0)
+    agent.ok("quit")
+    agent.process.wait(10)
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_agents_of_all_kinds_say_the_same_of_a_device(start: Start, tmp_path: Path) -> None:
     python, native = (start(kind, tmp_path).ok("hello", threads=1) for kind in KINDS)
     assert native["facts"] == {name: python["facts"][name] for name in native["facts"]}
