@@ -40,7 +40,7 @@ demo: setup ## profile this computer, then search the table
 	$(BIN)/compofa-search --table local.csv --plot local.html
 
 test: setup lint ## lint, type-check and test
-	$(BIN)/pytest -q --numprocesses auto --dist loadfile
+	$(BIN)/pytest -q --numprocesses auto --dist loadfile --max-worker-restart 0
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

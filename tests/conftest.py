@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # So that tests can say `from rigs.sshd import ...`; last, so that it hides nothing.
 sys.path.append(str(REPOSITORY / "tests"))
+
+
+def pytest_configure() -> None:
+    """Has Ctrl-C work here and in what tests start: a job in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
