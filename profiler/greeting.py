@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compofa.profiler.agent_link import AgentError, AgentLink, Hello
-from compofa.profiler.inventory import AnyDevice, LocalDevice, SshDevice
+from compofa.profiler.inventory import AnyDevice, LocalDevice, SshDevice, changed
 from compofa.profiler.journal import Header
 from compofa.profiler.models import Models
 from compofa.profiler.runtimes import ABILITIES, load_options, shown_accelerator
@@ -79,6 +79,16 @@ def set_up(device: AnyDevice, hello: Hello) -> SetUp:
         accelerator=shown_accelerator(device),
         threads=device.threads,
         dtype=device.dtype,
+    )
+
+
+def as_measured(device: AnyDevice, setup: SetUp) -> AnyDevice:
+    """`device` with the settings that a table of it was measured with."""
+    # Core ML's accelerator is what its compute units are called in a table.
+    name = "compute_units" if setup.runtime == "coreml" else "accelerator"
+    settings: dict[str, str | int | None] = {name: setup.accelerator}
+    return changed(
+        device, runtime=setup.runtime, threads=setup.threads, dtype=setup.dtype, **settings
     )
 
 

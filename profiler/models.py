@@ -18,7 +18,7 @@ from compofa.profiler.model_files import model_file
 from compofa.profiler.runtimes import ABILITIES
 from compofa.profiler.table import Cell
 from compofa.supernet.errors import UserError, file_error
-from compofa.supernet.files import sha256
+from compofa.supernet.files import sha256, write_atomically
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
 from compofa.supernet.weights import random_weights
@@ -48,27 +48,30 @@ class Model:
     """A model file, and what the same network computes on the host in float32.
 
     Attributes:
-        output: a sample of its output for the input of seed 0, as the agent takes it.
+        output: a sample of its output for the input of seed 0, as the agent takes it; None where
+            it is not known.
         output_size: how many numbers the whole output has.
         dtype: in which the file's network is to be computed.
     """
 
     path: Path
     sha256: str
-    output: tuple[float, ...]
+    output: tuple[float, ...] | None
     output_size: int
     dtype: Dtype = "float32"
 
     def mismatch(
         self, output: Sequence[float], output_size: int, tolerance: float | None = None
     ) -> str | None:
-        """Why `output` is not this network's; None if it may well be.
+        """Why `output` is not this network's; None if it may well be, or if its own is not known.
 
         Args:
             output: a sample, as the agent takes it.
             output_size: of the whole output.
             tolerance: of the deviation; that of the dtype if left out.
         """
+        if self.output is None:
+            return None
         allowed = TOLERANCES[self.dtype] if tolerance is None else tolerance
         deviation = self.deviation(output, output_size)
         if deviation <= allowed:
@@ -83,7 +86,9 @@ class Model:
         Of int8, whose single values may be far off, one minus the correlation. Infinite where the
         two cannot be compared: other sizes, or values that are not numbers.
         """
-        if output_size != self.output_size or len(output) != len(self.output):
+        if self.output is None or output_size != self.output_size:
+            return math.inf
+        if len(output) != len(self.output):
             return math.inf
         if not all(map(math.isfinite, output)):
             return math.inf
@@ -119,6 +124,7 @@ class ModelStore(Models):
         spaces: of the cells that will be asked for.
         runtime, dtype: that the files are for.
         capacity: bytes.
+        keep: a folder where each model stays when the store is closed, named by its hash.
     """
 
     def __init__(
@@ -127,15 +133,20 @@ class ModelStore(Models):
         runtime: Runtime = "onnxruntime",
         dtype: Dtype = "float32",
         capacity: int = CAPACITY,
+        keep: Path | None = None,
     ) -> None:
         self._spaces = {space.name: space for space in spaces}
         self._runtime, self._dtype, self._capacity = runtime, dtype, capacity
+        self._keep_in = keep
         self._models: dict[Cell, Model] = {}
         self._kept: dict[Path, int] = {}
         try:
+            if keep is not None:
+                keep.mkdir(parents=True, exist_ok=True)
             self._folder = Path(tempfile.mkdtemp(prefix="compofa-models-"))
         except OSError as error:
-            raise file_error(error, tempfile.gettempdir(), "cannot keep models") from None
+            place = error.filename or tempfile.gettempdir()
+            raise file_error(error, place, "cannot keep models") from None
 
     def model(self, cell: Cell) -> Model:
         """See `Models.model`; built the first time, its space is one of the store's."""
@@ -160,6 +171,8 @@ class ModelStore(Models):
         path = self._folder / sha256(content)
         self._put(path, content)
         self._kept[path] = len(content)
+        if self._keep_in is not None and not (self._keep_in / path.name).exists():
+            write_atomically(self._keep_in / path.name, content, "the model")
         return path
 
     @staticmethod

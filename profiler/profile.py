@@ -36,6 +36,8 @@ class Request:
         out: the table; the journal and the meta file go beside it.
         measure: the plan, see `make_plan`.
         fresh: whether to discard an earlier journal instead of going on with it.
+        keep_models: a folder for the model files, named by their hash; they go with the profile
+            if left out.
     """
 
     space: Space
@@ -46,6 +48,7 @@ class Request:
     protocol: Protocol = field(default_factory=Protocol)
     seed: int = 0
     fresh: bool = False
+    keep_models: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def profile(
     spaces = SPACES[REFERENCE.space], space
     with (
         transport or open_transport(device) as way,
-        models or ModelStore(spaces, device.runtime, device.dtype) as store,
+        models
+        or ModelStore(spaces, device.runtime, device.dtype, keep=request.keep_models) as store,
     ):
         hello = greet(device, way, turns, store)
         told = header(device, hello)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compofa.profiler.analysis import Analysis
-from compofa.profiler.inventory import AnyDevice, changed, find_device
+from compofa.profiler.greeting import as_measured
+from compofa.profiler.inventory import AnyDevice, find_device
 from compofa.profiler.progress import Display
 from compofa.profiler.remeasure import remeasure
-from compofa.profiler.table import Cell, SetUp
+from compofa.profiler.table import Cell
 from compofa.profiler.watch import PATIENCE_S
 from compofa.search.candidates import Candidates
 from compofa.search.verify import Finalists
@@ -94,14 +95,5 @@ def devices_of(candidates: Candidates, inventory: Path) -> list[AnyDevice]:
         if each.path.is_dir():
             message = "block tables come from no device that could be measured again"
             raise UserError(message, path=each.path)
-        found.append(_as_measured(find_device(inventory, each.device), each.table.setup))
+        found.append(as_measured(find_device(inventory, each.device), each.table.setup))
     return found
-
-
-def _as_measured(device: AnyDevice, setup: SetUp) -> AnyDevice:
-    # Core ML's accelerator is what its compute units are called in a table.
-    name = "compute_units" if setup.runtime == "coreml" else "accelerator"
-    settings: dict[str, str | int | None] = {name: setup.accelerator}
-    return changed(
-        device, runtime=setup.runtime, threads=setup.threads, dtype=setup.dtype, **settings
-    )

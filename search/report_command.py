@@ -5,6 +5,7 @@ It stands in this room because the verdict on the Pareto front needs accuracies.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compofa.profiler.commands.history import app as history_app
-from compofa.profiler.commands.options import Json, parse_share
+from compofa.profiler.commands.options import Inventory, Json, parse_duration, parse_share
 from compofa.profiler.commands.report import app
 from compofa.supernet.console import note, print_json, printable, run_command
 from compofa.supernet.errors import ExitCode, UserError, file_error
@@ -63,6 +64,22 @@ def compare_command(
     comment: Annotated[
         Path | None, typer.Option(help="Markdown short enough for a comment.")
     ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Measure the suspects again, both sides together.")
+    ] = False,
+    models: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Model files for --confirm, of compofa-profile --keep-models; may repeat.",
+            show_default=False,
+        ),
+    ] = None,
+    inventory: Inventory = Path("devices.yaml"),
+    max_time: Annotated[str, typer.Option(help="Budget of --confirm on each device.")] = "10m",
+    pause: Annotated[
+        bool, typer.Option("--pause/--no-pause", help="Wait while the device is busy or hot.")
+    ] = True,
     html: Annotated[Path | None, typer.Option(help="A page that people look at.")] = None,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML.")] = None,
     csv: Annotated[Path | None, typer.Option(help="One row per cell.")] = None,
@@ -84,12 +101,16 @@ def compare_command(
     from compofa.profiler.comparison.page import comparison_page
     from compofa.profiler.comparison.screen import screen_lines
 
+    seconds = parse_duration(max_time, "max-time")
     report = _compared(
         base,
         new,
         parse_share(min_effect, "min-effect", 0, 1),
         parse_share(confidence, "confidence", 0.5, 1),
         allow_different or [],
+        (lambda found: _confirmed(found, inventory, models or [], space, seconds, pause))
+        if confirm
+        else lambda found: found,
         lambda changes: _front(changes, accuracy, space),
     )
     outputs: list[tuple[Path | None, Callable[[Report], str]]] = [
@@ -119,6 +140,7 @@ def _compared(
     min_effect: float,
     confidence: float,
     allowed: list[str],
+    confirm: Callable[[Changes], Changes],
     front: Callable[[Changes], FrontChange | None],
 ) -> Report:
     """Compares every device; what false alarms are permitted is shared out among them."""
@@ -131,15 +153,50 @@ def _compared(
     each_confidence = 1 - (1 - confidence) / len(pairs.paths)
     devices = []
     for before, after in pairs.paths:
-        changes = compare_tables(
+        found = compare_tables(
             load_side(before),
             load_side(after),
             min_effect=min_effect,
             confidence=each_confidence,
             allowed=allowed,
         )
-        devices.append(Compared(changes, front(changes)))
+        # First, so that what is wrong with accuracies is told before minutes are spent.
+        change = front(found)
+        changes = confirm(found)
+        if changes is not found and change is not None:
+            change = front(changes)
+        devices.append(Compared(changes, change))
     return Report(tuple(devices), pairs.only_base, pairs.only_new)
+
+
+def _confirmed(
+    changes: Changes,
+    inventory: Path,
+    models: list[Path],
+    space: str | None,
+    seconds: float,
+    pause: bool,
+) -> Changes:
+    """The suspects measured again on the device that both tables name."""
+    from compofa.profiler.comparison.confirm import confirm
+    from compofa.profiler.greeting import as_measured
+    from compofa.profiler.inventory import find_device
+    from compofa.profiler.progress import Display
+    from compofa.profiler.watch import PATIENCE_S
+    from compofa.supernet.space import get_space
+
+    setup = changes.new.table.setup
+    name = space or changes.cells[0].cell.space
+    with Display(setup.device) as display:
+        return confirm(
+            changes,
+            as_measured(find_device(inventory, setup.device), setup),
+            get_space(name),
+            models,
+            display,
+            until=time.monotonic() + seconds,
+            patience_s=PATIENCE_S if pause else 0.0,
+        )
 
 
 def _append_markdown(path: Path, report: Report) -> None:

@@ -57,6 +57,10 @@ def profile_command(
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Wait while the device is busy or hot.")
     ] = True,
+    keep_models: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the model files, for compofa-report --confirm."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the plan and the order.", min=0)] = 0,
     cluster: Annotated[
         str | None, typer.Option(help="auto or HOST:PORT of a Ray cluster that has the devices.")
@@ -75,6 +79,8 @@ def profile_command(
         )
     if out is not None and len(device) > 1:
         raise UserError("--out names one table, but several devices are given")
+    if keep_models is not None and cluster is not None:
+        raise UserError("--keep-models is a folder of this computer, and --cluster has others")
     from compofa.profiler.commands.outcome import tell
     from compofa.profiler.fleet_job import Job
     from compofa.profiler.inventory import changed, find_device
@@ -106,6 +112,7 @@ def profile_command(
             protocol=protocol,
             seed=seed,
             fresh=fresh,
+            keep_models=keep_models,
         )
         jobs.append(Job(settings, request, PATIENCE_S if pause else 0.0))
     alone = len(jobs) == 1 and cluster is None

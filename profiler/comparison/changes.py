@@ -37,6 +37,21 @@ class CellChange:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """What became of the suspects when both sides were measured in the same sessions.
+
+    Attributes:
+        measured: cells whose ratio is from there.
+        identical: cells whose model file is the same on both sides, so that nothing was measured.
+        sessions: that measured them.
+    """
+
+    measured: tuple[Cell, ...]
+    identical: tuple[Cell, ...]
+    sessions: int
+
+
+@dataclass(frozen=True)
 class Changes:
     """Two tables compared.
 
@@ -48,6 +63,7 @@ class Changes:
         broken: cells that the base measured and that fail on the new side.
         missing, added: measured on one side only.
         differences: what else differs, and is allowed to: name -> (base, new).
+        confirmation: of the suspects; None where they were not measured again.
     """
 
     base: Side
@@ -61,6 +77,7 @@ class Changes:
     differences: dict[str, tuple[Any, Any]]
     min_effect: float
     confidence: float
+    confirmation: Confirmation | None = None
 
     def of(self, verdict: Verdict) -> tuple[CellChange, ...]:
         """The cells of that verdict."""

@@ -64,6 +64,7 @@ def _device(compared: Compared) -> dict[str, Any]:
         "missing": [asdict(cell) for cell in changes.missing],
         "added": [asdict(cell) for cell in changes.added],
         "differences": {name: list(pair) for name, pair in changes.differences.items()},
+        "confirmed": None if changes.confirmation is None else asdict(changes.confirmation),
         "front": None if front is None else {"limits": [asdict(each) for each in front.limits]},
     }
 

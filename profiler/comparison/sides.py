@@ -121,21 +121,24 @@ def check_comparable(base: Side, new: Side, allowed: Collection[str]) -> dict[st
             f"--allow-different {unknown[0]}: tables have no such fact",
             hint=f"one of {', '.join(sorted(known))}",
         )
-    unalike = {
-        name: (base.facts[name], new.facts[name])
-        for name in known
-        if base.facts[name] != new.facts[name]
-    }
+    found = unalike(base.facts, new.facts)
     excused = {*allowed, *(name for each in allowed for name in FOLLOWS.get(each, ()))}
-    wrong = [name for name in unalike if name not in excused]
+    wrong = [name for name in found if name not in excused]
     if wrong:
-        named = [f"{name} is {unalike[name][0]!r} and {unalike[name][1]!r}" for name in wrong]
+        named = [f"{name} is {found[name][0]!r} and {found[name][1]!r}" for name in wrong]
         listed = "; ".join(named[:MOST_UNALIKE]) + ("; ..." if len(named) > MOST_UNALIKE else "")
         raise UserError(
             f"{base.path} and {new.path} are of different set-ups: {listed}",
             hint=f"if that is the point, --allow-different {wrong[0]}",
         )
-    return unalike
+    return found
+
+
+def unalike(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What two sets of facts both tell, and differently."""
+    return {
+        name: (base[name], new[name]) for name in base if name in new and base[name] != new[name]
+    }
 
 
 def interval_means(rows: list[Row]) -> LogMeans:

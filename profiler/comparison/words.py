@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from compofa.profiler.comparison.changes import CellChange, Changes
+from compofa.profiler.comparison.changes import CellChange, Changes, Confirmation
 from compofa.profiler.comparison.report import Compared, Report
 from compofa.profiler.report.remarks import count
 from compofa.profiler.statistics.compare import Ratio, Verdict
@@ -95,6 +95,8 @@ def remarks(compared: Compared) -> list[str]:
             "Without journals of two sessions a side, a device that is slower as a whole cannot "
             "be told."
         )
+    if changes.confirmation is not None:
+        found += _confirmed(changes.confirmation)
     for name, (before, after) in changes.differences.items():
         found.append(f"Allowed to differ: {name}, {before} in the base and {after} now.")
     if changes.broken:
@@ -104,6 +106,22 @@ def remarks(compared: Compared) -> list[str]:
     if changes.added:
         found.append(f"Not in the base: {_named(changes.added)}.")
     return found
+
+
+def _confirmed(found: Confirmation) -> list[str]:
+    """What measuring the suspects again came to."""
+    said = []
+    if found.measured:
+        said.append(
+            f"{count(len(found.measured), 'cell')} measured again, base and new side by side in "
+            f"{count(found.sessions, 'session')}: their verdicts rest on that alone."
+        )
+    if found.identical:
+        said.append(
+            f"{count(len(found.identical), 'suspect')} with one model file on both sides: what "
+            f"differed there was the device, not the network: {_named(found.identical)}."
+        )
+    return said
 
 
 def cell_name(cell: Cell) -> str:
