@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import io
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 from compofa.supernet.errors import UserError, file_error, suggestion
 
 LARGEST_FILE = 200_000_000
-"""Bytes; a larger file is refused: no table of ours comes near, and it would fill the memory."""
+"""Bytes; a larger file is refused: no table of ours comes near."""
 
 LONGEST_HEADER = 65536
 """Characters of the line that names the columns."""
@@ -45,14 +46,15 @@ def read_lines(
         UserError: it cannot be read, is too large, is not UTF-8 CSV, is cut short, is empty, or
             has other columns.
     """
-    text, skipped = _read_text(path, what), 0
-    while comments and text.startswith("#"):
-        text, skipped = text.partition("\n")[2], skipped + 1
-    if not text.strip():
-        raise UserError(f"{what} is empty", path=path)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines, skipped = _Lines(path, what), 0
+    first = next(lines, "")
+    while comments and first.startswith("#"):
+        first, skipped = next(lines, ""), skipped + 1
+    reader = csv.reader(itertools.chain([first], lines), strict=True)
     try:
-        header = next(reader)
+        header = next(reader, [])
+        if not any(map(str.strip, header)) and not any(any(map(str.strip, row)) for row in reader):
+            raise UserError(f"{what} is empty", path=path)
         present = [*columns, *(name for name in optional if name in header)]
         places = dict(
             zip(present, _positions(header, present, path, skipped + 1, what), strict=True)
@@ -74,7 +76,7 @@ def read_lines(
     except csv.Error as error:
         line = skipped + max(1, reader.line_num)
         raise UserError(f"not valid CSV: {error}", path=path, line=line) from None
-    if not text.endswith(("\n", "\r")):
+    if not lines.last.endswith(("\n", "\r")):
         message = f"{what} is cut short: its last line has no end"
         raise UserError(message, path=path, line=skipped + reader.line_num)
 
@@ -103,20 +105,50 @@ def other_columns(path: Path, what: str, columns: Sequence[str]) -> tuple[str, .
     return others
 
 
-def _read_text(path: Path, what: str) -> str:
+class _Lines:
+    """The lines of a text file with their ends, one after another; a large file stays on the disk.
+
+    Attributes:
+        last: the line that was read last.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.last = ""
+        self._lines = _read(path, what)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        self.last = next(self._lines)
+        return self.last
+
+
+def _read(path: Path, what: str) -> Iterator[str]:
+    size = 0
     try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for line in file:
+                size += len(line)
+                if size > LARGEST_FILE:
+                    limit = LARGEST_FILE // 1_000_000
+                    raise UserError(f"{what} is larger than {limit} MB", path=path)
+                yield line
     except OSError as error:
         raise file_error(error, path, f"cannot read {what}") from None
-    if len(raw) > LARGEST_FILE:
-        limit = LARGEST_FILE // 1_000_000
-        raise UserError(f"{what} is larger than {limit} MB", path=path)
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise UserError(f"{what} is not UTF-8 text", path=path, line=line) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{what} is not UTF-8 text", path=path, line=_undecodable(path)) from None
+
+
+def _undecodable(path: Path) -> int:
+    """The first line that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _positions(

@@ -126,8 +126,13 @@ LARGEST_SIZE = 1_000_000
 """No resolution or batch size is larger."""
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, *, predicted: bool = True, most_rows: int | None = None) -> Table:
     """Reads a table and checks every row of it.
+
+    Args:
+        path: the file.
+        predicted: whether to read rows that were predicted; else they are passed over unseen.
+        most_rows: that may be read.
 
     Raises:
         UserError: with the file and the line, for anything that is not a table: see docs/tables.md.
@@ -137,7 +142,13 @@ def read_table(path: Path) -> Table:
     rows: list[Row] = []
     width = len(SETUP_COLUMNS)
     extra = other_columns(path, "the table", COLUMNS)
+    source = COLUMNS.index("source")
     for line, values in read_lines(path, "the table", COLUMNS, optional=extra):
+        if not predicted and values[source] == "predicted":
+            continue
+        if len(rows) == most_rows:
+            message = f"the table has more than {most_rows:,} rows that were measured"
+            raise UserError(message, path=path, line=line)
         try:
             if first is None:
                 first, first_line, setup = values[:width], line, _parse_setup(values[:width])
@@ -150,7 +161,8 @@ def read_table(path: Path) -> Table:
             raise UserError(str(error), path=path, line=line) from None
         rows.append(row)
     if first is None:
-        raise UserError("the table has no rows", path=path)
+        none = "no rows" if predicted else "no row that was measured"
+        raise UserError(f"the table has {none}", path=path)
     return Table(setup, tuple(rows), extra)
 
 

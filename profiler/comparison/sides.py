@@ -15,6 +15,7 @@ from compofa.profiler.statistics.interval import LogMeans
 from compofa.profiler.statistics.student import student_quantile
 from compofa.profiler.table import Cell, Row, Table
 from compofa.profiler.tabulate import journal_path
+from compofa.supernet.console import note
 from compofa.supernet.errors import UserError, file_error
 
 UNCHECKED = ("device",)
@@ -24,7 +25,8 @@ FOLLOWS = {"runtime_version": ("runtime_sha256",), "runtime": ("runtime_sha256",
 """What differs anyway once a difference is allowed."""
 
 MOST_ROWS = 100_000
-"""Of a table; two of these are compared in some seconds and 300 MB."""
+"""Of a table; two of these are compared in some seconds and 300 MB. Of a larger table only the
+measured rows are read, as many as that: they alone are compared."""
 
 MOST_UNALIKE = 5
 """Differences that a message names."""
@@ -71,8 +73,10 @@ def load_side(path: Path) -> Side:
     Raises:
         UserError: one of them is damaged or too large, or they do not belong together.
     """
-    _check_size(path)
-    evidence = load_evidence(path)
+    large = _rows(path) > MOST_ROWS
+    evidence = load_evidence(path, MOST_ROWS if large else None)
+    if large:
+        note(f"{path}: only measured rows are read, its front is theirs")
     facts: dict[str, Any] = asdict(evidence.table.setup)
     for name in UNCHECKED:
         del facts[name]
@@ -93,19 +97,13 @@ def load_side(path: Path) -> Side:
     return side
 
 
-def _check_size(path: Path) -> None:
-    """Refuses a table of too many rows before it fills the memory."""
+def _rows(path: Path) -> int:
+    """How many rows a table has, at most: lines but the first."""
     try:
         with path.open("rb") as file:
-            rows = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b"")) - 1
     except OSError as error:
         raise file_error(error, path, "cannot read the table") from None
-    if rows > MOST_ROWS + 1:
-        raise UserError(
-            f"the table has {rows - 1:,} rows, and a comparison takes {MOST_ROWS:,}",
-            path=path,
-            hint="leave out those that were predicted: only measured cells are compared",
-        )
 
 
 def check_comparable(base: Side, new: Side, allowed: Collection[str]) -> dict[str, tuple[Any, Any]]:

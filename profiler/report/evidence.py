@@ -41,13 +41,17 @@ class Evidence:
     missing: tuple[str, ...]
 
 
-def load_evidence(path: Path) -> Evidence:
+def load_evidence(path: Path, most_measured: int | None = None) -> Evidence:
     """Reads the table at `path`, and its meta file and journal if they are there.
+
+    Args:
+        path: the table.
+        most_measured: if given, only rows that were measured are read, and at most so many.
 
     Raises:
         UserError: one of them is damaged, or they are not of one set-up.
     """
-    table = read_table(path)
+    table = read_table(path, predicted=most_measured is None, most_rows=most_measured)
     meta, journal = None, None
     missing = []
     if meta_path(path).exists():

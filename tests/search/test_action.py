@@ -128,6 +128,18 @@ def test_a_pass_is_told_and_every_report_is_there(act: Act, tables: None, tmp_pa
     }
 
 
+def test_suspects_are_confirmed_if_asked_for(act: Act, tables: None, tmp_path: Path) -> None:
+    (tmp_path / "devices.yaml").write_text("phone: {transport: local}\n")
+    given = {"base": "base.csv", "new": "slower.csv"}
+    assert act(**given).code == 1
+    done = act(**given, confirm="true", models="here\nthere")
+    # Their journals name one model file for all: nothing is left to be measured.
+    assert done.code == 0, done.log
+    assert "with one model file on both sides" in done.summary
+    assert act(**given, confirm="true", inventory="nowhere.yaml").code == 2
+    assert act(**given, confirm="perhaps").code == 2
+
+
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1)")
 def test_no_network_is_needed(act: Act, tables: None) -> None:
     if subprocess.run([*OFFLINE, "true"], check=False, capture_output=True).returncode:

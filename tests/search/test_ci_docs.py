@@ -25,6 +25,7 @@ def test_every_report_command_runs_as_it_stands_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("devices.yaml").write_text("phone: {transport: local}\n")
     for side, seed in (("base", 1), ("new", 2)):
         path = profile_on_paper(Path(f"{side}.csv"), sessions=4, fit=6, predicted=False, seed=seed)
         Path(side).mkdir()

@@ -1,0 +1,141 @@
+"""Whether `compofa-report compare` is right about this computer: false alarms, slow-downs found.
+
+    python benchmarks/bench_ci.py [--profiles 41] [--slow 20] [--confirm 5] [--work build/bench_ci]
+
+Takes default profiles of this computer, one after another (five minutes each on a quiet core): of
+the compound space as it is, and of one in which the kernel of one unit is larger, which slows its
+networks down by 4 to 10 %. Both kinds take turns, so that neither has the quieter hours. Every two
+profiles of the first kind are an A/A comparison, in which any verdict but "same" and "cannot tell"
+is a false alarm; disjoint pairs are independent, all pairs are not. Every profile of the second
+kind is compared with the nearest of the first kind. Some of those are compared again with
+`--confirm`.
+
+Profiles stay in the folder: the same command goes on. It writes benchmarks/results/ci.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from machine import save
+
+from compofa.profiler.comparison.changes import Changes, compare_tables
+from compofa.profiler.comparison.confirm import confirm
+from compofa.profiler.comparison.sides import load_side
+from compofa.profiler.inventory import LocalDevice
+from compofa.profiler.profile import Request, profile
+from compofa.profiler.progress import Display
+from compofa.profiler.statistics.compare import Verdict
+from compofa.supernet.space import SPACES, Space
+
+SPACE = SPACES["compofa"]
+SLOWED_UNIT, KERNEL = 0, 7
+"""Counted from 0; its kernel is 3 in the space as it is."""
+
+DEVICE = LocalDevice(name="local")
+CONFIRM_S = 600.0
+
+
+def slowed() -> Space:
+    """The compound space with one unit's kernel larger."""
+    units = list(SPACE.units)
+    units[SLOWED_UNIT] = replace(units[SLOWED_UNIT], kernels=(KERNEL,))
+    return replace(SPACE, units=tuple(units))
+
+
+def take_profiles(work: Path, wanted: dict[str, int]) -> dict[str, list[Path]]:
+    """The profiles of each kind that are there, once those that are missing have been taken."""
+    spaces = {"base": SPACE, "slow": slowed()}
+    most = max(wanted.values())
+    # Evenly mixed: of each kind, as large a share as of the other.
+    order = sorted(
+        ((number + 0.5) / wanted[kind], kind, number)
+        for number, kind in itertools.product(range(most), wanted)
+        if number < wanted[kind]
+    )
+    found: dict[str, list[Path]] = {kind: [] for kind in wanted}
+    for _, kind, number in order:
+        path = work / f"{kind}-{number:02}.csv"
+        if not path.exists():
+            space = spaces[kind]
+            request = Request(
+                space, space.resolutions, (1,), path, fresh=True, keep_models=work / "models"
+            )
+            with Display("local") as display:
+                profile(DEVICE, request, display)
+        found[kind].append(path)
+    return found
+
+
+def _nearest(base: list[Path], path: Path) -> Path:
+    """The profile of `base` that was finished closest in time to `path`."""
+    return min(base, key=lambda each: abs(each.stat().st_mtime - path.stat().st_mtime))
+
+
+def compared(pairs: Iterable[tuple[Path, Path]]) -> list[Changes]:
+    """Verdicts at the command's own settings."""
+    return [compare_tables(load_side(base), load_side(new)) for base, new in pairs]
+
+
+def summary(found: list[Changes]) -> dict[str, Any]:
+    """How often each verdict was given, and how much slower the new side seemed."""
+    verdicts = Counter(changes.verdict.value for changes in found)
+    overall = sorted(changes.overall.value for changes in found)
+    return {
+        "comparisons": len(found),
+        "verdicts": dict(verdicts),
+        "alarms": sum(each.verdict in (Verdict.SLOWER, Verdict.FASTER) for each in found),
+        "overall_ratio": [round(value, 4) for value in overall],
+    }
+
+
+def confirmed(found: list[Changes], most: int) -> dict[str, Any]:
+    """The same after `--confirm`, of the first few."""
+    after, seconds = [], []
+    for changes in found[:most]:
+        begun = time.monotonic()
+        with Display("local") as display:
+            space = slowed() if "slow" in changes.new.path.name else SPACE
+            folder = changes.new.path.parent / "models"
+            until = time.monotonic() + CONFIRM_S
+            after.append(confirm(changes, DEVICE, space, [folder], display, until=until))
+        seconds.append(round(time.monotonic() - begun))
+    measured = [changes.confirmation and len(changes.confirmation.measured) for changes in after]
+    return {**summary(after), "cells_measured": measured, "seconds": seconds}
+
+
+def main() -> None:
+    """Profiles, compares, prints and saves."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--profiles", type=int, default=41, help="of the space as it is")
+    parser.add_argument("--slow", type=int, default=20, help="of the slower one")
+    parser.add_argument("--confirm", type=int, default=5, help="comparisons to confirm, of each")
+    parser.add_argument("--work", type=Path, default=Path("build/bench_ci"))
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    paths = take_profiles(given.work, {"base": given.profiles, "slow": given.slow})
+    base, slow = paths["base"], paths["slow"]
+    disjoint = compared(zip(base[::2], base[1::2], strict=False))
+    slower = compared((_nearest(base, path), path) for path in slow)
+    results = {
+        "slowed": f"kernel of unit {SLOWED_UNIT + 1}: 3 to {KERNEL}",
+        "a_a_disjoint_pairs": summary(disjoint),
+        "a_a_all_pairs": summary(compared(itertools.combinations(base, 2))),
+        "slow": summary(slower),
+    }
+    if given.confirm:
+        results["slow_confirmed"] = confirmed(slower, given.confirm)
+    print(save("ci", results))
+    for name, value in results.items():
+        print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()
