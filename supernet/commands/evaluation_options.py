@@ -133,12 +133,20 @@ class EvaluationOptions:
 
     def _split(self, data: DataSet) -> Split:
         """The split on record beside the checkpoint; anew, where there is none."""
+        from compofa.supernet.checkpoint import load_checkpoint
         from compofa.supernet.data.split import recorded_split, split_data
 
         path = self.split_file or self.checkpoint.parent / "split.json"
-        if self.split_file is not None or path.exists():
-            return recorded_split(path, data)
-        return split_data(data)
+        recorded = self.split_file is not None or path.exists()
+        found = recorded_split(path, data) if recorded else split_data(data)
+        if found.contradicts(load_checkpoint(self.checkpoint).metadata):
+            said = f"those of {path}" if recorded else "those that are held out by default"
+            raise UserError(
+                f"it was trained with other images held out than {said}",
+                path=self.checkpoint,
+                hint="give the split.json of its training as --split-file",
+            )
+        return found
 
     def _remarks(self, split: Split) -> tuple[str, ...]:
         record, name = split.record, self.split.value

@@ -26,6 +26,10 @@ MOST_HELD_OUT = 10_000
 FORMAT = "compofa split"
 
 
+DIGESTS = ("images_sha256", "heldout_sha256")
+"""What a checkpoint's metadata takes from a record, to tell what it was trained on."""
+
+
 @dataclass(frozen=True)
 class Split:
     """The three parts of a data set.
@@ -50,6 +54,11 @@ class Split:
         if name not in parts:
             raise UserError(f"{name!r} is no part of a split: {', '.join(parts)}")
         return parts[name]
+
+    def contradicts(self, metadata: Mapping[str, object]) -> bool:
+        """Whether a checkpoint's metadata tells of these images, but of others held out."""
+        images, heldout = (metadata.get(name) == self.record[name] for name in DIGESTS)
+        return images and not heldout
 
 
 def split_data(data: DataSet, seed: int = 0, heldout: int | None = None) -> Split:

@@ -16,9 +16,6 @@ from compofa.supernet.released import restrict
 from compofa.supernet.space import Space, Subnet
 from compofa.supernet.supernet import Supernet, hull
 
-SPLIT_NAMES = ("images_sha256", "heldout_sha256")
-"""What a checkpoint's metadata says of the images that it was trained on."""
-
 
 @dataclass(frozen=True)
 class Master:
@@ -52,8 +49,7 @@ def load_master(path: Path, space: Space, split: Split) -> Master:
         hint = f"`compofa-train teacher --space {space.name}` trains one that fits"
         message = f"a teacher of space {supernet.space.name} does not fit {space.name}: {reason}"
         raise UserError(message, path=path, hint=hint)
-    same = {name: loaded.metadata.get(name) == split.record[name] for name in SPLIT_NAMES}
-    if same["images_sha256"] and not same["heldout_sha256"]:
+    if split.contradicts(loaded.metadata):
         message = "this teacher may have been trained on images that are held out here"
         raise UserError(message, path=path, hint="give --heldout as it was given for the teacher")
     return Master(path, supernet, hashlib.sha256(path.read_bytes()).hexdigest())

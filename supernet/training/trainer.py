@@ -9,6 +9,7 @@ import torch
 
 from compofa.supernet.checkpoint import save_checkpoint
 from compofa.supernet.data.loading import Batch
+from compofa.supernet.data.split import DIGESTS
 from compofa.supernet.errors import UserError
 from compofa.supernet.training.cost import Cost, subnet_macs
 from compofa.supernet.training.importance import sort_channels
@@ -16,7 +17,6 @@ from compofa.supernet.training.phase_run import COLUMNS, PhaseRun, StepRecord
 from compofa.supernet.training.ranks import Ranks
 from compofa.supernet.training.rows import Rows
 from compofa.supernet.training.run_folder import RunFolder
-from compofa.supernet.training.start import SPLIT_NAMES
 from compofa.supernet.training.state import State, write_state
 from compofa.supernet.training.step import Stepper, StepPlan
 from compofa.supernet.training.stopping import Wish
@@ -190,7 +190,7 @@ class Trainer:
             "recipe": training.recipe.name,
             "epochs": training.recipe.epochs,
             "seed": training.seed,
-            **{name: training.split.record[name] for name in SPLIT_NAMES},
+            **{name: training.split.record[name] for name in DIGESTS},
         }
         save_checkpoint(self._folder.checkpoint, self._stepper.supernet, metadata)
         costs = [cost.as_json() for cost in self._state.costs]

@@ -17,7 +17,7 @@ from compofa.supernet.checkpoint import load_checkpoint, save_checkpoint
 from compofa.supernet.commands import export, train
 from compofa.supernet.data.dataset import open_data
 from compofa.supernet.data.loading import Loading, PlainBatches
-from compofa.supernet.data.split import recorded_split, split_data, write_split
+from compofa.supernet.data.split import DIGESTS, recorded_split, split_data, write_split
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
 from rigs.image_sets import write_idx
@@ -211,3 +211,16 @@ def test_an_exported_subnet_is_as_accurate_as_its_row_says(
         for images, labels in PlainBatches(Loading(1), heldout, 16, 25)
     ]
     assert right == pytest.approx([row.top1], abs=1e-6)
+
+
+def test_a_checkpoint_moved_away_from_its_split_is_refused(
+    evaluate: Evaluate, folder: Path
+) -> None:
+    record = json.loads((folder / "run" / "split.json").read_text())
+    metadata = {name: record[name] for name in DIGESTS}
+    save_checkpoint(folder / "moved.pt", Supernet(SPACE), metadata)
+    ended = evaluate(checkpoint="moved.pt")
+    assert ended.code == 2
+    assert "with other images held out than those that are held out by default" in ended.err
+    which = ("--subnet", "d22222", "--resolutions", "12", "--split-file")
+    assert evaluate(*which, folder / "run" / "split.json", checkpoint="moved.pt").code == 0
