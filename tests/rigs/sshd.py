@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -121,20 +122,20 @@ class Sshd(Closing):
     def hang_up(self) -> None:
         """Kills all its connections, but nothing that was started over them."""
         for pid in _children(self._process.pid):
-            if _name(pid).startswith("sshd"):
-                os.kill(pid, signal.SIGKILL)
+            if _told(pid, "comm").startswith("sshd"):
+                _send(pid, signal.SIGKILL)
 
     def freeze_sftp(self) -> None:
         """Has all transfers of files stand still from now on, while connections live on."""
         for pid in _children(self._process.pid):
-            if b"internal-sftp" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGSTOP)
+            if "internal-sftp" in _told(pid, "cmdline"):
+                _send(pid, signal.SIGSTOP)
 
     def kill(self) -> None:
         """Kills it and all its connections, but nothing that was started over them."""
         for pid in [*_children(self._process.pid), self._process.pid]:
-            if _name(pid).startswith("sshd"):
-                os.kill(pid, signal.SIGKILL)
+            if _told(pid, "comm").startswith("sshd"):
+                _send(pid, signal.SIGKILL)
         self._process.wait()
 
     def log(self) -> str:
@@ -151,7 +152,7 @@ class Sshd(Closing):
         self.kill()
         for pid in processes_naming(str(self.folder)):
             if pid != os.getpid():
-                os.kill(pid, signal.SIGKILL)
+                _send(pid, signal.SIGKILL)
         if self.namespace is not None:
             self.namespace.close()
 
@@ -257,8 +258,15 @@ def _children(pid: int) -> list[int]:
     return [each for child in map(int, found) for each in (child, *_children(child))]
 
 
-def _name(pid: int) -> str:
+def _told(pid: int, what: str) -> str:
+    """What the system says of a process; nothing of one that has ended meanwhile."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/{what}").read_text(errors="replace").strip()
     except OSError:
         return ""
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    """Sends a signal to a process, which may have ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -345,12 +345,14 @@ def test_an_interrupted_transfer_ends_at_once(
     digest = sha256(file.read_bytes())
 
     def interrupt() -> float:
-        while f"{digest}.part" not in ssh_peer.files():
-            time.sleep(0.001)
-        sshd.freeze_sftp()
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGUSR1)
-        return time.monotonic()
+        try:
+            while f"{digest}.part" not in ssh_peer.files():
+                time.sleep(0.001)
+            sshd.freeze_sftp()
+            time.sleep(0.5)
+            return time.monotonic()
+        finally:
+            os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
     try:
