@@ -90,10 +90,8 @@ class RemoteFiles(Closing):
 
     def exists(self, name: str) -> bool:
         """Whether the folder holds a file called `name`."""
-        with self._explained("look for a file"), suppress(FileNotFoundError):
-            self._sftp.stat(self.path(name))
-            return True
-        return False
+        with self._explained("look for a file"):
+            return self._size(name) is not None
 
     def close(self) -> None:
         """See `Closing.close`."""
@@ -110,11 +108,20 @@ class RemoteFiles(Closing):
             return True
         return False
 
+    def _size(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none."""
+        with suppress(FileNotFoundError):
+            return self._sftp.stat(self.path(name)).st_size or 0
+        return None
+
     def _append(self, file: Path, part: str) -> None:
         """Adds to `part` what it lacks of `file`."""
         try:
-            with file.open("rb") as source, self._sftp.open(self.path(part), "ab") as target:
-                self._copy(source, target)
+            # Not "ab": paramiko then asks for the size, and swallows a Ctrl-C while it waits.
+            size = self._size(part)
+            mode = "wb" if size is None else "r+b"
+            with file.open("rb") as source, self._sftp.open(self.path(part), mode) as target:
+                self._copy(source, target, size or 0)
         except (OSError, EOFError, paramiko.SSHException) as error:
             if self._connection.broke():
                 raise self._connection.lost from None
@@ -124,11 +131,12 @@ class RemoteFiles(Closing):
                 f"{self._free()} is free in {self._folder}"
             ) from None
 
-    def _copy(self, source: IO[bytes], target: paramiko.SFTPFile) -> None:
-        """Writes what `target` lacks."""
+    def _copy(self, source: IO[bytes], target: paramiko.SFTPFile, start: int) -> None:
+        """Writes what `target` lacks, from `start` on."""
         try:
             target.set_pipelined(True)
-            source.seek(target.stat().st_size or 0)
+            source.seek(start)
+            target.seek(start)
             while chunk := source.read(CHUNK):
                 target.write(chunk)
             # paramiko drops what the host says to the last writes.
