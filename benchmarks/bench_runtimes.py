@@ -153,13 +153,42 @@ def ranks(found: Mapping[str, Latencies], cells: list[Cell]) -> dict[str, dict[s
     }
 
 
+def beyond_macs(found: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """What is left of each set-up's log latencies once a power of the MACs is taken out.
+
+    Args:
+        found: milliseconds of each subnet, by set-up.
+
+    Returns:
+        The powers, the standard deviations of what is left, and its rank correlations.
+    """
+    powers, left = {}, {}
+    for name, by_subnet in found.items():
+        macs = [build_graph(SPACE, SPACE.parse(key), RESOLUTION).macs for key in by_subnet]
+        x, y = np.log(macs), np.log(list(by_subnet.values()))
+        power, level = np.polyfit(x, y, 1)
+        powers[name], left[name] = round(float(power), 3), y - power * x - level
+    return {
+        "power": powers,
+        "left": {name: round(float(each.std()), 4) for name, each in left.items()},
+        "rank_correlation": {
+            a: {b: round(float(stats.spearmanr(left[a], left[b]).statistic), 3) for b in left}
+            for a in left
+        },
+    }
+
+
 def draw_plot(rows: list[dict[str, Any]]) -> None:
     """Latency of each subnet, one panel a set-up, with its interval."""
     import vl_convert
 
     subnets = list(dict.fromkeys(row["subnet"] for row in rows))
     y = {"field": "setup", "type": "nominal", "sort": None, "title": None}
-    x = {"type": "quantitative", "scale": {"type": "log"}, "title": "Latency, ms (log scale)"}
+    x = {
+        "type": "quantitative",
+        "scale": {"type": "log", "nice": False},
+        "title": "Latency, ms (log scale)",
+    }
     colour = {"field": "subnet", "type": "nominal", "sort": subnets,
               "scale": {"scheme": "viridis"}, "legend": {"title": "Subnet"}}  # fmt: skip
     spec = {
@@ -222,6 +251,7 @@ def main() -> None:
     print("rank correlations; on the diagonal, of a set-up with itself")
     for name, others in correlations.items():
         print(f"{name:<30}" + "".join(f"{value:>7.3f}" for value in others.values()))
+    all_ms = {n: {c.subnet: e.value for c, e in by.items()} for n, by in estimates.items()}
     results = {
         "space": SPACE.name,
         "resolution": RESOLUTION,
@@ -229,8 +259,9 @@ def main() -> None:
         "runs": RUNS,
         "cells": [cell.subnet for cell in cells],
         "latencies": rows,
-        "all_ms": {n: {c.subnet: e.value for c, e in by.items()} for n, by in estimates.items()},
+        "all_ms": all_ms,
         "rank_correlation": correlations,
+        "beyond_macs": beyond_macs(all_ms),
     }
     draw_plot(rows)
     print(save("runtimes", results), PICTURE)

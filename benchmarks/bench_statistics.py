@@ -505,7 +505,7 @@ def time_studies(n: Scaled) -> Studies:
 
 def comparison_studies(n: Scaled) -> Studies:
     for sessions in (5, 6, 8):
-        yield f"A/A, 1215 cells, {sessions} sessions", partial(comparison, sessions, 1215, n(300))
+        yield f"A/A, 1215 cells, {sessions} sessions", partial(comparison, sessions, 1215, n(1000))
         for share in (1.0, 1 / 3):
             name = f"5 % slower in {share:.0%} of 1215 cells, {sessions} sessions"
             yield name, partial(comparison, sessions, 1215, n(200), 0.05, share)
@@ -515,7 +515,7 @@ def comparison_studies(n: Scaled) -> Studies:
             yield name, partial(comparison, 5, cells, n(2000), noisier=noisier)
     for cells in (5, 60, 1215):
         name = f"A/A, {cells} cells relative to the reference, host 6 % slower, 5 sessions"
-        count = n(2000) if cells < 1000 else n(300)
+        count = n(2000) if cells < 1000 else n(1000)
         yield name, partial(comparison, 5, cells, count, host=0.06)
     yield "A/A, 20 cells, stopped by their intervals", partial(stopped_comparison, n(1500))
     yield "smallest change, 60 cells, 6 sessions", partial(promised_power, 6, 60, n(1000))

@@ -4,7 +4,7 @@
 
 Profiles this computer with the default plan (unless `--table` names a finished one), asks for
 limits spread over the front, verifies them all together, and then measures every winner again, in
-ten fresh sessions beside the subnet that the table alone had promised. It takes about 15 minutes on
+thirty fresh sessions beside the subnet that the table alone had promised. It takes 20 minutes on
 a quiet computer and writes benchmarks/results/verify.json.
 """
 
@@ -38,7 +38,7 @@ from compofa.supernet.space import SPACES
 
 SPACE = SPACES["compofa"]
 DEVICE = LocalDevice(name="local")
-SESSIONS = 10
+SESSIONS = 30
 
 
 def spread_limits(table: Path, count: int) -> list[tuple[float]]:

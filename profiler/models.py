@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import shutil
 import statistics
-import tempfile
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from compofa.profiler.closing import Closing
 from compofa.profiler.inventory import Dtype, Runtime
 from compofa.profiler.model_files import model_file
 from compofa.profiler.runtimes import ABILITIES
+from compofa.profiler.scratch import Scratch
 from compofa.profiler.table import Cell
 from compofa.supernet.errors import UserError, file_error
 from compofa.supernet.files import sha256, write_atomically
@@ -140,13 +139,12 @@ class ModelStore(Models):
         self._keep_in = keep
         self._models: dict[Cell, Model] = {}
         self._kept: dict[Path, int] = {}
-        try:
-            if keep is not None:
+        if keep is not None:
+            try:
                 keep.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix="compofa-models-"))
-        except OSError as error:
-            place = error.filename or tempfile.gettempdir()
-            raise file_error(error, place, "cannot keep models") from None
+            except OSError as error:
+                raise file_error(error, keep, "cannot keep models") from None
+        self._scratch = Scratch()
 
     def model(self, cell: Cell) -> Model:
         """See `Models.model`; built the first time, its space is one of the store's."""
@@ -168,7 +166,7 @@ class ModelStore(Models):
     def _keep(self, content: bytes) -> Path:
         """Writes a model file, and makes room for it before."""
         self._make_room(len(content))
-        path = self._folder / sha256(content)
+        path = self._scratch.path / sha256(content)
         self._put(path, content)
         self._kept[path] = len(content)
         if self._keep_in is not None and not (self._keep_in / path.name).exists():
@@ -184,7 +182,7 @@ class ModelStore(Models):
 
     def _computed(self, cell: Cell, path: Path, onnx: bytes) -> Model:
         """The model in `path`, with what `onnx`, the same network in float32, computes here."""
-        here = self._folder / "computed.onnx"
+        here = self._scratch.path / "computed.onnx"
         self._put(here, onnx)
         host = OnnxRuntime(str(here), {"threads": 1})
         here.unlink()
@@ -203,7 +201,7 @@ class ModelStore(Models):
 
     def close(self) -> None:
         """Deletes the folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.close()
 
 
 def _correlation(a: Sequence[float], b: Sequence[float]) -> float:

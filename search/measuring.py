@@ -15,14 +15,11 @@ from compofa.profiler.remeasure import remeasure
 from compofa.profiler.table import Cell
 from compofa.profiler.watch import PATIENCE_S
 from compofa.search.candidates import Candidates
-from compofa.search.verify import Finalists
+from compofa.search.verify import Finalists, told_apart
 from compofa.supernet.errors import UserError
 
 MOST_SESSIONS = 10
-"""New sessions of a finalist; what cannot be told from its limit by then is as good as equal."""
-
-EQUAL = 0.01
-"""A latency known to this share of itself, up and down, that holds the limit is equal to it."""
+"""New sessions of a cell in one round."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,10 @@ class Measuring:
             def settled(
                 analysis: Analysis, cell: Cell, limits: dict[Cell, list[float]] = limits
             ) -> bool:
-                return told_apart(analysis, cell, limits[cell])
+                estimate = analysis.estimate(cell)
+                return estimate is not None and told_apart(
+                    estimate.value, estimate.low, estimate.high, limits[cell]
+                )
 
             with Display(device.name) as display:
                 remeasure(
@@ -71,16 +71,6 @@ class Measuring:
                     patience_s=self.patience_s,
                 )
         return self.again()
-
-
-def told_apart(analysis: Analysis, cell: Cell, limits: Sequence[float]) -> bool:
-    """Whether the interval of `cell` leaves out every limit, or is narrow enough to be equal."""
-    estimate = analysis.estimate(cell)
-    if estimate is None:
-        return False
-    if estimate.relative_half_width <= EQUAL:
-        return True
-    return not any(estimate.low <= limit <= estimate.high for limit in limits)
 
 
 def devices_of(candidates: Candidates, inventory: Path) -> list[AnyDevice]:

@@ -3,13 +3,15 @@
 Most latencies of a table are predicted, and a winner is chosen for looking fast: of many candidates
 near a limit, those whose error is in their favour come out on top. So the most accurate candidates
 that may meet the limit are measured, the table is made anew, which moves the predictions as well,
-and the question is asked again, until its answer is a cell that was measured for it.
+and the question is asked again, until its answer is a cell that was measured for it. Measured cells
+near a limit have errors too, so the answer is measured on until its interval leaves the limit out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +29,14 @@ PROMISING = 0.1
 AT_ONCE = 4
 """Finalists of a question that are measured together."""
 
-MOST_ROUNDS = 12
+MOST_REPEATS = 5
+"""How often a winner is measured again while its interval holds its limit. Of several cells near a
+limit, the one that noise made look fast wins: only more measurements tell."""
+
+EQUAL = 0.01
+"""A latency known to this share of itself, up and down, that holds the limit is equal to it."""
+
+MOST_ROUNDS = 40
 
 Finalists = Mapping[Cell, tuple[Limits, ...]]
 """Cells to measure, each with the limits of the questions that it may answer."""
@@ -41,7 +50,8 @@ class Verified:
         limit_ms: one per table; infinite where it asks nothing.
         before: the answer that the table gave.
         after: the answer after measuring; None where nothing that was measured meets the limits.
-        sure: whether no candidate is left that is more accurate and promising, but not measured.
+        sure: whether no candidate is left that is more accurate and promising, but not measured,
+            and the answer is told apart from its limit, or equal to it.
     """
 
     limit_ms: Limits
@@ -128,7 +138,7 @@ def verify(
         risk: as in `answer.ask`.
     """
     before = [_best(candidates, asked, risk) for asked in questions]
-    tried: set[Cell] = set()
+    tries: Counter[Cell] = Counter()
     measured: frozenset[Cell] = frozenset()
     rounds = 0
     while rounds < MOST_ROUNDS:
@@ -136,13 +146,20 @@ def verify(
         for asked in questions:
             for cell in finalists(candidates, asked, measured, risk):
                 # What was tried and is not measured has failed, or there was no time for it.
-                if cell not in tried:
+                if not tries[cell]:
                     wanted[cell] = (*wanted.get(cell, ()), asked)
+        if not wanted:
+            for asked in questions:
+                winner = _winner(candidates, asked, measured, risk)
+                if winner is None or _settled(candidates, winner, asked):
+                    continue
+                if tries[winner] <= MOST_REPEATS:
+                    wanted[winner] = (*wanted.get(winner, ()), asked)
         if not wanted:
             break
         candidates = measure(candidates, wanted)
-        tried |= wanted.keys()
-        measured = _measured(candidates, tried)
+        tries.update(wanted.keys())
+        measured = _measured(candidates, tries.keys())
         rounds += 1
     found = _only(candidates, measured)
     return Verification(
@@ -152,7 +169,7 @@ def verify(
                 asked,
                 first,
                 _best(found, asked, risk) if len(found) else None,
-                not finalists(candidates, asked, measured, risk),
+                _sure(candidates, asked, measured, risk),
             )
             for asked, first in zip(questions, before, strict=True)
         ),
@@ -186,6 +203,45 @@ def finalists(
     return found
 
 
+def _sure(
+    candidates: Candidates, asked: Limits, measured: frozenset[Cell], risk: float | None
+) -> bool:
+    """See `Verified.sure`."""
+    winner = _winner(candidates, asked, measured, risk)
+    settled = winner is None or _settled(candidates, winner, asked)
+    return settled and not finalists(candidates, asked, measured, risk)
+
+
+def told_apart(ms: float, low: float, high: float, limits: Iterable[float]) -> bool:
+    """Whether an interval leaves out all limits, or is narrow enough to be equal to them."""
+    equal = (high - low) / 2 <= EQUAL * ms
+    return equal or not any(low <= limit <= high for limit in limits)
+
+
+def _settled(candidates: Candidates, cell: Cell, asked: Limits) -> bool:
+    """Whether `cell` is told apart from its limits wherever it has an interval."""
+    index = candidates.cells.index(cell)
+    for rows, limit in zip(candidates.rows, asked, strict=True):
+        row = rows[index]
+        if row.latency_ms is None or row.ci_low_ms is None or row.ci_high_ms is None:
+            continue
+        if not told_apart(row.latency_ms, row.ci_low_ms, row.ci_high_ms, [limit]):
+            return False
+    return True
+
+
+def _winner(
+    candidates: Candidates, asked: Limits, measured: frozenset[Cell], risk: float | None
+) -> Cell | None:
+    """The answer to a question from measured cells alone."""
+    cost = costs_at(candidates, risk)
+    for i in ranking(candidates.top1, candidates.latency_ms).tolist():
+        cell: Cell = candidates.cells[i]
+        if cell in measured and (cost[i] <= np.array(asked)).all():
+            return cell
+    return None
+
+
 def _chance(candidates: Candidates, index: int, asked: Limits) -> float:
     """The probability that a candidate meets all limits; 0 or 1 without an interval."""
     found = 1.0
@@ -198,7 +254,7 @@ def _chance(candidates: Candidates, index: int, asked: Limits) -> float:
     return found
 
 
-def _measured(candidates: Candidates, tried: set[Cell]) -> frozenset[Cell]:
+def _measured(candidates: Candidates, tried: Collection[Cell]) -> frozenset[Cell]:
     """The cells that were tried and have a measured row in some table."""
     rows = zip(*candidates.rows, strict=True)
     return frozenset(

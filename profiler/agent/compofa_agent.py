@@ -305,6 +305,13 @@ class Torch(Runtime):
         if self.mode == "channels_last":
             network = network.to(memory_format=torch.channels_last)
         if self.mode == "compiled":
+            import torch._dynamo.config as dynamo
+
+            # All networks are compiled from the same code, and the ninth would be one too many.
+            for limit in ("recompile_limit", "cache_size_limit"):
+                for name in (limit, "accumulated_" + limit):
+                    if hasattr(dynamo, name):
+                        setattr(dynamo, name, 1 << 30)
             network = torch.compile(network, fullgraph=True)
         self.network = network
         self.settings = {"mode": self.mode, "tf32": tf32}

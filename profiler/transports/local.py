@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from typing import IO
 
 from compofa.profiler import agent
 from compofa.profiler.inventory import LocalDevice
+from compofa.profiler.scratch import Scratch
 from compofa.profiler.transports.base import Channel, Transport
 from compofa.profiler.transports.stream import StreamChannel
 from compofa.supernet.errors import DeviceError, UserError, file_error
@@ -31,13 +31,13 @@ class LocalTransport(Transport):
     def __init__(self, device: LocalDevice, agent: Path = AGENT) -> None:
         self._agent = agent
         self._python = device.python or sys.executable
-        self._folder = Path(tempfile.mkdtemp(prefix="compofa-"))
+        self._scratch = Scratch()
         # The folder is this profiler's own; its lock is that of the whole computer.
-        (self._folder / "lock").symlink_to(_lock_file())
+        (self._scratch.path / "lock").symlink_to(_lock_file())
 
     def put(self, file: Path, sha256: str) -> None:
         """See `Transport.put`; nothing is copied."""
-        target = self._folder / sha256
+        target = self._scratch.path / sha256
         if not target.exists():
             try:
                 target.symlink_to(file.resolve())
@@ -46,11 +46,11 @@ class LocalTransport(Transport):
 
     def start_agent(self) -> Channel:
         """See `Transport.start_agent`."""
-        return LocalChannel([self._python, "-I", str(self._agent), str(self._folder)])
+        return LocalChannel([self._python, "-I", str(self._agent), str(self._scratch.path)])
 
     def close(self) -> None:
         """See `Transport.close`."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.close()
 
 
 def _lock_file() -> Path:

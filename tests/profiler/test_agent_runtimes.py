@@ -149,6 +149,19 @@ def test_torch_compiles_the_network_as_one_graph(
     assert model.mismatch(loaded["output"], loaded["output_size"]) is None
 
 
+def test_torch_compiles_more_networks_than_it_would_by_itself(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    agents = []
+    for depths in ("22222", "22223", "22232", "22322", "23222", "32222", "22233", "22332", "23322"):
+        model = make("torch", cell=Cell("tiny", f"d{depths}", 32, 1))
+        agent, loaded = load(model, "torch", mode="compiled")
+        assert model.mismatch(loaded["output"], loaded["output_size"]) is None
+        agents.append(agent)
+
+
 # LiteRT's own clean-up stumbles over a delegate whose library is not there.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(

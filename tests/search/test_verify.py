@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,43 @@ def test_predictions_alone_miss_limits_that_verification_keeps() -> None:
         changed += sum(each.changed for each in questions)
     assert missed >= 10
     assert changed >= missed
+
+
+class NoisyDevice(Device):
+    """One round of measuring a cell errs by 2 %; the mean of several by less."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.rng = np.random.default_rng((seed, 1))
+        self.errors: dict[Cell, list[float]] = defaultdict(list)
+
+    def measure(self, _: Candidates, wanted: Finalists) -> Candidates:
+        for cell in wanted:
+            self.errors[cell].append(0.02 * self.rng.standard_normal())
+            error = 0.02 / len(self.errors[cell]) ** 0.5
+            row = self.row(cell, error, 1)
+            ms = self.true[cell] * float(np.exp(np.mean(self.errors[cell])))
+            scale = ms / (row.latency_ms or 1.0)
+            ends = scale * (row.ci_low_ms or 0.0), scale * (row.ci_high_ms or 0.0)
+            self.measured[cell] = replace(row, latency_ms=ms, ci_low_ms=ends[0], ci_high_ms=ends[1])
+        return self.candidates()
+
+
+def over(seed: int) -> list[float]:
+    """By how much the true latencies of verified winners exceed their limits."""
+    device = NoisyDevice(seed)
+    questions = verify(device.candidates(), LIMITS, device.measure).questions
+    winners = [each.after for each in questions]
+    cells = [Cell("compofa", each.subnet, each.resolution, 1) for each in winners if each]
+    return [device.true[cell] / lim - 1 for cell, (lim,) in zip(cells, LIMITS, strict=True)]
+
+
+def test_winners_that_noise_made_look_fast_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured_on = np.array([over(seed) for seed in range(10)])
+    monkeypatch.setattr("compofa.search.verify.MOST_REPEATS", 0)
+    measured_once = np.array([over(seed) for seed in range(10)])
+    assert (measured_once > 0.01).mean() > 2.5 * (measured_on > 0.01).mean()
+    assert (measured_on > 0.01).mean() < 0.05
 
 
 def test_finalists_of_all_questions_are_measured_together() -> None:
