@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from compofa.profiler.tabulate import journal_path
 from compofa.search.command import main
 from compofa.search.measuring import MOST_SESSIONS, Measuring, devices_of
 from compofa.search.request import Request, find_candidates
-from compofa.search.verify import MOST_REPEATS, verify
+from compofa.search.verify import verify
 from compofa.supernet.errors import UserError
 from compofa.supernet.space import get_space
 
@@ -66,15 +65,18 @@ def middle(table: Table) -> float:
     return sorted(row.latency_ms or 0.0 for row in table.rows)[len(table.rows) // 2]
 
 
-def test_finalists_are_measured_interleaved_and_stay_in_the_table(folder: Path) -> None:
+def test_finalists_are_measured_interleaved_and_stay_in_the_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Networks of a tenth of a millisecond hardly ever settle.
+    monkeypatch.setattr("compofa.search.verify.MOST_REPEATS", 0)
     before = read_table(folder / "t.csv")
     sessions = len(of_kind(read_journal(journal_path(folder / "t.csv"))[1], SessionLine))
     asked = request(folder)
     candidates = find_candidates(asked)
     devices = devices_of(candidates, folder / "devices.yaml")
-    until = time.monotonic() + 45
-    measuring = Measuring(devices, asked.tables, lambda: find_candidates(asked), until, 0)
-    limit = 1.2 * middle(before)
+    measuring = Measuring(devices, asked.tables, lambda: find_candidates(asked), patience_s=0)
+    limit = middle(before)
     done = verify(candidates, [(limit,)], measuring)
     after = {row.cell: row for row in read_table(folder / "t.csv").rows}
     assert done.measured
@@ -88,7 +90,7 @@ def test_finalists_are_measured_interleaved_and_stay_in_the_table(folder: Path) 
     fresh = [line for line in of_kind(lines, Timing) if line.session > sessions and line.cell]
     spent = Counter(line.cell for line in fresh)
     assert set(spent) == done.measured
-    assert max(spent.values()) <= MOST_SESSIONS * (1 + MOST_REPEATS)
+    assert max(spent.values()) <= MOST_SESSIONS
     if len(done.measured) > 1:
         assert len({line.session for line in fresh}) < len(fresh)
 
