@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from compofa.profiler.table import Cell
 from compofa.supernet.console import note, printable
+from compofa.supernet.meter import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -145,10 +146,4 @@ class Display:
 
     def _remaining(self) -> str:
         seconds = (self._cells * self._expected - self._visited) * self._seconds_a_cell
-        return f", about {_duration(seconds)} left" if math.isfinite(seconds) else ""
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min"
+        return f", about {duration(seconds)} left" if math.isfinite(seconds) else ""

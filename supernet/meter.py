@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 
@@ -64,7 +65,9 @@ class Meter:
 
 
 def duration(seconds: float) -> str:
-    """`seconds` in the unit that suits them."""
+    """`seconds` in the unit that suits them; "unknown time" where they are not finite."""
+    if not math.isfinite(seconds):
+        return "unknown time"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

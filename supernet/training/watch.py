@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from compofa.supernet.console import note, printable
 from compofa.supernet.errors import file_error
+from compofa.supernet.meter import duration
 from compofa.supernet.training.cost import Cost
 from compofa.supernet.training.phase_run import PhaseRun, StepRecord
 from compofa.supernet.training.run_folder import RunFolder
@@ -72,7 +72,7 @@ class Watch:
         done = last.step + 1
         speed = (cost.images - self._images) / max(cost.seconds - self._seconds, 1e-9)
         left = (self._steps - done) * last.run.order.batch_size / speed
-        detail = f"loss {last.loss:.3f}, {speed:,.0f} images/s, {_duration(left)} left"
+        detail = f"loss {last.loss:.3f}, {speed:,.0f} images/s, {duration(left)} left"
         if self._curves is not None:
             self._curves.at = self._before + done
             self._curves.step(
@@ -120,11 +120,3 @@ def _new_bar() -> Progress:
         TextColumn("{task.fields[detail]}"),
     ]
     return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _duration(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "unknown time"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -19,13 +19,15 @@ from compofa.profiler.protocol import Protocol
 from compofa.profiler.table import Cell, Table, read_table, write_table
 from compofa.profiler.tabulate import journal_path
 from compofa.search.command import main
-from compofa.search.measuring import MOST_SESSIONS, Measuring, devices_of
+from compofa.search.measuring import Measuring, devices_of
 from compofa.search.request import Request, find_candidates
 from compofa.search.verify import verify
 from compofa.supernet.errors import UserError
 from compofa.supernet.space import get_space
 
 QUICK = Protocol(min_sessions=2, max_sessions=2, min_runs=2, run_s=0.001, warmup_s=0.01)
+
+MOST_SESSIONS = 3
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,13 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             key = space.key(subnet)
             writer.writerow(["tiny", key, 32, 0.5 + sum(subnet.depths) / 50, "made up"])
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _few_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of a tenth of a millisecond hardly ever settle."""
+    monkeypatch.setattr("compofa.search.verify.MOST_REPEATS", 0)
+    monkeypatch.setattr("compofa.search.measuring.MOST_SESSIONS", MOST_SESSIONS)
 
 
 @pytest.fixture
@@ -65,11 +74,7 @@ def middle(table: Table) -> float:
     return sorted(row.latency_ms or 0.0 for row in table.rows)[len(table.rows) // 2]
 
 
-def test_finalists_are_measured_interleaved_and_stay_in_the_table(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Networks of a tenth of a millisecond hardly ever settle.
-    monkeypatch.setattr("compofa.search.verify.MOST_REPEATS", 0)
+def test_finalists_are_measured_interleaved_and_stay_in_the_table(folder: Path) -> None:
     before = read_table(folder / "t.csv")
     sessions = len(of_kind(read_journal(journal_path(folder / "t.csv"))[1], SessionLine))
     asked = request(folder)
