@@ -40,9 +40,16 @@ CHROMIUM_OPTIONS = (
 )
 
 
+@pytest.fixture
+def browser(_chromium: WebDriver) -> WebDriver:
+    """A headless Chromium that does what a person does with a page; its log is empty."""
+    _chromium.get("about:blank")
+    _chromium.get_log("browser")
+    return _chromium
+
+
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
-    """A headless Chromium that does what a person does with a page."""
+def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if chromium is None or driver is None:
