@@ -1,16 +1,17 @@
 """Whether `compofa-report compare` is right about this computer: false alarms, slow-downs found.
 
-    python benchmarks/bench_ci.py [--profiles 41] [--slow 20] [--confirm 5] [--work build/bench_ci]
+    python benchmarks/bench_ci.py [--profiles 10] [--slow 5] [--beside 4] [--confirm 2]
 
 Takes default profiles of this computer, one after another (five minutes each on a quiet core): of
 the compound space as it is, and of one in which the kernel of one unit is larger, which slows its
 networks down by 4 to 10 %. Both kinds take turns, so that neither has the quieter hours. Every two
 profiles of the first kind are an A/A comparison, in which any verdict but "same" and "cannot tell"
-is a false alarm; disjoint pairs are independent, all pairs are not. Every profile of the second
-kind is compared with the nearest of the first kind. Some of those are compared again with
-`--confirm`.
+is a false alarm; disjoint pairs are independent, all pairs are not: one odd profile is in many.
+Every profile of the second kind is compared with the nearest few of the first kind. Some of those
+are compared again with `--confirm`.
 
-Profiles stay in the folder: the same command goes on. It writes benchmarks/results/ci.json.
+Profiles stay in the folder (`--work`, else build/bench_ci): the same command goes on. It writes
+benchmarks/results/ci.json.
 """
 
 from __future__ import annotations
@@ -74,9 +75,9 @@ def take_profiles(work: Path, wanted: dict[str, int]) -> dict[str, list[Path]]:
     return found
 
 
-def _nearest(base: list[Path], path: Path) -> Path:
-    """The profile of `base` that was finished closest in time to `path`."""
-    return min(base, key=lambda each: abs(each.stat().st_mtime - path.stat().st_mtime))
+def _nearest(base: list[Path], path: Path, most: int) -> list[Path]:
+    """The profiles of `base` that were finished closest in time to `path`."""
+    return sorted(base, key=lambda each: abs(each.stat().st_mtime - path.stat().st_mtime))[:most]
 
 
 def compared(pairs: Iterable[tuple[Path, Path]]) -> list[Changes]:
@@ -114,16 +115,17 @@ def confirmed(found: list[Changes], most: int) -> dict[str, Any]:
 def main() -> None:
     """Profiles, compares, prints and saves."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--profiles", type=int, default=41, help="of the space as it is")
-    parser.add_argument("--slow", type=int, default=20, help="of the slower one")
-    parser.add_argument("--confirm", type=int, default=5, help="comparisons to confirm, of each")
+    parser.add_argument("--profiles", type=int, default=10, help="of the space as it is")
+    parser.add_argument("--slow", type=int, default=5, help="of the slower one")
+    parser.add_argument("--beside", type=int, default=4, help="profiles to compare each slow with")
+    parser.add_argument("--confirm", type=int, default=2, help="comparisons to confirm")
     parser.add_argument("--work", type=Path, default=Path("build/bench_ci"))
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     paths = take_profiles(given.work, {"base": given.profiles, "slow": given.slow})
     base, slow = paths["base"], paths["slow"]
     disjoint = compared(zip(base[::2], base[1::2], strict=False))
-    slower = compared((_nearest(base, path), path) for path in slow)
+    slower = compared((near, path) for path in slow for near in _nearest(base, path, given.beside))
     results = {
         "slowed": f"kernel of unit {SLOWED_UNIT + 1}: 3 to {KERNEL}",
         "a_a_disjoint_pairs": summary(disjoint),
@@ -131,7 +133,7 @@ def main() -> None:
         "slow": summary(slower),
     }
     if given.confirm:
-        results["slow_confirmed"] = confirmed(slower, given.confirm)
+        results["slow_confirmed"] = confirmed(slower[:: given.beside], given.confirm)
     print(save("ci", results))
     for name, value in results.items():
         print(f"{name}: {value}")
