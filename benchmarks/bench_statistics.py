@@ -395,6 +395,41 @@ def comparison(
     }
 
 
+def restless_host(
+    slope: float, shift: float, repetitions: int, slow: float = 0.0, cells: int = 60
+) -> dict[str, Result]:
+    """Two sides of ten sessions on a host whose speed wanders by 5 % between sessions.
+
+    Cells go along with `slope` of what the reference shows, each with a slope of its own (sd 0.1),
+    and have 2 % of noise of their own. On the new side, the host is slower by `shift` for the
+    reference, and all cells by `slow` besides.
+    """
+    rng = np.random.default_rng(9)
+    alarms, found, covered, doubts = [], [], [], []
+    for _ in range(repetitions):
+        slopes = np.concatenate([[1.0], slope + 0.1 * rng.standard_normal(cells)])[:, None]
+        noise = np.concatenate([[0.01], np.full(cells, 0.02)])[:, None]
+        base, new = (
+            slopes * (0.05 * rng.standard_normal(10) + level)
+            + noise * rng.standard_normal((cells + 1, 10))
+            for level in (0.0, math.log1p(shift))
+        )
+        new[1:] += math.log1p(slow)
+        result = compare(as_values(base), as_values(new), min_effect=0.03, relative_to=REFERENCE)
+        verdicts = {ratio.verdict for ratio in result.cells.values()} | {result.overall.verdict}
+        alarms.append(Verdict.FASTER in verdicts or (not slow and Verdict.SLOWER in verdicts))
+        found.append(Verdict.SLOWER in verdicts)
+        covered.append(result.overall.low <= 1 + slow <= result.overall.high)
+        assert result.device is not None
+        doubts.append(result.device.doubt)
+    return {
+        "false_alarm": Result.of(alarms),
+        "found": Result.of(found),
+        "overall_coverage": Result.of(covered),
+        "doubt": Result.of(doubts),
+    }
+
+
 def stopped_comparison(repetitions: int, cells: int = 20) -> Result:
     """False alarms of A/A where each side stopped when its own intervals were short enough."""
     setup = Setup(np.random.default_rng(8), 0.01, cells)
@@ -517,6 +552,11 @@ def comparison_studies(n: Scaled) -> Studies:
         name = f"A/A, {cells} cells relative to the reference, host 6 % slower, 5 sessions"
         count = n(2000) if cells < 1000 else n(1000)
         yield name, partial(comparison, 5, cells, count, host=0.06)
+    for slope in (0.0, 0.5, 1.0):
+        for shift in (0.0, 0.05, 0.2):
+            for slow in (0.0, 0.08):
+                name = f"restless host {shift:.0%} slower, slope {slope:g}, cells {slow:.0%} slower"
+                yield name, partial(restless_host, slope, shift, n(1000), slow)
     yield "A/A, 20 cells, stopped by their intervals", partial(stopped_comparison, n(1500))
     yield "smallest change, 60 cells, 6 sessions", partial(promised_power, 6, 60, n(1000))
 

@@ -24,6 +24,10 @@ HELD_OUT_SEED = 1
 
 LARGEST_TABLE = 2_000_000
 
+Measure = int | Literal["auto", "full"] | tuple[Cell, ...]
+"""What a plan measures: `auto` 40 well-chosen cells and 20 at random per batch size, a number that
+many well-chosen cells and the 20, `full` everything, and cells these alone, as another profile."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -51,17 +55,13 @@ def make_plan(
     space: Space,
     resolutions: Sequence[int],
     batch_sizes: Sequence[int],
-    measure: int | Literal["auto", "full"] = "auto",
+    measure: Measure = "auto",
     seed: int = 0,
 ) -> Plan:
     """A plan for `space` at these resolutions and batch sizes; the same arguments, the same plan.
 
-    Args:
-        measure: `auto` measures 40 well-chosen cells and 20 at random per batch size, a number that
-            many well-chosen cells and the 20, `full` everything.
-
     Raises:
-        UserError: the table would be too large to make.
+        UserError: the table would be too large to make, or a cell to measure is none of it.
     """
     rng = np.random.default_rng((seed, HELD_OUT_SEED))
     cells: list[Cell] = []
@@ -72,16 +72,39 @@ def make_plan(
         fresh = _candidates(space, resolutions, batch_size, np.random.default_rng(seed))
         cells += fresh
         wanted = FIT_CELLS if measure == "auto" else measure
-        if wanted == "full" or wanted + HELD_OUT_CELLS >= len(fresh):
+        enough = isinstance(wanted, int) and wanted + HELD_OUT_CELLS >= len(fresh)
+        if wanted == "full" or enough:
             fit += range(start, len(cells))
             continue
-        drawn = rng.choice(len(fresh), HELD_OUT_CELLS, replace=False).tolist()
+        drawn = rng.choice(len(fresh), min(HELD_OUT_CELLS, len(fresh)), replace=False).tolist()
+        if isinstance(wanted, tuple):
+            asked = set(wanted)
+            given = [i for i in range(len(fresh)) if fresh[i] in asked]
+            kept = set(given) & set(drawn)
+            fit += [start + i for i in given if i not in kept]
+            held_out += [start + i for i in sorted(kept)]
+            continue
         rest = sorted(set(range(len(fresh))) - set(drawn))
         shapes = [(space.parse(fresh[i].subnet), fresh[i].resolution, batch_size) for i in rest]
         chosen = choose_cells(space, shapes, wanted, seed=seed)
         fit += [start + rest[i] for i in chosen]
         held_out += [start + i for i in drawn]
+    if isinstance(measure, tuple):
+        _check_all_there(measure, cells)
+        return Plan("as another", seed, tuple(cells), tuple(fit), tuple(held_out))
     return Plan(str(measure), seed, tuple(cells), tuple(fit), tuple(held_out))
+
+
+def _check_all_there(wanted: Sequence[Cell], cells: Sequence[Cell]) -> None:
+    known = set(cells)
+    for cell in wanted:
+        if cell not in known:
+            raise UserError(
+                f"{cell.subnet} of {cell.space} at {cell.resolution}, batch size "
+                f"{cell.batch_size}, is no cell of this profile",
+                hint="profile the space, resolutions and batch sizes of the table whose cells "
+                "are wanted",
+            )
 
 
 def _candidates(

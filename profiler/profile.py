@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from compofa.profiler.analysis import Analysis
 from compofa.profiler.greeting import REFERENCE, greet, header
@@ -16,7 +15,7 @@ from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.journal import Journal, PlanLine, of_kind, utc_now
 from compofa.profiler.measuring import Measuring
 from compofa.profiler.models import TOLERANCES, Models, ModelStore
-from compofa.profiler.plan import Plan, make_plan
+from compofa.profiler.plan import Measure, Plan, make_plan
 from compofa.profiler.progress import Listener
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.runtimes import check_settings
@@ -34,7 +33,7 @@ class Request:
 
     Attributes:
         out: the table; the journal and the meta file go beside it.
-        measure: the plan, see `make_plan`.
+        measure: the plan, see `Measure`.
         fresh: whether to discard an earlier journal instead of going on with it.
         keep_models: a folder for the model files, named by their hash; they go with the profile
             if left out.
@@ -44,7 +43,7 @@ class Request:
     resolutions: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     out: Path
-    measure: int | Literal["auto", "full"] = "auto"
+    measure: Measure = "auto"
     protocol: Protocol = field(default_factory=Protocol)
     seed: int = 0
     fresh: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,8 @@ from compofa.supernet.space import DEFAULT_SPACE, get_space
 
 if TYPE_CHECKING:
     from compofa.profiler.fleet_job import Failed, Finished, Job
+    from compofa.profiler.plan import Measure
+    from compofa.profiler.table import Cell
 
 LARGEST_BATCH = 4096
 MOST_CELLS = 100_000
@@ -45,7 +47,7 @@ def profile_command(
     dtype: Annotated[str | None, typer.Option(help="Instead of the device's own.")] = None,
     threads: Annotated[int | None, typer.Option(help="Instead of the device's own.", min=1)] = None,
     plan: Annotated[
-        str, typer.Option(help="auto, full, or how many well-chosen cells to measure.")
+        str, typer.Option(help="auto, full, how many well-chosen cells, or TABLE.csv: its cells.")
     ] = "auto",
     target: Annotated[
         str, typer.Option(help="Relative half-width of intervals at which to stop.")
@@ -156,11 +158,29 @@ def _sizes(text: str | None, default: tuple[int, ...]) -> tuple[int, ...]:
     return parse_sizes(text, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
 
 
-def _measure(plan: str) -> int | Literal["auto", "full"]:
+def _measure(plan: str) -> Measure:
     if plan == "auto":
         return "auto"
     if plan == "full":
         return "full"
     if plan.isascii() and plan.isdigit() and 1 <= int(plan) <= MOST_CELLS:
         return int(plan)
-    raise UserError(f"--plan must be auto, full or a number of cells, not {plan!r}")
+    if plan.endswith(".csv"):
+        return _measured(Path(plan))
+    raise UserError(
+        f"--plan must be auto, full, a number of cells, or a table, as in base.csv, not {plan!r}"
+    )
+
+
+def _measured(table: Path) -> tuple[Cell, ...]:
+    """The cells that a table has measured.
+
+    Raises:
+        UserError: it cannot be read, or has measured none.
+    """
+    from compofa.profiler.table import read_table
+
+    cells = tuple(row.cell for row in read_table(table).rows if row.source == "measured")
+    if not cells:
+        raise UserError("no row of the table was measured", path=table)
+    return cells

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from compofa.profiler.statistics.compare import (
     compare,
     compare_means,
 )
-from compofa.profiler.statistics.two_way import fit_two_way
+from compofa.profiler.statistics.device_change import DeviceChange
 from compofa.profiler.table import Cell
 from compofa.supernet.errors import UserError
 
@@ -58,8 +57,8 @@ class Changes:
     Attributes:
         cells: those that both sides measured, the slowest-grown first.
         overall: the geometric mean ratio of all cells.
-        device: the ratio of the reference model, which no change of a network explains, if cells
-            are compared relative to it; None where they are not.
+        device: what the reference model, which no change of a network explains, says about the
+            device, if cells are compared relative to it; None where they are not.
         broken: cells that the base measured and that fail on the new side.
         missing, added: measured on one side only.
         differences: what else differs, and is allowed to: name -> (base, new).
@@ -70,7 +69,7 @@ class Changes:
     new: Side
     cells: tuple[CellChange, ...]
     overall: Ratio
-    device: float | None
+    device: DeviceChange | None
     broken: tuple[Cell, ...]
     missing: tuple[Cell, ...]
     added: tuple[Cell, ...]
@@ -113,9 +112,10 @@ def compare_tables(
 ) -> Changes:
     """Compares the cells that both sides measured.
 
-    With journals on both sides, ratios are relative to the reference model, so that a device that
-    has become slower as a whole is told from networks that have. Where the runtime differs on
-    purpose, the reference would take off the very change that is looked for: then ratios are plain.
+    With journals on both sides, what the reference model says about the device is taken off, so
+    that a device that has become slower as a whole is told from networks that have. Where the
+    runtime differs on purpose, the reference would take off the very change that is looked for:
+    then ratios are plain.
 
     Raises:
         UserError: the set-ups differ in something that is not `allowed`, or no cell was measured
@@ -127,7 +127,7 @@ def compare_tables(
     shared = [cell for cell in before if cell in after]
     if not shared:
         raise _nothing_shared(base, new)
-    found, device = _compared(base, new, shared, not differences, min_effect, confidence)
+    found = _compared(base, new, shared, not differences, min_effect, confidence)
     changes = [
         CellChange(cell, before[cell].latency_ms or 0.0, after[cell].latency_ms or 0.0, ratio)
         for cell, ratio in found.cells.items()
@@ -138,7 +138,7 @@ def compare_tables(
         new=new,
         cells=tuple(changes),
         overall=found.overall,
-        device=device,
+        device=found.device,
         broken=tuple(cell for cell in before if cell in failed),
         missing=tuple(cell for cell in before if cell not in after and cell not in failed),
         added=tuple(cell for cell in after if cell not in before),
@@ -155,13 +155,12 @@ def _compared(
     relative: bool,
     min_effect: float,
     confidence: float,
-) -> tuple[Comparison[Cell], float | None]:
-    """Ratios of the `shared` cells; and of the reference model, where they are relative to it."""
+) -> Comparison[Cell]:
+    """Ratios of the `shared` cells."""
     if base.values is None or new.values is None or min(base.sessions, new.sessions) < 2:
         before, after = base.measured(), new.measured()
         means = [interval_means([rows[cell] for cell in shared]) for rows in (before, after)]
-        found = compare_means(shared, *means, confidence=confidence, min_effect=min_effect)
-        return found, None
+        return compare_means(shared, *means, confidence=confidence, min_effect=min_effect)
     wanted = {None, *shared}
     sides = [
         {cell or REFERENCE: row for cell, row in values.items() if cell in wanted}
@@ -170,7 +169,7 @@ def _compared(
     if not relative:
         for side in sides:
             side.pop(REFERENCE, None)
-    found = compare(
+    return compare(
         *sides,
         confidence=confidence,
         min_effect=min_effect,
@@ -178,13 +177,6 @@ def _compared(
         new_level=new.level,
         relative_to=REFERENCE if relative else None,
     )
-    if not relative:
-        return found, None
-    levels = [
-        fit_two_way(side, level) for side, level in zip(sides, (base.level, new.level), strict=True)
-    ]
-    logs = [float(fit.cell_means[fit.cells.index(REFERENCE)]) for fit in levels]
-    return found, math.exp(logs[1] - logs[0])
 
 
 def _nothing_shared(base: Side, new: Side) -> UserError:

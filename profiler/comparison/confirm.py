@@ -265,7 +265,7 @@ def _with(
         for ratio in [ratios.get(each.cell)]
     ]
     cells.sort(key=lambda each: -each.ratio.value)
-    device = changes.device or 1.0
+    device = 1.0 if changes.device is None else changes.device.ratio
     before = changes.base.measured()
     rows = tuple(
         _row(row, before[row.cell], ratios[row.cell], device) if row.cell in ratios else row

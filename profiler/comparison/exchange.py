@@ -50,7 +50,8 @@ def _device(compared: Compared) -> dict[str, Any]:
         "min_effect": changes.min_effect,
         "confidence": changes.confidence,
         "overall": _ratio(changes.overall),
-        "device_ratio": changes.device,
+        "device_ratio": None if changes.device is None else changes.device.reference_ratio,
+        "device_slope": None if changes.device is None else changes.device.slope,
         "cells": [
             {
                 **asdict(each.cell),

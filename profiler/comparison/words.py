@@ -9,6 +9,7 @@ from compofa.profiler.comparison.changes import CellChange, Changes, Confirmatio
 from compofa.profiler.comparison.report import Compared, Report
 from compofa.profiler.report.remarks import count
 from compofa.profiler.statistics.compare import Ratio, Verdict
+from compofa.profiler.statistics.device_change import DeviceChange
 from compofa.profiler.table import Cell
 
 HEADLINES = {
@@ -17,6 +18,9 @@ HEADLINES = {
     Verdict.SAME: "Nothing became slower",
     Verdict.CANNOT_TELL: "Cannot tell",
 }
+
+SMALL_DOUBT = 0.002
+"""A share of a latency that is not worth a word."""
 
 MOST_NAMED = 5
 """Cells that a sentence names."""
@@ -76,6 +80,16 @@ def _why_undecided(changes: Changes) -> list[str]:
     return parts or [f"all cells together are {percent(overall)}, give or take too much"]
 
 
+def _device(change: DeviceChange) -> str:
+    found = (
+        f"The reference model went {percent(change.reference_ratio)}: that is the device. Cells go "
+        f"along with {100 * change.slope:.0f} % of that"
+    )
+    doubt = math.expm1(change.doubt)
+    known = f", give or take {100 * doubt:.1f} % of a latency" if doubt > SMALL_DOUBT else ""
+    return f"{found}{known}; it is taken off each."
+
+
 def remarks(compared: Compared) -> list[str]:
     """What a reader should know beside the verdict, one sentence each."""
     changes = compared.changes
@@ -86,10 +100,7 @@ def remarks(compared: Compared) -> list[str]:
         f"{100 * (1 - changes.confidence):.2g} %.",
     ]
     if changes.device is not None:
-        found.append(
-            f"The reference model went {percent(changes.device)}: that is the device, and is taken "
-            "off every cell."
-        )
+        found.append(_device(changes.device))
     elif not changes.differences:
         found.append(
             "Without journals of two sessions a side, a device that is slower as a whole cannot "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Generic
 
 import numpy as np
 
+from compofa.profiler.statistics.device_change import DeviceChange, device_change
 from compofa.profiler.statistics.interval import POOLED_CELLS, LogMeans, log_means
 from compofa.profiler.statistics.latencies import Floats, check_fraction
 from compofa.profiler.statistics.student import half_width, satterthwaite, student_quantile
@@ -55,11 +56,14 @@ class Comparison(Generic[K]):
         cells: a ratio for each cell that both have.
         overall: the geometric mean ratio of all cells.
         confidence: of each interval by itself, and that no cell is falsely called slower or faster.
+        device: what was taken off for a change of the device, where cells were compared relative
+            to a reference.
     """
 
     cells: Mapping[K, Ratio]
     overall: Ratio
     confidence: float
+    device: DeviceChange | None = None
 
 
 def compare(
@@ -88,9 +92,8 @@ def compare(
     one-sided tests, 1987), and never slower or faster where the estimate itself lies within; the
     single intervals reported are at `confidence` (Welch 1947).
 
-    With `relative_to`, ratios are over that cell's ratio. What slows everything down alike, such as
-    a host that is busier on one side, then drops out, session effects with it; what cells have in
-    common is the error of that one ratio.
+    With `relative_to`, what the change of that cell explains of the others is taken off first, as
+    `device_change` has it: a host that is busier on one side is told from slower networks.
 
     Args:
         base: per cell, one drift-corrected latency for each session of the base.
@@ -109,13 +112,21 @@ def compare(
     cells = [cell for cell in base if cell in new]
     if not cells:
         raise UserError("the two sides have no cell in common")
-    sides = [
-        _side({cell: side[cell] for cell in cells}, level)
-        for side, level in ((base, base_level), (new, new_level))
+    levels = base_level, new_level
+    sides: list[dict[K, Mapping[int, float]]] = [
+        {cell: side[cell] for cell in cells} for side in (base, new)
     ]
-    return compare_means(
-        cells, *sides, confidence=confidence, min_effect=min_effect, relative_to=relative_to
-    )
+    device = None
+    if relative_to is not None:
+        if relative_to not in cells or len(cells) == 1:
+            raise UserError("the two sides have no cell in common to compare beside the reference")
+        cells.remove(relative_to)
+        references = sides[0].pop(relative_to), sides[1].pop(relative_to)
+        fits = fit_two_way(sides[0], base_level), fit_two_way(sides[1], new_level)
+        device = device_change(fits, references)
+        sides = [{**device.take_off(s, r)} for s, r in zip(sides, references, strict=True)]
+    means = [_side(side, level) for side, level in zip(sides, levels, strict=True)]
+    return compare_means(cells, *means, confidence=confidence, min_effect=min_effect, device=device)
 
 
 def compare_means(
@@ -125,26 +136,22 @@ def compare_means(
     *,
     confidence: float = 0.95,
     min_effect: float = 0.01,
-    relative_to: K | None = None,
+    device: DeviceChange | None = None,
 ) -> Comparison[K]:
     """`compare`, where the means of both sides are known already, in the order of `cells`.
 
+    Args:
+        device: what was taken off the means for a change of the device, if anything was.
+
     Raises:
-        UserError: `relative_to` is not among the cells, or alone; a fraction outside (0, 1).
+        UserError: a fraction outside (0, 1).
     """
     alpha = 1 - check_fraction(confidence, "the confidence")
     check_fraction(min_effect, "the smallest effect")
-    cells, sides = list(cells), [base, new]
-    error = _Error.of(sides)
+    sides = [base, new]
+    error = _Error.of(sides, device)
     log_ratio = sides[1].means - sides[0].means
     noise = np.sqrt(sum((s.own_variance + s.shared_variance) * s.counts for s in sides) / 2)
-    if relative_to is not None:
-        if relative_to not in cells or len(cells) == 1:
-            raise UserError("the two sides have no cell in common to compare beside the reference")
-        at = cells.index(relative_to)
-        error, log_ratio = error.relative_to(at), np.delete(log_ratio - log_ratio[at], at)
-        noise = np.delete(noise, at)
-        cells.remove(relative_to)
     rows = np.stack(
         [
             log_ratio,
@@ -163,49 +170,51 @@ def compare_means(
         cells=dict(zip(cells, ratios, strict=True)),
         overall=_overall(log_ratio, error, noise, alpha, min_effect),
         confidence=confidence,
+        device=device,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Error:
-    """Variances of log ratios with degrees of freedom: own ones, shape (C,), and the shared."""
+    """Variances of log ratios with degrees of freedom: own ones, shape (C,), and the shared.
+
+    `doubt` is no variance: by so much all may be wrong either way.
+    """
 
     own: Floats
     own_freedom: Floats
     shared: Floats
     shared_freedom: Floats
+    doubt: float = 0.0
 
     @classmethod
-    def of(cls, sides: list[LogMeans]) -> _Error:
+    def of(cls, sides: list[LogMeans], device: DeviceChange | None) -> _Error:
         own = [side.own_variance for side in sides]
+        own_freedom = [side.own_freedom for side in sides]
         shared = [np.array([side.shared_variance]) for side in sides]
+        shared_freedom = [np.array([float(side.shared_freedom)]) for side in sides]
+        if device is not None:
+            own.append(np.full_like(own[0], device.scatter))
+            own_freedom.append(np.full_like(own[0], max(own[0].size - 1.0, 1.0)))
+            shared.append(np.array([device.variance]))
+            shared_freedom.append(np.array([float(device.freedom)]))
         return cls(
             own=np.sum(own, axis=0),
-            own_freedom=satterthwaite(own, [side.own_freedom for side in sides]),
+            own_freedom=satterthwaite(own, own_freedom),
             shared=np.sum(shared, axis=0),
-            shared_freedom=satterthwaite(
-                shared, [np.array([float(side.shared_freedom)]) for side in sides]
-            ),
-        )
-
-    def relative_to(self, at: int) -> _Error:
-        """Of the other log ratios less that of cell `at`, whose own error they then share."""
-        return _Error(
-            own=np.delete(self.own, at),
-            own_freedom=np.delete(self.own_freedom, at),
-            shared=self.own[at : at + 1],
-            shared_freedom=self.own_freedom[at : at + 1],
+            shared_freedom=satterthwaite(shared, shared_freedom),
+            doubt=0.0 if device is None else device.doubt,
         )
 
     def marginal(self, alpha: float) -> Floats:
         """Half-width of the interval of each cell by itself."""
         parts = [(self.own, self.own_freedom), (self.shared, self.shared_freedom)]
-        return half_width(1 - alpha, parts)
+        return self.doubt + half_width(1 - alpha, parts)
 
     def simultaneous(self, alpha: float, cells: int) -> Floats:
         """Half-width of the intervals that hold for all cells at once."""
         common, own = self.simultaneous_parts(alpha, cells)
-        return common + own
+        return self.doubt + common + own
 
     def simultaneous_parts(self, alpha: float, cells: int) -> tuple[Floats, Floats]:
         """What of it is due to the shared error, shape (1,), and to cells' own, shape (C,)."""
@@ -238,9 +247,7 @@ def _overall(
     """
     pooled = np.isfinite(error.shared_freedom[0])
     own = error.own.sum() / log_ratio.size**2 if pooled else np.sqrt(error.own).mean() ** 2
-    mean = _Error(
-        np.array([own]), np.array([error.own_freedom.mean()]), error.shared, error.shared_freedom
-    )
+    mean = replace(error, own=np.array([own]), own_freedom=np.array([error.own_freedom.mean()]))
     width = float(mean.marginal(alpha)[0])
     log_mean = log_ratio.mean(keepdims=True)
     return _ratio(

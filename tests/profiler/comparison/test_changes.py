@@ -15,7 +15,8 @@ def test_a_slower_cell_is_found_and_the_slower_host_is_not_its_fault(changes: Ch
     assert [each.cell for each in changes.of(Verdict.SLOWER)] == [CELLS[0]]
     assert [each.cell for each in changes.of(Verdict.FASTER)] == [CELLS[1]]
     assert changes.verdict is Verdict.SLOWER
-    assert changes.device == pytest.approx(1.06, rel=0.01)
+    assert changes.device is not None
+    assert changes.device.reference_ratio == pytest.approx(1.06, rel=0.01)
     assert changes.cells[0].ratio.value == pytest.approx(1.08, rel=0.01)
     assert changes.overall.value == pytest.approx(1.0, abs=0.01)
 

@@ -44,6 +44,26 @@ def test_a_slower_cell_on_a_slower_host_is_found(bench):
     assert result["false_alarm"].mean < 4 / 12
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.2])
+def test_a_restless_host_raises_no_alarm_however_far_cells_go_along_with_it(bench, slope, shift):
+    result = bench.restless_host(slope, shift, repetitions=60)
+    assert result["false_alarm"].mean <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 60)
+    covered = result["overall_coverage"]
+    assert covered.mean >= 0.95 - 3 * math.sqrt(0.05 * 0.95 / 60)
+
+
+@pytest.mark.parametrize("shift", [-0.05, 0.0, 0.05])
+def test_slower_networks_are_found_on_a_restless_host_that_they_half_follow(bench, shift):
+    assert bench.restless_host(0.5, shift, repetitions=30, slow=0.08)["found"].mean >= 0.9
+
+
+def test_a_change_of_the_host_that_no_session_shows_leaves_room_for_doubt(bench):
+    near, far = (bench.restless_host(0.5, shift, repetitions=30) for shift in (0.05, 0.25))
+    assert near["doubt"].mean < 0.01
+    assert far["doubt"].mean > 0.03
+
+
 def test_the_cell_that_others_are_relative_to_is_on_both_sides():
     rng = np.random.default_rng(0)
     base, new = side(rng), side(rng)
