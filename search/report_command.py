@@ -243,6 +243,5 @@ def _front(changes: Changes, accuracy: Path | None, space: str | None) -> FrontC
     if not len(before):
         note("no verdict on the Pareto front: the tables have no cell with an accuracy in common")
         return None
-    return front_change(
-        before, after, changes.device or 1.0, changes.min_effect, changes.confidence
-    )
+    device = 1.0 if changes.device is None else changes.device.ratio
+    return front_change(before, after, device, changes.min_effect, changes.confidence)

@@ -81,13 +81,14 @@ def _why_undecided(changes: Changes) -> list[str]:
 
 
 def _device(change: DeviceChange) -> str:
-    found = (
-        f"The reference model went {percent(change.reference_ratio)}: that is the device. Cells go "
-        f"along with {100 * change.slope:.0f} % of that"
+    found = f"The reference model went {percent(change.reference_ratio)}: that is the device"
+    if change.slope > 1 - SMALL_DOUBT and change.doubt < SMALL_DOUBT:
+        return f"{found}, and is taken off every cell."
+    known = f", give or take {100 * change.doubt:.1f} %" if change.doubt > SMALL_DOUBT else ""
+    return (
+        f"{found}. Cells go along with {100 * change.slope:.0f} % of it: "
+        f"{percent(change.ratio)}{known} is taken off each."
     )
-    doubt = math.expm1(change.doubt)
-    known = f", give or take {100 * doubt:.1f} % of a latency" if doubt > SMALL_DOUBT else ""
-    return f"{found}{known}; it is taken off each."
 
 
 def remarks(compared: Compared) -> list[str]:

@@ -67,3 +67,17 @@ def test_a_space_too_large_to_list_is_sampled() -> None:
 def test_a_table_without_end_is_refused(tiny_space: Space) -> None:
     with pytest.raises(UserError, match="too many for a table"):
         make_plan(tiny_space, range(8, 40_960), (1,), "full")
+
+
+def test_cells_of_another_table_are_measured_again_in_its_roles(tiny_space: Space) -> None:
+    first = make_plan(tiny_space, (32, 40), (1,), 10)
+    again = make_plan(tiny_space, (32, 40), (1,), first.measured)
+    assert set(again.measured) == set(first.measured)
+    assert set(again.held_out) == set(first.held_out)
+    assert again.cells == first.cells
+
+
+def test_cells_that_the_profile_does_not_have_are_named(tiny_space: Space) -> None:
+    measured = make_plan(tiny_space, (32, 40), (1,), 10).measured
+    with pytest.raises(UserError, match="at 40, batch size 1, is no cell of this profile"):
+        make_plan(tiny_space, (32,), (1,), measured)
