@@ -1,6 +1,6 @@
 """What became of each subnet over a history, and whether the code or the device is to blame.
 
-A change of the networks or of the code shows in their latency over that of the reference model. A
+A change of the networks or of the code shows in their latency beside that of the reference model. A
 change of the device shows in the reference model itself, which no commit touches, or in the
 fingerprint: another runtime, another operating system. What happens when the fingerprint changes
 is put down to that.
@@ -24,6 +24,9 @@ K = TypeVar("K")
 
 SAME_SERIES = ("device", "runtime", "accelerator", "threads", "dtype")
 """Of the set-up: profiles that differ in one of these are different histories."""
+
+FEW = 8
+"""Entries from which it can be seen how far cells go along with the reference."""
 
 FALSE_ALARMS = 0.05
 """The chance that a history in which nothing changed shows a change of any cell; as large again is
@@ -71,6 +74,7 @@ class Trend:
         latency_ms: of each cell, shape (n,), NaN where it was not measured.
         reference_ms: of the reference model, shape (n,), NaN where it is not known.
         relative: whether cells are judged relative to it: it is known everywhere.
+        slope: the share of the reference's changes that cells go along with, see `_slope`.
     """
 
     name: str
@@ -78,13 +82,18 @@ class Trend:
     latency_ms: Mapping[Cell, Floats]
     reference_ms: Floats
     relative: bool
+    slope: float
     events: tuple[Event, ...]
+
+    def beside_reference(self, cell: Cell) -> Floats:
+        """Log latency of a cell less what the reference explains, if that is known; shape (n,)."""
+        return _beside(self.latency_ms[cell], self.reference_ms, self.slope)
 
     def change(self, cell: Cell) -> float:
         """Last over first latency of a cell, relative to the reference model if that is known."""
         known = np.isfinite(self.latency_ms[cell])
-        values = self.latency_ms[cell] / (self.reference_ms if self.relative else 1.0)
-        return float(values[known][-1] / values[known][0])
+        logs = self.beside_reference(cell)[known]
+        return float(np.exp(logs[-1] - logs[0]))
 
 
 def find_trends(profiles: Sequence[Profile], min_effect: float) -> list[Trend]:
@@ -106,6 +115,7 @@ def _trend(key: tuple[Any, ...], profiles: Sequence[Profile], min_effect: float)
                 latency_ms.setdefault(row.cell, empty)[position] = row.latency_ms
     reference = np.array([np.nan if e.reference_ms is None else e.reference_ms for e in entries])
     relative = bool(np.isfinite(reference).all())
+    slope = _slope(latency_ms, reference) if relative else 0.0
     device, runtime, accelerator, threads, dtype = key
     threads_said = f"{threads} threads" if threads != 1 else "1 thread"
     return Trend(
@@ -114,8 +124,35 @@ def _trend(key: tuple[Any, ...], profiles: Sequence[Profile], min_effect: float)
         latency_ms=latency_ms,
         reference_ms=reference,
         relative=relative,
-        events=_events(entries, latency_ms, reference, relative, min_effect),
+        slope=slope,
+        events=_events(entries, latency_ms, reference, relative, slope, min_effect),
     )
+
+
+def _beside(latency_ms: Floats, reference_ms: Floats, slope: float) -> Floats:
+    return np.asarray(np.log(latency_ms) - (slope * np.log(reference_ms) if slope else 0.0))
+
+
+def _slope(latency_ms: Mapping[Cell, Floats], reference_ms: Floats) -> float:
+    """How far cells go along with the reference, from 0 to 1; 1 with fewer than `FEW` entries.
+
+    Least absolute deviations from one entry to the next, which is a weighted median (Bloomfield and
+    Steiger, Least Absolute Deviations, 1983): a change of the networks is one deviation among
+    many and does not count, however large it is.
+    """
+    if reference_ms.size < FEW or not latency_ms:
+        return 1.0
+    steps = np.diff(np.log(np.array(list(latency_ms.values()))), axis=1)
+    known = np.isfinite(steps).any(axis=0)
+    moved = np.nanmean(steps[:, known], axis=0)
+    reference = np.diff(np.log(reference_ms))[known]
+    moved, reference = moved[reference != 0], reference[reference != 0]
+    if not reference.size:
+        return 1.0
+    slopes, weights = moved / reference, np.abs(reference)
+    order = np.argsort(slopes)
+    middle = int(np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2))
+    return float(np.clip(slopes[order[middle]], 0.0, 1.0))
 
 
 def _events(
@@ -123,6 +160,7 @@ def _events(
     latency_ms: Mapping[Cell, Floats],
     reference: Floats,
     relative: bool,
+    slope: float,
     min_effect: float,
 ) -> tuple[Event, ...]:
     """What changed, in order of time."""
@@ -130,10 +168,7 @@ def _events(
     moved: dict[tuple[int, Cause], list[Moved]] = {
         (position, Cause.SETUP): [] for position in facts
     }
-    series = {
-        cell: np.log(values / (reference if relative else 1.0))
-        for cell, values in latency_ms.items()
-    }
+    series = {cell: _beside(ms, reference, slope) for cell, ms in latency_ms.items()}
     for cell, steps in _steps(series, min_effect).items():
         for step in steps:
             cause = Cause.CODE if relative else Cause.UNKNOWN

@@ -66,6 +66,7 @@ def trend_json(trend: Trend) -> dict[str, Any]:
     return {
         "name": trend.name,
         "relative": trend.relative,
+        "slope": trend.slope,
         "entries": [
             {
                 "commit": entry.commit,

@@ -79,6 +79,19 @@ def test_each_change_is_put_down_to_its_cause(history: Path) -> None:
     assert setup.moved == ()
 
 
+def test_cells_that_go_along_with_half_of_a_busier_host_are_not_the_code(tmp_path: Path) -> None:
+    for k in range(12):
+        host = (1.3 if k >= 6 else 1.0) * (1.03 if k % 2 else 1.0)
+        table = profile_on_paper(
+            tmp_path / f"{k}.csv", seed=k, day=k + 1, **SMALL, host=host, factor=host**-0.5
+        )
+        add_entry(tmp_path / "history", table, f"c{k}")
+    (trend,) = find_trends(read_history(tmp_path / "history"), 0.03)
+    assert trend.slope == pytest.approx(0.5, abs=0.1)
+    assert {event.cause for event in trend.events} == {Cause.DEVICE}
+    assert trend.change(next(iter(trend.latency_ms))) == pytest.approx(1, abs=0.03)
+
+
 def test_without_reference_nobody_is_blamed(tmp_path: Path) -> None:
     for k in range(10):
         table = profile_on_paper(
