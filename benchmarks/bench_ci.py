@@ -8,7 +8,7 @@ networks down by 4 to 10 %. Both kinds take turns, so that neither has the quiet
 profiles of the first kind are an A/A comparison, in which any verdict but "same" and "cannot tell"
 is a false alarm; disjoint pairs are independent, all pairs are not: one odd profile is in many.
 Every profile of the second kind is compared with the nearest few of the first kind. Some of those
-are compared again with `--confirm`.
+that stay undecided are compared again with `--confirm`.
 
 Profiles stay in the folder (`--work`, else build/bench_ci): the same command goes on. It writes
 benchmarks/results/ci.json.
@@ -66,8 +66,9 @@ def take_profiles(work: Path, wanted: dict[str, int]) -> dict[str, list[Path]]:
         path = work / f"{kind}-{number:02}.csv"
         if not path.exists():
             space = spaces[kind]
+            cells = tuple(load_side(found["base"][0]).measured()) if kind == "slow" else "auto"
             request = Request(
-                space, space.resolutions, (1,), path, fresh=True, keep_models=work / "models"
+                space, space.resolutions, (1,), path, cells, fresh=True, keep_models=work / "models"
             )
             with Display("local") as display:
                 profile(DEVICE, request, display)
@@ -94,6 +95,10 @@ def summary(found: list[Changes]) -> dict[str, Any]:
         "verdicts": dict(verdicts),
         "alarms": sum(each.verdict in (Verdict.SLOWER, Verdict.FASTER) for each in found),
         "overall_ratio": [round(value, 4) for value in overall],
+        "cells": sorted({len(changes.cells) for changes in found}),
+        "reference_ratio": sorted(
+            round(changes.device.reference_ratio, 3) for changes in found if changes.device
+        ),
     }
 
 
@@ -133,7 +138,8 @@ def main() -> None:
         "slow": summary(slower),
     }
     if given.confirm:
-        results["slow_confirmed"] = confirmed(slower[:: given.beside], given.confirm)
+        undecided = [each for each in slower if each.verdict is Verdict.CANNOT_TELL]
+        results["slow_undecided_then_confirmed"] = confirmed(undecided, given.confirm)
     print(save("ci", results))
     for name, value in results.items():
         print(f"{name}: {value}")
