@@ -31,6 +31,7 @@ from compofa.profiler.comparison.changes import Changes, compare_tables
 from compofa.profiler.comparison.confirm import confirm
 from compofa.profiler.comparison.sides import load_side
 from compofa.profiler.inventory import LocalDevice
+from compofa.profiler.plan import Measure
 from compofa.profiler.profile import Request, profile
 from compofa.profiler.progress import Display
 from compofa.profiler.statistics.compare import Verdict
@@ -66,7 +67,9 @@ def take_profiles(work: Path, wanted: dict[str, int]) -> dict[str, list[Path]]:
         path = work / f"{kind}-{number:02}.csv"
         if not path.exists():
             space = spaces[kind]
-            cells = tuple(load_side(found["base"][0]).measured()) if kind == "slow" else "auto"
+            cells: Measure = "auto"
+            if kind == "slow":
+                cells = tuple(load_side(found["base"][0]).measured())
             request = Request(
                 space, space.resolutions, (1,), path, cells, fresh=True, keep_models=work / "models"
             )
