@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from compofa.profiler.journal import Timing, of_kind
 from compofa.profiler.report.evidence import load_evidence
 from compofa.profiler.statistics.interval import LogMeans
 from compofa.profiler.statistics.student import student_quantile
@@ -21,7 +22,11 @@ from compofa.supernet.errors import UserError, file_error
 UNCHECKED = ("device",)
 """Of the set-up: a name is whatever somebody calls the device; its fingerprint tells it apart."""
 
-FOLLOWS = {"runtime_version": ("runtime_sha256",), "runtime": ("runtime_sha256",)}
+FOLLOWS = {
+    "runtime_version": ("runtime_sha256",),
+    "runtime": ("runtime_sha256", "reference_sha256"),
+    "dtype": ("reference_sha256",),
+}
 """What differs anyway once a difference is allowed."""
 
 MOST_ROWS = 100_000
@@ -37,7 +42,7 @@ class Side:
     """A table, and what its journal says.
 
     Attributes:
-        facts: the set-up and the device's fingerprint, by name.
+        facts: the set-up, the device's fingerprint and the reference model, by name.
         values: milliseconds of each cell in each session, corrected for drift; None is the
             reference model. None without a journal.
         level: the undisturbed sessions.
@@ -84,6 +89,10 @@ def load_side(path: Path) -> Side:
         fingerprint = {} if evidence.meta is None else evidence.meta.fingerprint
         return Side(path, evidence.table, facts | fingerprint, None, None)
     facts |= evidence.journal.header.fingerprint
+    # Another version of this package may write another reference model: not one to compare by.
+    for timing in of_kind(evidence.journal.lines, Timing):
+        if timing.cell is None:
+            facts["reference_sha256"] = timing.model_sha256
     analysis = evidence.journal.analysis
     side = Side(path, evidence.table, facts, analysis.values, analysis.level_sessions)
     strange = [cell for cell in side.measured() if cell not in analysis.values]

@@ -60,6 +60,20 @@ def take(profiles: Path, tmp_path: Path) -> Callable[..., None]:
     return copy
 
 
+def test_another_reference_model_is_nothing_to_compare_by(
+    take: Callable[..., None], call: Call, capsys: Output
+) -> None:
+    """Another version may write another one: what it says of the device would be wrong."""
+    take("base", "base")
+    take("same", "new")
+    journal = journal_path(Path("new.csv"))
+    journal.write_text(journal.read_text().replace("ab" * 32, "cd" * 32))
+    assert call("base.csv", "new.csv") == 2
+    assert "reference_sha256 is 'abab" in capsys.readouterr().err
+    assert call("base.csv", "new.csv", "--allow-different", "reference_sha256") != 2
+    assert "The reference model went" not in capsys.readouterr().out
+
+
 def test_the_same_networks_on_a_slower_host_pass(
     take: Callable[..., None], call: Call, capsys: Output
 ) -> None:
