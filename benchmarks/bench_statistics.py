@@ -10,6 +10,7 @@ with fewer repetitions.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -574,15 +575,23 @@ def run_studies(n: Scaled) -> Studies:
             yield name, partial(warmup_found, runs, constant, n(1000))
 
 
-def full(scale: float) -> dict[str, object]:
-    """Every simulation, with repetitions multiplied by `scale`."""
+STUDIES = {
+    "coverage": coverage_studies,
+    "time": time_studies,
+    "comparison": comparison_studies,
+    "runs": run_studies,
+}
+
+
+def full(scale: float, only: str | None = None) -> dict[str, object]:
+    """Every simulation, or those of one kind, with repetitions multiplied by `scale`."""
 
     def n(repetitions: int) -> int:
         return max(2, round(repetitions * scale))
 
     results: dict[str, object] = {}
-    for studies in (coverage_studies, time_studies, comparison_studies, run_studies):
-        for name, study in studies(n):
+    for kind in STUDIES if only is None else [only]:
+        for name, study in STUDIES[kind](n):
             begun = time.perf_counter()
             results[name] = study()
             print(f"{name}: {results[name]}  [{time.perf_counter() - begun:.1f} s]", flush=True)
@@ -601,15 +610,17 @@ def plain(result: object) -> object:
 
 
 def main() -> None:
-    from machine import save
+    from machine import RESULTS, save
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of repetitions")
+    parser.add_argument("--only", choices=STUDIES, help="of one kind; the others stay as saved")
     options = parser.parse_args()
-    begun = time.perf_counter()
-    results = plain(full(options.scale))
-    seconds = round(time.perf_counter() - begun, 1)
-    print(save("statistics", {"scale": options.scale, "seconds": seconds, "results": results}))
+    saved = RESULTS / "statistics.json"
+    results = json.loads(saved.read_text())["results"] if options.only else {}
+    for name, result in full(options.scale, options.only).items():
+        results[name] = plain(result)
+    print(save("statistics", {"scale": options.scale, "results": results}))
 
 
 if __name__ == "__main__":
