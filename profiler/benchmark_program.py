@@ -44,6 +44,14 @@ DESCRIPTION = (
 
 USAGE_S = 15.0
 
+PATIENTLY = ("sh", "-c", 'sleep 0.1; exec "$@"', "sh")
+"""Runs a program a little later than it could.
+
+The `timeout` of toybox 0.8.9 (Debian 12's, and phones' of that age) leaves its handler of ended
+children by siglongjmp: a child that ends before fork() has returned is never waited for, and its
+status reads as 127. A status is known only of programs that outlive that moment.
+"""
+
 KILLED = 128 + 9
 NOT_RUNNABLE = (126, 127)
 
@@ -114,7 +122,8 @@ class BenchmarkProgram:
         if set_up.mask is not None:
             words = ["taskset", set_up.mask, *words]
         seconds = max(1, math.floor(deadline_s))
-        finished = self._call(["timeout", "-s", "KILL", str(seconds), *words], deadline_s + 5)
+        words = ["timeout", "-s", "KILL", str(seconds), *PATIENTLY, *words]
+        finished = self._call(words, deadline_s + 5)
         if finished.code == KILLED:
             raise Refused("model", f"benchmark_model did not finish within {seconds} s")
         if finished.code > 128:

@@ -179,6 +179,7 @@ class Adbd(Closing):
     def tool(self, name: str, script: str) -> None:
         """A command that its shell finds."""
         path = self.tools / name
+        path.unlink(missing_ok=True)  # which may be a link to toybox
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 

@@ -144,6 +144,24 @@ def test_what_did_not_run_as_asked_is_worth_nothing(
     assert "\x1b" not in str(caught.value)
 
 
+HASTY = """\
+shift 3
+before=$(date +%s%N)
+"$@"
+code=$?
+[ $(($(date +%s%N) - before)) -gt 50000000 ] || exit 127
+exit $code"""
+"""A `timeout` that is not ready when its program ends at once, as toybox's happens to be."""
+
+
+def test_a_program_that_ends_at_once_is_not_one_that_cannot_be_run(
+    build: Callable[..., AdbTransport], adb_peer: AdbPeer, tmp_path: Path
+) -> None:
+    adb_peer.adbd.tool("timeout", HASTY)
+    with pytest.raises(AgentError, match="benchmark_model failed: exit code 3"):
+        load(build("#!/bin/sh\nexit 3\n"), tmp_path)
+
+
 def test_a_program_that_hangs_is_ended_on_the_phone(
     build: Callable[..., AdbTransport], adb_peer: AdbPeer, tmp_path: Path
 ) -> None:
