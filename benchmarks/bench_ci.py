@@ -1,17 +1,18 @@
 """Whether `compofa-report compare` is right about this computer: false alarms, slow-downs found.
 
-    python benchmarks/bench_ci.py [--profiles 10] [--slow 1] [--beside 10] [--confirm 1]
+    python benchmarks/bench_ci.py [--profiles 10] [--without 0] [--slow 1] [--confirm 1]
 
 Takes default profiles of this computer, one after another (five minutes each on a quiet core): of
 the compound space as it is, and of two in which the kernel of one unit is larger: 5 slows networks
 down by 2 to 5 %, 7 by 3 to 9 %. The kinds take turns, so that none has the quieter hours. Every two
 profiles of the first kind are an A/A comparison, in which any verdict but "same" and "cannot tell"
 is a false alarm; disjoint pairs are independent, all pairs are not: one odd profile is in many.
-Profiles of the other kinds are compared with the nearest few of the first kind. Some of those that
-stay undecided are compared again with `--confirm`.
+Each profile of the other kinds is compared with all of the first kind. Some comparisons that stay
+undecided are made again with `--confirm`.
 
-Profiles stay in the folder (`--work`, else build/bench_ci): the same command goes on. It writes
-benchmarks/results/ci.json.
+Profiles stay in the folder (`--work`, else build/bench_ci): the same command goes on, and
+`--without N` leaves out the first N of the first kind, which the method may have been worked out
+on. It writes benchmarks/results/ci.json.
 """
 
 from __future__ import annotations
@@ -84,11 +85,6 @@ def take_profiles(work: Path, wanted: dict[str, int]) -> dict[str, list[Path]]:
     return found
 
 
-def _nearest(base: list[Path], path: Path, most: int) -> list[Path]:
-    """The profiles of `base` that were finished closest in time to `path`."""
-    return sorted(base, key=lambda each: abs(each.stat().st_mtime - path.stat().st_mtime))[:most]
-
-
 def compared(pairs: Iterable[tuple[Path, Path]]) -> list[Changes]:
     """Verdicts at the command's own settings."""
     return [compare_tables(load_side(base), load_side(new)) for base, new in pairs]
@@ -111,9 +107,9 @@ def summary(found: list[Changes]) -> dict[str, Any]:
 
 
 def confirmed(found: list[Changes], most: int) -> dict[str, Any]:
-    """The same after `--confirm`, of the first few."""
+    """The same after `--confirm`, of the first few that are undecided."""
     after, seconds = [], []
-    for changes in found[:most]:
+    for changes in [each for each in found if each.verdict is Verdict.CANNOT_TELL][:most]:
         begun = time.monotonic()
         with Display("local") as display:
             space = space_of(changes.new.path.stem.partition("-")[0])
@@ -129,28 +125,27 @@ def main() -> None:
     """Profiles, compares, prints and saves."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--profiles", type=int, default=10, help="of the space as it is")
+    parser.add_argument("--without", type=int, default=0, help="the first few of those")
     parser.add_argument("--slow", type=int, default=1, help="of each slower one")
-    parser.add_argument("--beside", type=int, default=10, help="profiles to compare each slow with")
     parser.add_argument("--confirm", type=int, default=1, help="comparisons of each to confirm")
     parser.add_argument("--work", type=Path, default=Path("build/bench_ci"))
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    paths = take_profiles(
-        given.work, {"base": given.profiles, **dict.fromkeys(KERNELS, given.slow)}
-    )
-    base = paths["base"]
-    results: dict[str, Any] = {
-        "a_a_disjoint_pairs": summary(compared(zip(base[::2], base[1::2], strict=False))),
-        "a_a_all_pairs": summary(compared(itertools.combinations(base, 2))),
+    wanted = {"base": given.profiles, **dict.fromkeys(KERNELS, given.slow)}
+    paths = take_profiles(given.work, wanted)
+    base = paths["base"][given.without :]
+    pairs: dict[str, Iterable[tuple[Path, Path]]] = {
+        "a_a_disjoint_pairs": zip(base[::2], base[1::2], strict=False),
+        "a_a_all_pairs": itertools.combinations(base, 2),
+        **{kind: itertools.product(base, paths[kind]) for kind in KERNELS},
     }
-    for kind in KERNELS:
-        slower = compared(
-            (near, path) for path in paths[kind] for near in _nearest(base, path, given.beside)
-        )
-        results[kind] = summary(slower)
-        undecided = [each for each in slower if each.verdict is Verdict.CANNOT_TELL]
-        if given.confirm and undecided:
-            results[f"{kind}_undecided_then_confirmed"] = confirmed(undecided, given.confirm)
+    changes = {name: compared(each) for name, each in pairs.items()}
+    results: dict[str, Any] = {"without_the_first": given.without}
+    results |= {name: summary(each) for name, each in changes.items()}
+    del changes["a_a_all_pairs"]  # the others are among them
+    results["confirmed"] = {
+        name: confirmed(each, given.confirm) for name, each in changes.items() if given.confirm
+    }
     print(save("ci", results))
     for name, value in results.items():
         print(f"{name}: {value}")
