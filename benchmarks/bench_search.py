@@ -4,8 +4,8 @@
 
 The table has every cell of the compound space; its latencies are made up from MACs, which changes
 nothing about the time. Ten devices with 25 resolutions are asked for 100 limits each as well. With
-a predictor file, the search that predicts all accuracies is timed
-too. Writes benchmarks/results/search.json.
+a predictor file, the search that predicts all accuracies is timed too. Writes
+benchmarks/results/search.json.
 """
 
 from __future__ import annotations

@@ -70,29 +70,42 @@ def make_plan(
     for batch_size in batch_sizes:
         start = len(cells)
         fresh = _candidates(space, resolutions, batch_size, np.random.default_rng(seed))
+        roles = _choose(space, fresh, FIT_CELLS if measure == "auto" else measure, seed, rng)
         cells += fresh
-        wanted = FIT_CELLS if measure == "auto" else measure
-        enough = isinstance(wanted, int) and wanted + HELD_OUT_CELLS >= len(fresh)
-        if wanted == "full" or enough:
-            fit += range(start, len(cells))
-            continue
-        drawn = rng.choice(len(fresh), min(HELD_OUT_CELLS, len(fresh)), replace=False).tolist()
-        if isinstance(wanted, tuple):
-            asked = set(wanted)
-            given = [i for i in range(len(fresh)) if fresh[i] in asked]
-            kept = set(given) & set(drawn)
-            fit += [start + i for i in given if i not in kept]
-            held_out += [start + i for i in sorted(kept)]
-            continue
-        rest = sorted(set(range(len(fresh))) - set(drawn))
-        shapes = [(space.parse(fresh[i].subnet), fresh[i].resolution, batch_size) for i in rest]
-        chosen = choose_cells(space, shapes, wanted, seed=seed)
-        fit += [start + rest[i] for i in chosen]
-        held_out += [start + i for i in drawn]
+        fit += [start + i for i in roles[0]]
+        held_out += [start + i for i in roles[1]]
     if isinstance(measure, tuple):
         _check_all_there(measure, cells)
-        return Plan("as another", seed, tuple(cells), tuple(fit), tuple(held_out))
-    return Plan(str(measure), seed, tuple(cells), tuple(fit), tuple(held_out))
+    name = "as another" if isinstance(measure, tuple) else str(measure)
+    return Plan(name, seed, tuple(cells), tuple(fit), tuple(held_out))
+
+
+def _choose(
+    space: Space,
+    cells: Sequence[Cell],
+    wanted: int | Literal["full"] | tuple[Cell, ...],
+    seed: int,
+    rng: np.random.Generator,
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Positions in `cells`, all of one batch size, to fit the latency model to, and to hold out.
+
+    Held out are the same cells for any number of cells wanted, and of given cells those among them.
+    """
+    every = range(len(cells))
+    enough = isinstance(wanted, int) and wanted + HELD_OUT_CELLS >= len(cells)
+    if wanted == "full" or enough:
+        return every, ()
+    drawn = rng.choice(len(cells), min(HELD_OUT_CELLS, len(cells)), replace=False).tolist()
+    apart = set(drawn)
+    if isinstance(wanted, tuple):
+        asked = set(wanted)
+        given = [i for i in every if cells[i] in asked]
+        return [i for i in given if i not in apart], [i for i in given if i in apart]
+    rest = [i for i in every if i not in apart]
+    shapes = [
+        (space.parse(cells[i].subnet), cells[i].resolution, cells[i].batch_size) for i in rest
+    ]
+    return [rest[i] for i in choose_cells(space, shapes, wanted, seed=seed)], drawn
 
 
 def _check_all_there(wanted: Sequence[Cell], cells: Sequence[Cell]) -> None:

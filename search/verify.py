@@ -10,7 +10,7 @@ near a limit have errors too, so the answer is measured on until its interval le
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -142,40 +142,60 @@ def verify(
     measured: frozenset[Cell] = frozenset()
     rounds = 0
     while rounds < MOST_ROUNDS:
-        wanted: dict[Cell, tuple[Limits, ...]] = {}
-        for asked in questions:
-            for cell in finalists(candidates, asked, measured, risk):
-                # What was tried and is not measured has failed, or there was no time for it.
-                if not tries[cell]:
-                    wanted[cell] = (*wanted.get(cell, ()), asked)
-        if not wanted:
-            for asked in questions:
-                winner = _winner(candidates, asked, measured, risk)
-                if winner is None or _settled(candidates, winner, asked):
-                    continue
-                if tries[winner] <= MOST_REPEATS:
-                    wanted[winner] = (*wanted.get(winner, ()), asked)
+        wanted = _next(candidates, questions, tries, measured, risk)
         if not wanted:
             break
         candidates = measure(candidates, wanted)
         tries.update(wanted.keys())
         measured = _measured(candidates, tries.keys())
         rounds += 1
-    found = _only(candidates, measured)
     return Verification(
         candidates,
         tuple(
-            Verified(
-                asked,
-                first,
-                _best(found, asked, risk) if len(found) else None,
-                _sure(candidates, asked, measured, risk),
-            )
+            _verified(candidates, asked, first, measured, risk)
             for asked, first in zip(questions, before, strict=True)
         ),
         measured,
         rounds,
     )
+
+
+def _next(
+    candidates: Candidates,
+    questions: Sequence[Limits],
+    tries: Mapping[Cell, int],
+    measured: frozenset[Cell],
+    risk: float | None,
+) -> Finalists:
+    """What to measure: finalists that were not tried yet, or else winners near their limit."""
+    wanted: defaultdict[Cell, tuple[Limits, ...]] = defaultdict(tuple)
+    for asked in questions:
+        for cell in finalists(candidates, asked, measured, risk):
+            # What was tried and is not measured has failed, or there was no time for it.
+            if cell not in tries:
+                wanted[cell] += (asked,)
+    if wanted:
+        return wanted
+    for asked in questions:
+        winner = _winner(candidates, asked, measured, risk)
+        if winner is not None and not _settled(winner, asked):
+            cell = Cell(winner.space, winner.subnet, winner.resolution, winner.batch_size)
+            if tries[cell] <= MOST_REPEATS:
+                wanted[cell] += (asked,)
+    return wanted
+
+
+def _verified(
+    candidates: Candidates,
+    asked: Limits,
+    before: Result | None,
+    measured: frozenset[Cell],
+    risk: float | None,
+) -> Verified:
+    winner = _winner(candidates, asked, measured, risk)
+    settled = winner is None or _settled(winner, asked)
+    left = finalists(candidates, asked, measured, risk)
+    return Verified(asked, before, winner, settled and not left)
 
 
 def finalists(
@@ -203,43 +223,27 @@ def finalists(
     return found
 
 
-def _sure(
-    candidates: Candidates, asked: Limits, measured: frozenset[Cell], risk: float | None
-) -> bool:
-    """See `Verified.sure`."""
-    winner = _winner(candidates, asked, measured, risk)
-    settled = winner is None or _settled(candidates, winner, asked)
-    return settled and not finalists(candidates, asked, measured, risk)
-
-
 def told_apart(ms: float, low: float, high: float, limits: Iterable[float]) -> bool:
     """Whether an interval leaves out all limits, or is narrow enough to be equal to them."""
     equal = (high - low) / 2 <= EQUAL * ms
     return equal or not any(low <= limit <= high for limit in limits)
 
 
-def _settled(candidates: Candidates, cell: Cell, asked: Limits) -> bool:
-    """Whether `cell` is told apart from its limits wherever it has an interval."""
-    index = candidates.cells.index(cell)
-    for rows, limit in zip(candidates.rows, asked, strict=True):
-        row = rows[index]
-        if row.latency_ms is None or row.ci_low_ms is None or row.ci_high_ms is None:
-            continue
-        if not told_apart(row.latency_ms, row.ci_low_ms, row.ci_high_ms, [limit]):
-            return False
-    return True
+def _settled(winner: Result, asked: Limits) -> bool:
+    """Whether it is told apart from its limits wherever it has an interval."""
+    intervals = zip(winner.latency_ms, winner.ci_low_ms, winner.ci_high_ms, asked, strict=True)
+    return all(
+        low is None or high is None or told_apart(ms, low, high, [limit])
+        for ms, low, high, limit in intervals
+    )
 
 
 def _winner(
     candidates: Candidates, asked: Limits, measured: frozenset[Cell], risk: float | None
-) -> Cell | None:
+) -> Result | None:
     """The answer to a question from measured cells alone."""
-    cost = costs_at(candidates, risk)
-    for i in ranking(candidates.top1, candidates.latency_ms).tolist():
-        cell: Cell = candidates.cells[i]
-        if cell in measured and (cost[i] <= np.array(asked)).all():
-            return cell
-    return None
+    known = _only(candidates, measured)
+    return _best(known, asked, risk) if len(known) else None
 
 
 def _chance(candidates: Candidates, index: int, asked: Limits) -> float:
