@@ -76,14 +76,14 @@ def _why_undecided(changes: Changes) -> list[str]:
         parts.append(f"{suspects} may be slower by more than {_share(changes)}")
     if changes.missing:
         parts.append(f"{count(len(changes.missing), 'cell')} of the base not measured now")
+    if changes.device is not None and changes.device.doubt > changes.min_effect / 2:
+        parts.append(f"the device changed by {percent(changes.device.reference_ratio)} meanwhile")
     overall = changes.overall.value
     return parts or [f"all cells together are {percent(overall)}, give or take too much"]
 
 
 def _device(change: DeviceChange) -> str:
     found = f"The reference model went {percent(change.reference_ratio)}: that is the device"
-    if change.slope > 1 - SMALL_DOUBT and change.doubt < SMALL_DOUBT:
-        return f"{found}, and is taken off every cell."
     known = f", give or take {100 * change.doubt:.1f} %" if change.doubt > SMALL_DOUBT else ""
     return (
         f"{found}. Cells go along with {100 * change.slope:.0f} % of it: "

@@ -162,7 +162,7 @@ def _first(logs: Floats) -> float:
 def _line(trend: Trend, cell: Cell) -> Line:
     absolute = trend.latency_ms[cell]
     known = np.flatnonzero(np.isfinite(absolute))[-MOST_POINTS:]
-    logs = trend.beside_reference(cell)
+    logs = trend.beside_reference[cell]
     places = dict(zip(known.tolist(), _places(known, logs[known], absolute.size), strict=True))
     changes = [
         (event, moved.ratio)

@@ -17,6 +17,7 @@ import numpy as np
 
 from compofa.profiler.history.change_points import Step, find_steps
 from compofa.profiler.history.store import Entry, Profile
+from compofa.profiler.statistics.device_change import STEEPEST
 from compofa.profiler.statistics.latencies import Floats
 from compofa.profiler.table import Cell
 
@@ -75,6 +76,7 @@ class Trend:
         reference_ms: of the reference model, shape (n,), NaN where it is not known.
         relative: whether cells are judged relative to it: it is known everywhere.
         slope: the share of the reference's changes that cells go along with, see `_slope`.
+        beside_reference: log latency of each cell less that share, if `relative`; shape (n,).
     """
 
     name: str
@@ -83,17 +85,14 @@ class Trend:
     reference_ms: Floats
     relative: bool
     slope: float
+    beside_reference: Mapping[Cell, Floats]
     events: tuple[Event, ...]
-
-    def beside_reference(self, cell: Cell) -> Floats:
-        """Log latency of a cell less what the reference explains, if that is known; shape (n,)."""
-        return _beside(self.latency_ms[cell], self.reference_ms, self.slope)
 
     def change(self, cell: Cell) -> float:
         """Last over first latency of a cell, relative to the reference model if that is known."""
-        known = np.isfinite(self.latency_ms[cell])
-        logs = self.beside_reference(cell)[known]
-        return float(np.exp(logs[-1] - logs[0]))
+        logs = self.beside_reference[cell]
+        known = logs[np.isfinite(logs)]
+        return float(np.exp(known[-1] - known[0]))
 
 
 def find_trends(profiles: Sequence[Profile], min_effect: float) -> list[Trend]:
@@ -116,6 +115,8 @@ def _trend(key: tuple[Any, ...], profiles: Sequence[Profile], min_effect: float)
     reference = np.array([np.nan if e.reference_ms is None else e.reference_ms for e in entries])
     relative = bool(np.isfinite(reference).all())
     slope = _slope(latency_ms, reference) if relative else 0.0
+    explained = slope * np.log(reference) if relative else 0.0
+    beside = {cell: np.log(ms) - explained for cell, ms in latency_ms.items()}
     device, runtime, accelerator, threads, dtype = key
     threads_said = f"{threads} threads" if threads != 1 else "1 thread"
     return Trend(
@@ -125,16 +126,13 @@ def _trend(key: tuple[Any, ...], profiles: Sequence[Profile], min_effect: float)
         reference_ms=reference,
         relative=relative,
         slope=slope,
-        events=_events(entries, latency_ms, reference, relative, slope, min_effect),
+        beside_reference=beside,
+        events=_events(entries, beside, reference, relative, min_effect),
     )
 
 
-def _beside(latency_ms: Floats, reference_ms: Floats, slope: float) -> Floats:
-    return np.asarray(np.log(latency_ms) - (slope * np.log(reference_ms) if slope else 0.0))
-
-
 def _slope(latency_ms: Mapping[Cell, Floats], reference_ms: Floats) -> float:
-    """How far cells go along with the reference, from 0 to 1; 1 with fewer than `FEW` entries.
+    """How far cells go along with the reference, 0 to `STEEPEST`; 1 with fewer than `FEW` entries.
 
     Least absolute deviations from one entry to the next, which is a weighted median (Bloomfield and
     Steiger, Least Absolute Deviations, 1983): a change of the networks is one deviation among
@@ -152,15 +150,14 @@ def _slope(latency_ms: Mapping[Cell, Floats], reference_ms: Floats) -> float:
     slopes, weights = moved / reference, np.abs(reference)
     order = np.argsort(slopes)
     middle = int(np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2))
-    return float(np.clip(slopes[order[middle]], 0.0, 1.0))
+    return float(np.clip(slopes[order[middle]], 0.0, STEEPEST))
 
 
 def _events(
     entries: Sequence[Entry],
-    latency_ms: Mapping[Cell, Floats],
+    series: Mapping[Cell, Floats],
     reference: Floats,
     relative: bool,
-    slope: float,
     min_effect: float,
 ) -> tuple[Event, ...]:
     """What changed, in order of time."""
@@ -168,7 +165,6 @@ def _events(
     moved: dict[tuple[int, Cause], list[Moved]] = {
         (position, Cause.SETUP): [] for position in facts
     }
-    series = {cell: _beside(ms, reference, slope) for cell, ms in latency_ms.items()}
     for cell, steps in _steps(series, min_effect).items():
         for step in steps:
             cause = Cause.CODE if relative else Cause.UNKNOWN

@@ -124,7 +124,7 @@ def compare(
         references = sides[0].pop(relative_to), sides[1].pop(relative_to)
         fits = fit_two_way(sides[0], base_level), fit_two_way(sides[1], new_level)
         device = device_change(fits, references)
-        sides = [{**device.take_off(s, r)} for s, r in zip(sides, references, strict=True)]
+        sides = [device.take_off(s, r) for s, r in zip(sides, references, strict=True)]
     means = [_side(side, level) for side, level in zip(sides, levels, strict=True)]
     return compare_means(cells, *means, confidence=confidence, min_effect=min_effect, device=device)
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.profiler.statistics.latencies import Floats
-from compofa.profiler.statistics.student import student_quantile
 from compofa.profiler.statistics.two_way import K, TwoWay
 
-SURE = 0.95
-"""Of a slope above zero or below one."""
+STEEPEST = 1.5
+"""The largest slope that is allowed for where sessions show none."""
+
+LARGEST_SLOPE_SD = 0.25
+"""How much slopes of cells are taken to differ where sessions do not show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class DeviceChange:
 
     def take_off(
         self, values: Mapping[K, Mapping[int, float]], reference: Mapping[int, float]
-    ) -> dict[K, dict[int, float]]:
+    ) -> dict[K, Mapping[int, float]]:
         """Latencies as if the reference had taken one unit in every session."""
         return {
             cell: {s: ms / reference[s] ** self.slope for s, ms in row.items() if s in reference}
@@ -73,11 +75,11 @@ def device_change(
     the reference, Syy of the effects and Sxy of both, noise of the reference only ever lowers
     Sxy / Sxx, and noise of the effects raises Syy / Sxy: the slope lies between the two (Frisch,
     Statistical confluence analysis, 1934). Their middle is taken, and their distance is `doubt`.
+    Sessions that show nothing leave anything from 0 to `STEEPEST`.
 
     That holds as far as sessions reach. Where those of the two sides do not overlap, the device
-    changed in a way that no session shows. A change of clocks has a slope of one: it is taken where
-    cells go along with the reference and a slope of one is not contradicted. Else the slope may lie
-    anywhere from the sessions' to one.
+    changed in a way that no session shows: its clock, perhaps, which would have a slope of one. So
+    the slope may lie anywhere from the sessions' to one.
 
     Args:
         fits: of the cells without the reference, base and new.
@@ -88,45 +90,30 @@ def device_change(
     change = float(new_x.mean() - base_x.mean())
     x = np.concatenate([x - x.mean() for x, _ in points])
     y = np.concatenate([y - y.mean() for _, y in points])
-    sxx, sxy, syy = float(x @ x), float(x @ y), float(y @ y)
-    freedom = x.size - 3
-    if freedom < 1 or sxx < 1e-12 * x.size:
-        return DeviceChange(change, 1.0, 0.0, 0.0, 1, 0.0)
-    scatter = change**2 * _slope_variance(fits, references)
-    least = min(max(sxy / sxx, 0.0), 1.0)
-    most = min(syy / sxy, 1.0) if sxy > 0 else 1.0
+    least, most, variance = _slope_range(float(x @ x), float(x @ y), float(y @ y), x.size - 3)
     if base_x.max() < new_x.min() or new_x.max() < base_x.min():
-        if _follows(sxx, sxy, syy, freedom) and not _below_one(sxx, sxy, syy, freedom):
-            return DeviceChange(change, 1.0, 0.0, 0.0, 1, scatter)
-        most = 1.0
-    most = max(most, least)
-    left = max(syy - least * sxy, 0.0) / freedom
+        least, most = min(least, 1.0), max(most, 1.0)
     return DeviceChange(
         log_ratio=change,
         slope=(least + most) / 2,
         doubt=abs(change) * (most - least) / 2,
-        variance=change**2 * left / sxx,
-        freedom=freedom,
-        scatter=scatter,
+        variance=change**2 * variance,
+        freedom=max(x.size - 3, 1),
+        scatter=min(change**2 * _slope_variance(fits, references), _spread(fits)),
     )
 
 
-def _follows(sxx: float, sxy: float, syy: float, freedom: int) -> bool:
-    """Whether cells go along with the reference at all, by Student's t of Sxy / Sxx."""
-    error = math.sqrt(max(syy - sxy**2 / sxx, 0.0) / freedom * sxx)
-    return sxy > float(student_quantile(SURE, np.array(float(freedom)))) * error
-
-
-def _below_one(sxx: float, sxy: float, syy: float, freedom: int) -> bool:
-    """Whether even the upper bound Syy / Sxy is below one for sure.
-
-    The bound's inverse is the slope of the reverse regression, which Student's t judges.
-    """
-    if sxy <= 0 or syy <= 0:
-        return False
-    inverse = sxy / syy
-    error = math.sqrt(max(sxx - inverse * sxy, 0.0) / freedom / syy)
-    return inverse - float(student_quantile(SURE, np.array(float(freedom)))) * error > 1
+def _slope_range(sxx: float, sxy: float, syy: float, freedom: int) -> tuple[float, float, float]:
+    """Bounds of the slope, and the larger of their sampling variances."""
+    if freedom < 1 or sxx < 1e-12 or sxy <= 0:
+        return 0.0, STEEPEST, 0.0
+    least, most = sxy / sxx, syy / sxy
+    variance = max(syy - least * sxy, 0.0) / freedom / sxx
+    if most >= STEEPEST:
+        return least, max(least, STEEPEST), variance
+    # Of the inverse of `most`, which is the slope of the reverse regression: the delta method.
+    inverse = max(sxx - sxy / most, 0.0) / freedom / syy
+    return least, most, max(variance, inverse * most**4)
 
 
 def _points(fit: TwoWay[K], reference: Mapping[int, float]) -> tuple[Floats, Floats]:
@@ -140,11 +127,34 @@ def _points(fit: TwoWay[K], reference: Mapping[int, float]) -> tuple[Floats, Flo
     return array[:, 0], array[:, 1]
 
 
+def _spread(fits: tuple[TwoWay[K], TwoWay[K]]) -> float:
+    """Variance of cells' log ratios beyond their noise: an upper bound, if most did not change.
+
+    From their median absolute deviation, with 1.645 of its standard errors on top, which are 1.166
+    / sqrt(C) of it (Rousseeuw and Croux, Alternatives to the median absolute deviation, 1993).
+    """
+    base, new = fits
+    place = {cell: i for i, cell in enumerate(new.cells)}
+    pairs = [(i, place[cell]) for i, cell in enumerate(base.cells) if cell in place]
+    if len(pairs) < 3:
+        return math.inf
+    old, now = np.array(pairs).T
+    ratios = new.cell_means[now] - base.cell_means[old]
+    deviation = 1.4826 * float(np.median(np.abs(ratios - np.median(ratios))))
+    noise = base.residual_variance * base.leverage[old] + new.residual_variance * new.leverage[now]
+    bound = (deviation * (1 + 1.645 * 1.166 / math.sqrt(len(pairs)))) ** 2 - float(noise.mean())
+    return max(bound, 0.0) if math.isfinite(bound) else math.inf
+
+
 def _slope_variance(
     fits: tuple[TwoWay[K], TwoWay[K]],
     references: tuple[Mapping[int, float], Mapping[int, float]],
 ) -> float:
-    """Variance of cells' own slopes about the common one, by the method of moments; at least 0."""
+    """Variance of cells' own slopes about the common one: an upper bound.
+
+    By the method of moments, with two standard errors on top: sessions that hardly vary must not
+    pass for proof that all cells are alike.
+    """
     shared = [cell for cell in fits[0].cells if cell in set(fits[1].cells)]
     sums = np.zeros((2, len(shared)))
     for fit, reference in zip(fits, references, strict=True):
@@ -158,8 +168,12 @@ def _slope_variance(
     products, squares = sums
     known = squares > 0
     if known.sum() < 2:
-        return 0.0
-    slopes, noise = products[known] / squares[known], fits[0].residual_variance
-    noise = (noise + fits[1].residual_variance) / 2
-    expected = float((noise / squares[known]).mean()) if math.isfinite(noise) else math.inf
-    return max(float(slopes.var(ddof=1)) - expected, 0.0)
+        return LARGEST_SLOPE_SD**2
+    slopes = products[known] / squares[known]
+    noise = (fits[0].residual_variance + fits[1].residual_variance) / 2
+    if not math.isfinite(noise):
+        return LARGEST_SLOPE_SD**2
+    expected = float((noise / squares[known]).mean())
+    found = float(slopes.var(ddof=1))
+    error = math.sqrt(2 / (slopes.size - 1)) * max(found, expected)
+    return min(max(found - expected, 0.0) + 2 * error, LARGEST_SLOPE_SD**2)

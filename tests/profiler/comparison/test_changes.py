@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from compofa.profiler.comparison.changes import Changes, compare_tables
+from compofa.profiler.comparison.report import Compared
+from compofa.profiler.comparison.words import device_headline
 from compofa.profiler.statistics.compare import Verdict
 from compofa.supernet.errors import UserError
 
@@ -21,9 +25,20 @@ def test_a_slower_cell_is_found_and_the_slower_host_is_not_its_fault(changes: Ch
     assert changes.overall.value == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.parametrize("host", [0.8, 1.0, 1.3])
-def test_the_same_networks_on_another_kind_of_day_are_the_same(side: MakeSide, host: float) -> None:
+@pytest.mark.parametrize("host", [0.98, 1.0, 1.02])
+def test_the_same_networks_on_another_day_are_the_same(side: MakeSide, host: float) -> None:
     assert compare_tables(side(1), side(2, host=host)).verdict is Verdict.SAME
+
+
+@pytest.mark.parametrize(("host", "said"), [(0.8, r"-20\.\d"), (1.3, r"\+29\.\d")])
+def test_how_far_networks_go_along_with_quite_another_device_is_not_known(
+    side: MakeSide, host: float, said: str
+) -> None:
+    found = compare_tables(side(1), side(2, host=host))
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert found.overall.low < 1 < found.overall.high
+    meanwhile = rf"the device changed by {said} % meanwhile$"
+    assert re.search(meanwhile, device_headline(Compared(found, None)))
 
 
 def test_noise_that_hides_a_change_is_said(side: MakeSide) -> None:
