@@ -6,8 +6,9 @@ Subnets of `compofa` drawn at random, the smallest and the largest among them, r
 batch 1, on one thread. In each round every set-up has one session (a fresh agent), in random order,
 so that all see the same weather; within a session, subnets come in random order. Intervals are over
 sessions. Five of the subnets, evenly spread by MACs, make the table and the picture; all of them
-make the rank correlations (Spearman). On the diagonal stands a set-up's odd rounds against its even
-ones: a correlation near that says that nothing differs but noise.
+make the rank correlations (Spearman), of latencies, and of what is left of them once a power of the
+MACs is taken out. On the diagonal stand a set-up's odd rounds against its even ones: what does not
+agree with itself says nothing about others.
 
 Writes benchmarks/results/runtimes.json and docs/runtimes.png. Compiled torch takes about a minute
 a subnet once, int8 models some seconds each.
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from machine import save
 from scipy import stats
 
@@ -56,6 +58,7 @@ SETUPS: tuple[dict[str, str], ...] = (
     {"runtime": "torch", "mode": "compiled"},
 )
 
+Floats = npt.NDArray[np.float64]
 Latencies = dict[Cell, dict[int, float]]
 """By cell and session, in ms."""
 
@@ -132,50 +135,45 @@ def measure(cells: list[Cell], rounds: int, only: set[str]) -> dict[str, Latenci
     return found
 
 
-def ranks(found: Mapping[str, Latencies], cells: list[Cell]) -> dict[str, dict[str, float]]:
-    """Spearman's correlation between set-ups; of one with itself, between halves of its rounds."""
+def beyond_macs(logs: Floats, cells: list[Cell]) -> tuple[float, Floats]:
+    """The power of the MACs that latencies grow with, and what is left of their logarithms."""
+    graphs = [build_graph(SPACE, SPACE.parse(cell.subnet), RESOLUTION) for cell in cells]
+    macs = np.log([graph.macs for graph in graphs])
+    power, level = np.polyfit(macs, logs, 1)
+    return float(power), logs - power * macs - level
 
-    def typical(name: str, part: slice = slice(None)) -> list[float]:
-        return [float(np.median(list(found[name][cell].values())[part])) for cell in cells]
 
-    def correlation(a: list[float], b: list[float]) -> float:
-        return round(float(stats.spearmanr(a, b).statistic), 4)
+def ranks(
+    found: Mapping[str, Latencies], cells: list[Cell], *, same_macs: bool
+) -> dict[str, dict[str, float]]:
+    """Spearman's correlation between set-ups; of one with itself, between halves of its rounds.
+
+    Args:
+        same_macs: of what is left beyond the MACs, rather than of latencies.
+    """
+
+    def ranked(name: str, part: slice = slice(None)) -> Floats:
+        logs = typical(found[name], cells, part)
+        return beyond_macs(logs, cells)[1] if same_macs else logs
+
+    def correlation(a: Floats, b: Floats) -> float:
+        return round(float(stats.spearmanr(a, b).statistic), 3)
 
     halves = slice(0, None, 2), slice(1, None, 2)
     return {
         a: {
-            b: correlation(typical(a), typical(b))
+            b: correlation(ranked(a), ranked(b))
             if a != b
-            else correlation(*(typical(a, half) for half in halves))
+            else correlation(*(ranked(a, half) for half in halves))
             for b in found
         }
         for a in found
     }
 
 
-def beyond_macs(found: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """What is left of each set-up's log latencies once a power of the MACs is taken out.
-
-    Args:
-        found: milliseconds of each subnet, by set-up.
-
-    Returns:
-        The powers, the standard deviations of what is left, and its rank correlations.
-    """
-    powers, left = {}, {}
-    for name, by_subnet in found.items():
-        macs = [build_graph(SPACE, SPACE.parse(key), RESOLUTION).macs for key in by_subnet]
-        x, y = np.log(macs), np.log(list(by_subnet.values()))
-        power, level = np.polyfit(x, y, 1)
-        powers[name], left[name] = round(float(power), 3), y - power * x - level
-    return {
-        "power": powers,
-        "left": {name: round(float(each.std()), 4) for name, each in left.items()},
-        "rank_correlation": {
-            a: {b: round(float(stats.spearmanr(left[a], left[b]).statistic), 3) for b in left}
-            for a in left
-        },
-    }
+def typical(latencies: Latencies, cells: list[Cell], part: slice = slice(None)) -> Floats:
+    """The logarithm of each cell's median over these rounds."""
+    return np.log([np.median(list(latencies[cell].values())[part]) for cell in cells])
 
 
 def draw_plot(rows: list[dict[str, Any]]) -> None:
@@ -247,11 +245,15 @@ def main() -> None:
             f"{name:<30}"
             + "".join(f"{e.value:>9.2f} ±{e.relative_half_width:>6.1%}  " for e in each)
         )
-    correlations = ranks(found, cells)
-    print("rank correlations; on the diagonal, of a set-up with itself")
-    for name, others in correlations.items():
-        print(f"{name:<30}" + "".join(f"{value:>7.3f}" for value in others.values()))
-    all_ms = {n: {c.subnet: e.value for c, e in by.items()} for n, by in estimates.items()}
+    correlations = {
+        "rank_correlation": ranks(found, cells, same_macs=False),
+        "rank_correlation_beyond_macs": ranks(found, cells, same_macs=True),
+    }
+    for title, matrix in correlations.items():
+        print(f"{title}; on the diagonal, of a set-up with itself")
+        for name, others in matrix.items():
+            print(f"{name:<30}" + "".join(f"{value:>7.3f}" for value in others.values()))
+    beyond = {name: beyond_macs(typical(by, cells), cells) for name, by in found.items()}
     results = {
         "space": SPACE.name,
         "resolution": RESOLUTION,
@@ -259,9 +261,10 @@ def main() -> None:
         "runs": RUNS,
         "cells": [cell.subnet for cell in cells],
         "latencies": rows,
-        "all_ms": all_ms,
-        "rank_correlation": correlations,
-        "beyond_macs": beyond_macs(all_ms),
+        "all_ms": {n: {c.subnet: e.value for c, e in by.items()} for n, by in estimates.items()},
+        "power_of_macs": {name: round(power, 3) for name, (power, _) in beyond.items()},
+        "sd_beyond_macs": {name: round(float(left.std()), 4) for name, (_, left) in beyond.items()},
+        **correlations,
     }
     draw_plot(rows)
     print(save("runtimes", results), PICTURE)
