@@ -82,7 +82,7 @@ def device_change(
     the slope may lie anywhere from the sessions' to one.
 
     Args:
-        fits: of the cells without the reference, base and new.
+        fits: of the cells without the reference, base and new; the same cells in the same order.
         references: latency of the reference in each session, base and new, in one unit.
     """
     points = [_points(fit, reference) for fit, reference in zip(fits, references, strict=True)]
@@ -134,15 +134,12 @@ def _spread(fits: tuple[TwoWay[K], TwoWay[K]]) -> float:
     / sqrt(C) of it (Rousseeuw and Croux, Alternatives to the median absolute deviation, 1993).
     """
     base, new = fits
-    place = {cell: i for i, cell in enumerate(new.cells)}
-    pairs = [(i, place[cell]) for i, cell in enumerate(base.cells) if cell in place]
-    if len(pairs) < 3:
+    ratios = new.cell_means - base.cell_means
+    if ratios.size < 3:
         return math.inf
-    old, now = np.array(pairs).T
-    ratios = new.cell_means[now] - base.cell_means[old]
     deviation = 1.4826 * float(np.median(np.abs(ratios - np.median(ratios))))
-    noise = base.residual_variance * base.leverage[old] + new.residual_variance * new.leverage[now]
-    bound = (deviation * (1 + 1.645 * 1.166 / math.sqrt(len(pairs)))) ** 2 - float(noise.mean())
+    noise = base.residual_variance * base.leverage + new.residual_variance * new.leverage
+    bound = (deviation * (1 + 1.645 * 1.166 / math.sqrt(ratios.size))) ** 2 - float(noise.mean())
     return max(bound, 0.0) if math.isfinite(bound) else math.inf
 
 
@@ -155,12 +152,10 @@ def _slope_variance(
     By the method of moments, with two standard errors on top: sessions that hardly vary must not
     pass for proof that all cells are alike.
     """
-    shared = [cell for cell in fits[0].cells if cell in set(fits[1].cells)]
-    sums = np.zeros((2, len(shared)))
+    sums = np.zeros((2, len(fits[0].cells)))
     for fit, reference in zip(fits, references, strict=True):
         x = np.array([math.log(reference.get(s, math.nan)) for s in fit.sessions])
         left = fit.log_latency - fit.cell_means[:, None] - fit.effects
-        left = left[[fit.cells.index(cell) for cell in shared]]
         there = np.isfinite(left) & np.isfinite(x)
         centred = np.where(there, x, 0.0)
         centred -= there * (centred.sum(axis=1) / np.maximum(there.sum(axis=1), 1))[:, None]
