@@ -4,7 +4,7 @@
 
 Profiles this computer with the default plan (unless `--table` names a finished one), asks for
 limits spread over the front, verifies them all together, and then measures every winner again, in
-thirty fresh sessions beside the subnet that the table alone had promised. It takes 20 minutes on
+sixty fresh sessions beside the subnet that the table alone had promised. It takes half an hour on
 a quiet computer and writes benchmarks/results/verify.json.
 """
 
@@ -30,7 +30,7 @@ from compofa.profiler.progress import Display
 from compofa.profiler.protocol import Protocol
 from compofa.profiler.table import Cell
 from compofa.profiler.tabulate import journal_path
-from compofa.search.answer import Result, ask
+from compofa.search.answer import ask
 from compofa.search.measuring import Measuring
 from compofa.search.request import Request, find_candidates
 from compofa.search.verify import Verification, verify
@@ -38,7 +38,8 @@ from compofa.supernet.space import SPACES
 
 SPACE = SPACES["compofa"]
 DEVICE = LocalDevice(name="local")
-SESSIONS = 30
+SESSIONS = 60
+"""They tell 1 % apart on a restless computer."""
 
 
 def spread_limits(table: Path, count: int) -> list[tuple[float]]:
@@ -72,18 +73,14 @@ def measured_afresh(cells: list[Cell], folder: Path) -> dict[Cell, tuple[float, 
     return found
 
 
-def cell_of(found: Result) -> Cell:
-    return Cell(found.space, found.subnet, found.resolution, found.batch_size)
-
-
 def study(table: Path, count: int, folder: Path) -> dict[str, Any]:
     limits = spread_limits(table, count)
     done = verified(table, limits)
     chosen = [each for q in done.questions for each in (q.before, q.after) if each is not None]
-    truth = measured_afresh(list(dict.fromkeys(map(cell_of, chosen))), folder)
+    truth = measured_afresh(list(dict.fromkeys(each.cell for each in chosen)), folder)
     # What the host's speed as a whole did between the two visits is no fault of an answer.
     winners = [each.after for each in done.questions if each.after is not None]
-    logs = [math.log(truth[cell_of(each)][0] / each.latency_ms[0]) for each in winners]
+    logs = [math.log(truth[each.cell][0] / each.latency_ms[0]) for each in winners]
     host = math.exp(float(np.median(logs)))
     rows = []
     for question, (limit,) in zip(done.questions, limits, strict=True):
@@ -91,7 +88,7 @@ def study(table: Path, count: int, folder: Path) -> dict[str, Any]:
         for name, found in (("before", question.before), ("after", question.after)):
             if found is None:
                 continue
-            fresh = [each / host for each in truth[cell_of(found)]]
+            fresh = [each / host for each in truth[found.cell]]
             row[name] = {
                 "cell": found.name,
                 "top1": found.top1,

@@ -156,9 +156,8 @@ def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
     )
 
 
-def corrected_line(lines: Sequence[Line], session: int) -> Corrected:
+def corrected_line(analysis: Analysis, session: int) -> Corrected:
     """The journal's line for a finished session: what came out of it, raw and corrected."""
-    analysis = analyse(lines)
     return Corrected(
         session,
         tuple((c, ms) for (s, c), ms in analysis.raw_ms.items() if s == session and c is not None),

@@ -50,6 +50,7 @@ class Measuring:
     patience_s: float
 
     def __post_init__(self) -> None:
+        self._analysed: tuple[int, Analysis] | None = None
         self._watch = Watch(
             self.display.note, out_of_time=self._out_of_time, patience_s=self.patience_s
         )
@@ -115,7 +116,7 @@ class Measuring:
                 session.run(order, REFERENCE)
             except AgentError as error:
                 raise DeviceError(f"{self.device.name}: {error.message}") from None
-        self.journal.append(corrected_line(self.journal.lines, number))
+        self.journal.append(corrected_line(self.analysis(), number))
         slower = slowdown(self.analysis().reference_ms)
         if slower is not None:
             self.display.note(
@@ -128,8 +129,11 @@ class Measuring:
                 self.display.note(f"{cell.subnet} at {cell.resolution}: {failure.reason}")
 
     def analysis(self) -> Analysis:
-        """What the journal says so far."""
-        return analyse(self.journal.lines, self.protocol.confidence)
+        """What the journal says so far, made anew only where it has grown."""
+        length = len(self.journal.lines)
+        if self._analysed is None or self._analysed[0] != length:
+            self._analysed = length, analyse(self.journal.lines, self.protocol.confidence)
+        return self._analysed[1]
 
     def _measured(self) -> int:
         return sum(result.n_sessions for result in self.analysis().results.values())

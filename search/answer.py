@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compofa.profiler.table import Row, Source, Status
+from compofa.profiler.table import Cell, Row, Source, Status
 from compofa.search.accuracy import FloatArray, IntArray
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
@@ -61,6 +61,11 @@ class Result:
     chance: tuple[float | None, ...] | None = None
     joint_chance: float | None = None
     rival: str | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """What it is in a table."""
+        return Cell(self.space, self.subnet, self.resolution, self.batch_size)
 
     @property
     def name(self) -> str:

@@ -14,8 +14,9 @@ from compofa.profiler.progress import Display
 from compofa.profiler.remeasure import remeasure
 from compofa.profiler.table import Cell
 from compofa.profiler.watch import PATIENCE_S
+from compofa.search.acceptance import decided
 from compofa.search.candidates import Candidates
-from compofa.search.verify import Finalists, told_apart
+from compofa.search.verify import Finalists
 from compofa.supernet.errors import UserError
 
 MOST_SESSIONS = 10
@@ -54,9 +55,7 @@ class Measuring:
                 analysis: Analysis, cell: Cell, limits: dict[Cell, list[float]] = limits
             ) -> bool:
                 estimate = analysis.estimate(cell)
-                return estimate is not None and told_apart(
-                    estimate.value, estimate.low, estimate.high, limits[cell]
-                )
+                return estimate is not None and decided(estimate, limits[cell])
 
             with Display(device.name) as display:
                 remeasure(

@@ -4,37 +4,36 @@ Most latencies of a table are predicted, and a winner is chosen for looking fast
 near a limit, those whose error is in their favour come out on top. So the most accurate candidates
 that may meet the limit are measured, the table is made anew, which moves the predictions as well,
 and the question is asked again, until its answer is a cell that was measured for it. Measured cells
-near a limit have errors too, so the answer is measured on until its interval leaves the limit out.
+have errors too, and again the one that noise made look fast wins; so the answer is measured on
+until it surely keeps its limit, and where that takes too long, the next one is.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from compofa.profiler.table import Cell
+from compofa.profiler.statistics.interval import Estimate
+from compofa.profiler.table import Cell, Row
+from compofa.search.acceptance import PROMISING, surely_keeps
+from compofa.search.accuracy import FloatArray
 from compofa.search.answer import Answer, Infeasible, Limits, Result, ask, costs_at, finite, result
 from compofa.search.candidates import Candidates
 from compofa.search.exact import nearest, ranking
 from compofa.search.uncertainty import chance
 
-PROMISING = 0.1
-"""A candidate is a finalist if it meets its limits with at least this probability."""
-
 AT_ONCE = 4
 """Finalists of a question that are measured together."""
 
 MOST_REPEATS = 5
-"""How often a winner is measured again while its interval holds its limit. Of several cells near a
-limit, the one that noise made look fast wins: only more measurements tell."""
-
-EQUAL = 0.01
-"""A latency known to this share of itself, up and down, that holds the limit is equal to it."""
+"""How often a winner is measured again until it surely keeps its limit; then it is passed over for
+the next one, if that surely does."""
 
 MOST_ROUNDS = 40
 
@@ -50,8 +49,8 @@ class Verified:
         limit_ms: one per table; infinite where it asks nothing.
         before: the answer that the table gave.
         after: the answer after measuring; None where nothing that was measured meets the limits.
-        sure: whether no candidate is left that is more accurate and promising, but not measured,
-            and the answer is told apart from its limit, or equal to it.
+        sure: whether the answer surely keeps its limits, and no candidate is left that is more
+            accurate and promising, but not measured.
     """
 
     limit_ms: Limits
@@ -62,7 +61,7 @@ class Verified:
     @property
     def changed(self) -> bool:
         """Whether measuring led to another subnet."""
-        return _name(self.before) != _name(self.after)
+        return _cell(self.before) != _cell(self.after)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -138,134 +137,141 @@ def verify(
         risk: as in `answer.ask`.
     """
     before = [_best(candidates, asked, risk) for asked in questions]
-    tries: Counter[Cell] = Counter()
-    measured: frozenset[Cell] = frozenset()
+    known = _Known(candidates, Counter(), risk)
     rounds = 0
     while rounds < MOST_ROUNDS:
-        wanted = _next(candidates, questions, tries, measured, risk)
+        wanted = known.wanted(questions)
         if not wanted:
             break
-        candidates = measure(candidates, wanted)
-        tries.update(wanted.keys())
-        measured = _measured(candidates, tries.keys())
+        tries = known.tries + Counter(wanted.keys())
+        known = _Known(measure(known.candidates, wanted), tries, risk)
         rounds += 1
     return Verification(
-        candidates,
-        tuple(
-            _verified(candidates, asked, first, measured, risk)
-            for asked, first in zip(questions, before, strict=True)
-        ),
-        measured,
+        known.candidates,
+        tuple(map(known.verified, questions, before)),
+        known.measured,
         rounds,
     )
 
 
-def _next(
-    candidates: Candidates,
-    questions: Sequence[Limits],
-    tries: Mapping[Cell, int],
-    measured: frozenset[Cell],
-    risk: float | None,
-) -> Finalists:
-    """What to measure: finalists that were not tried yet, or else winners near their limit."""
-    wanted: defaultdict[Cell, tuple[Limits, ...]] = defaultdict(tuple)
-    for asked in questions:
-        for cell in finalists(candidates, asked, measured, risk):
-            # What was tried and is not measured has failed, or there was no time for it.
-            if cell not in tries:
-                wanted[cell] += (asked,)
-    if wanted:
-        return wanted
-    for asked in questions:
-        winner = _winner(candidates, asked, measured, risk)
-        if winner is not None and not _settled(winner, asked):
-            cell = Cell(winner.space, winner.subnet, winner.resolution, winner.batch_size)
-            if tries[cell] <= MOST_REPEATS:
-                wanted[cell] += (asked,)
-    return wanted
+@dataclass(frozen=True)
+class _Known:
+    """What the tables say after some rounds, and how often which cell was measured for it."""
 
+    candidates: Candidates
+    tries: Counter[Cell]
+    risk: float | None
 
-def _verified(
-    candidates: Candidates,
-    asked: Limits,
-    before: Result | None,
-    measured: frozenset[Cell],
-    risk: float | None,
-) -> Verified:
-    winner = _winner(candidates, asked, measured, risk)
-    settled = winner is None or _settled(winner, asked)
-    left = finalists(candidates, asked, measured, risk)
-    return Verified(asked, before, winner, settled and not left)
+    @cached_property
+    def measured(self) -> frozenset[Cell]:
+        """The cells that were tried and have a measured row in some table."""
+        rows = zip(*self.candidates.rows, strict=True)
+        return frozenset(
+            cell
+            for cell, here in zip(self.candidates.cells, rows, strict=True)
+            if cell in self.tries and any(row.source == "measured" for row in here)
+        )
 
+    def wanted(self, questions: Sequence[Limits]) -> Finalists:
+        """What to measure: finalists that were not tried yet, or else winners that may be over."""
+        found: defaultdict[Cell, tuple[Limits, ...]] = defaultdict(tuple)
+        for asked in questions:
+            for cell in self.finalists(asked):
+                # What was tried and is not measured has failed, or there was no time for it.
+                if cell not in self.tries:
+                    found[cell] += (asked,)
+        if found:
+            return found
+        for asked in questions:
+            winner = self.winner(asked)
+            if winner is not None and not self._given_up(winner) and not self._sure(winner, asked):
+                found[self.candidates.cells[winner]] += (asked,)
+        return found
 
-def finalists(
-    candidates: Candidates,
-    asked: Limits,
-    measured: frozenset[Cell],
-    risk: float | None = None,
-) -> list[Cell]:
-    """The next cells to measure for a question: promising, and more accurate than what is sure.
+    def finalists(self, asked: Limits) -> list[Cell]:
+        """The next cells to measure: promising, and more accurate than the best of the trusted.
 
-    None where the most accurate candidate that meets the limits is among `measured`, or where no
-    candidate is promising.
-    """
-    cost = costs_at(candidates, risk)
-    found: list[Cell] = []
-    for i in ranking(candidates.top1, candidates.latency_ms).tolist():
-        cell = candidates.cells[i]
-        if cell in measured:
-            if (cost[i] <= np.array(asked)).all():
+        None where no candidate is promising.
+        """
+        enough = self._trusted(asked)
+        found: list[Cell] = []
+        for i in self._ranked:
+            if i == enough or len(found) == AT_ONCE:
                 break
-        elif _chance(candidates, i, asked) >= PROMISING:
-            found.append(cell)
-            if len(found) == AT_ONCE:
-                break
-    return found
+            cell = self.candidates.cells[i]
+            if cell not in self.measured and self._chance(i, asked) >= PROMISING:
+                found.append(cell)
+        return found
+
+    def winner(self, asked: Limits) -> int | None:
+        """The most accurate candidate that is trusted, or else of those that seem to do."""
+        trusted = self._trusted(asked)
+        return next(self._meeting(asked), None) if trusted is None else trusted
+
+    def verified(self, asked: Limits, before: Result | None) -> Verified:
+        """What has become of a question."""
+        winner = self.winner(asked)
+        sure = winner is None or self._sure(winner, asked)
+        after = None if winner is None else result(self.candidates, winner, asked)
+        return Verified(asked, before, after, sure and not self.finalists(asked))
+
+    @cached_property
+    def _cost(self) -> FloatArray:
+        return costs_at(self.candidates, self.risk)
+
+    @cached_property
+    def _ranked(self) -> list[int]:
+        order: list[int] = ranking(self.candidates.top1, self.candidates.latency_ms).tolist()
+        return order
+
+    @cached_property
+    def _ranked_measured(self) -> list[int]:
+        return [i for i in self._ranked if self.candidates.cells[i] in self.measured]
+
+    def _meeting(self, asked: Limits) -> Iterator[int]:
+        """Measured candidates whose latencies meet the limits, the most accurate first."""
+        for i in self._ranked_measured:
+            if (self._cost[i] <= asked).all():
+                yield i
+
+    def _trusted(self, asked: Limits) -> int | None:
+        """The most accurate of those that surely keep the limits, or may still turn out to."""
+        good = (i for i in self._meeting(asked) if not self._given_up(i) or self._sure(i, asked))
+        return next(good, None)
+
+    def _given_up(self, index: int) -> bool:
+        return self.tries[self.candidates.cells[index]] > MOST_REPEATS
+
+    def _estimates(self, index: int, asked: Limits) -> list[tuple[Estimate, float]]:
+        """What is known of a candidate's latencies that are asked about, and their limits."""
+        found = []
+        for rows, limit in zip(self.candidates.rows, asked, strict=True):
+            estimate = _estimate(rows[index])
+            if estimate is not None and math.isfinite(limit):
+                found.append((estimate, limit))
+        return found
+
+    def _sure(self, index: int, asked: Limits) -> bool:
+        """Whether a candidate surely keeps its limits, wherever it has an interval."""
+        return all(surely_keeps(each, limit) for each, limit in self._estimates(index, asked))
+
+    def _chance(self, index: int, asked: Limits) -> float:
+        """The probability that a candidate meets all limits; 0 or 1 without an interval."""
+        found = 1.0
+        for rows, limit in zip(self.candidates.rows, asked, strict=True):
+            row = rows[index]
+            if row.latency_ms is None or math.isinf(limit):
+                continue
+            known = chance(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit)
+            found *= float(row.latency_ms <= limit) if known is None else known
+        return found
 
 
-def told_apart(ms: float, low: float, high: float, limits: Iterable[float]) -> bool:
-    """Whether an interval leaves out all limits, or is narrow enough to be equal to them."""
-    equal = (high - low) / 2 <= EQUAL * ms
-    return equal or not any(low <= limit <= high for limit in limits)
-
-
-def _settled(winner: Result, asked: Limits) -> bool:
-    """Whether it is told apart from its limits wherever it has an interval."""
-    intervals = zip(winner.latency_ms, winner.ci_low_ms, winner.ci_high_ms, asked, strict=True)
-    return all(
-        low is None or high is None or told_apart(ms, low, high, [limit])
-        for ms, low, high, limit in intervals
-    )
-
-
-def _winner(
-    candidates: Candidates, asked: Limits, measured: frozenset[Cell], risk: float | None
-) -> Result | None:
-    """The answer to a question from measured cells alone."""
-    known = _only(candidates, measured)
-    return _best(known, asked, risk) if len(known) else None
-
-
-def _chance(candidates: Candidates, index: int, asked: Limits) -> float:
-    """The probability that a candidate meets all limits; 0 or 1 without an interval."""
-    found = 1.0
-    for rows, limit in zip(candidates.rows, asked, strict=True):
-        row = rows[index]
-        if row.latency_ms is None or math.isinf(limit):
-            continue
-        known = chance(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit)
-        found *= float(row.latency_ms <= limit) if known is None else known
-    return found
-
-
-def _measured(candidates: Candidates, tried: Collection[Cell]) -> frozenset[Cell]:
-    """The cells that were tried and have a measured row in some table."""
-    rows = zip(*candidates.rows, strict=True)
-    return frozenset(
-        cell
-        for cell, here in zip(candidates.cells, rows, strict=True)
-        if cell in tried and any(row.source == "measured" for row in here)
-    )
+def _estimate(row: Row) -> Estimate | None:
+    """A row's latency, where it has an interval."""
+    if row.latency_ms is None or row.ci_low_ms is None or row.ci_high_ms is None:
+        return None
+    return Estimate(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, row.n_sessions)
 
 
 def _best(candidates: Candidates, asked: Limits, risk: float | None) -> Result | None:
@@ -277,8 +283,8 @@ def _only(candidates: Candidates, cells: frozenset[Cell]) -> Candidates:
     return candidates.keep(np.array([cell in cells for cell in candidates.cells], dtype=np.bool_))
 
 
-def _name(found: Result | None) -> tuple[str, int, int] | None:
-    return None if found is None else (found.subnet, found.resolution, found.batch_size)
+def _cell(found: Result | None) -> Cell | None:
+    return None if found is None else found.cell
 
 
 def _order(cell: Cell) -> tuple[int, str, int]:

@@ -10,11 +10,13 @@ evaluates it over all sigma: with at least 5 sessions, and with 0.8 of the permi
 each interval, 95 % intervals cover between 93.5 % (sd twice the target) and 96 % (tiny sd).
 
 Confidence sequences (Howard et al., Time-uniform, nonparametric, nonasymptotic confidence
-sequences, 2021) need no such calibration, but hold for endless looking and are wider for it.
+sequences, 2021) need no such calibration, but hold for endless looking and are wider for it. They
+serve where sessions are added until a result is a certain one, see `anytime_reach`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import Enum
 
@@ -27,6 +29,10 @@ MIN_SESSIONS = 5
 
 MAX_SESSIONS = 30
 """A budget that the rule was calibrated with."""
+
+
+USUAL_SESSIONS = 20
+"""Around this many, a bound for endless looking is tightest."""
 
 
 class Verdict(Enum):
@@ -79,3 +85,21 @@ def should_stop(
     if all(estimate.n_sessions >= max_sessions for estimate in left):
         return Verdict.EXHAUSTED
     return Verdict.CONTINUE
+
+
+def anytime_reach(n_sessions: int, miss: float) -> float:
+    """Standard errors above a mean of normal sessions below which the true mean is at all times.
+
+    Robbins' normal mixture (Statistical methods related to the law of the iterated logarithm, 1970;
+    Howard et al. 2021, equation 14): with r a constant, and for both sides with probability 2 a,
+
+        sqrt((n + r) / n * log((n + r) / (4 a^2 r)))
+
+    Args:
+        n_sessions: of the mean, n >= 1.
+        miss: the probability a that the true mean is ever above, however often one looks.
+    """
+    certainty = -2 * math.log(2 * miss)
+    # r that makes the bound tightest at the usual number of sessions (Howard et al., section 3.5).
+    r = USUAL_SESSIONS / (certainty + math.log1p(certainty))
+    return math.sqrt((n_sessions + r) / n_sessions * (math.log((n_sessions + r) / r) + certainty))

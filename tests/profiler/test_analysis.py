@@ -86,7 +86,7 @@ def test_a_slow_down_in_mid_run_is_corrected() -> None:
 
 def test_raw_and_corrected_values_are_kept() -> None:
     lines = journal(8, between=0.002, within=0.002, slow_from=5)
-    line = corrected_line(lines, 8)
+    line = corrected_line(analyse(lines), 8)
     raw, corrected = dict(line.raw_ms), dict(line.corrected_ms)
     assert set(raw) == set(corrected) == set(CELLS)
     for cell, truth in TRUTH_MS.items():

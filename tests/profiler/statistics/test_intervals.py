@@ -14,7 +14,7 @@ from scipy import stats
 
 from compofa.profiler.statistics.interval import POOLED_CELLS, estimate_cells
 from compofa.profiler.statistics.moderation import moderate
-from compofa.profiler.statistics.stopping import Verdict, converged, should_stop
+from compofa.profiler.statistics.stopping import Verdict, anytime_reach, converged, should_stop
 from compofa.profiler.statistics.two_way import fit_two_way
 from compofa.profiler.statistics.variance_components import variance_components
 from compofa.supernet.errors import UserError
@@ -59,6 +59,27 @@ def test_one_cells_intervals_cover_after_stopping_whatever_its_noise(bench):
 
 def test_the_peeking_allowance_is_needed(bench):
     assert min(bench.stopped_coverage(0.95, 5, repetitions=20_000).values()) < 0.925
+
+
+def ever_above(reach, repetitions=4_000):
+    """Share of runs of 300 normal sessions in which the true mean is above the bound some time."""
+    n = np.arange(1, 301)
+    sessions = np.random.default_rng(5).standard_normal((repetitions, len(n)))
+    upper = sessions.cumsum(axis=1) / n + np.array([reach(int(k)) for k in n]) / np.sqrt(n)
+    return (upper < 0).any(axis=1).mean()
+
+
+@pytest.mark.parametrize("miss", [0.2, 0.05])
+def test_the_bound_for_endless_looking_holds_at_all_looks_together(miss):
+    assert ever_above(lambda n: anytime_reach(n, miss)) <= miss + 3 * math.sqrt(miss / 4_000)
+    one_look = stats.norm.ppf(1 - miss)
+    assert ever_above(lambda _: one_look) > 2.5 * miss
+
+
+def test_the_bound_for_endless_looking_costs_less_than_twice_one_look():
+    """At 5 to 100 sessions, the sessions of a verified cell."""
+    reach = [anytime_reach(n, 0.01) for n in range(5, 101)]
+    assert max(reach) < 1.6 * stats.norm.ppf(0.99)
 
 
 def test_a_few_cells_get_their_own_student_interval():
