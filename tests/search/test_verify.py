@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.table import Cell, Row, Table
-from compofa.search.acceptance import TOLERANCE, decided
+from compofa.search.acceptance import TOLERANCE
 from compofa.search.accuracy import load_accuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.measuring import MOST_SESSIONS
 from compofa.search.verify import AT_ONCE, MOST_REPEATS, MOST_ROUNDS, Finalists, verify
+from rigs.benchmarks import load_benchmark
 
 from .conftest import COMPOFA, make_table
 
@@ -85,71 +85,32 @@ def test_predictions_alone_miss_limits_that_verification_keeps() -> None:
     assert changed >= missed
 
 
-class NoisyDevice(Device):
-    """A session errs by 4 %; a cell is measured until it is decided, for ten sessions at most."""
-
-    error = 0.04
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self.rng = np.random.default_rng((seed, 1))
-        self.logs: dict[Cell, list[float]] = defaultdict(list)
-
-    def measure(self, _: Candidates, wanted: Finalists) -> Candidates:
-        for cell, questions in wanted.items():
-            for _session in range(MOST_SESSIONS):
-                error = self.error * self.rng.standard_normal()
-                self.logs[cell].append(np.log(self.true[cell]) + error)
-                estimate = self.estimate(cell)
-                if decided(estimate, [limit for (limit,) in questions]):
-                    break
-            self.measured[cell] = replace(
-                self.row(cell, 0.0, 1),
-                latency_ms=estimate.value,
-                ci_low_ms=estimate.low,
-                ci_high_ms=estimate.high,
-                n_sessions=estimate.n_sessions,
-            )
-        return self.candidates()
-
-    def estimate(self, cell: Cell) -> Estimate:
-        logs = self.logs[cell]
-        mean, half = float(np.mean(logs)), 1.96 * self.error / len(logs) ** 0.5
-        return Estimate(*np.exp([mean, mean - half, mean + half]).tolist(), 0.95, len(logs))
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    return load_benchmark("bench_acceptance")
 
 
-def over(seed: int) -> list[float]:
-    """By how much the true latencies of verified winners exceed their limits."""
-    device = NoisyDevice(seed)
-    questions = verify(device.candidates(), LIMITS, device.measure).questions
-    winners = [each.after for each in questions]
-    return [
-        device.true[found.cell] / limit - 1
-        for found, (limit,) in zip(winners, LIMITS, strict=True)
-        if found is not None
-    ]
+def test_winners_that_noise_made_look_fast_are_not_accepted(bench: ModuleType) -> None:
+    """Of a hundred questions, none; a bound for a single look accepts several."""
+    true = bench.true_latencies()
+    found = bench.outcome(true, noise=0.05, devices=10)
+    assert found.over == 0
+    assert found.sure >= 0.95 * found.winners
+    assert found.top1_lost < 0.002
+    with bench.looking_once():
+        assert bench.outcome(true, noise=0.05, devices=10).over >= 3
 
 
-def test_winners_that_noise_made_look_fast_are_not_accepted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of a hundred questions, none; a bound for one look at one cell would accept several."""
-    assert np.array([over(seed) for seed in range(10)]).max() <= TOLERANCE
-    monkeypatch.setattr("compofa.search.acceptance.anytime_reach", lambda *_: 1.645)
-    one_look = np.array([over(seed) for seed in range(10)])
-    assert (one_look > TOLERANCE).sum() >= 3
-
-
-def test_a_winner_that_does_not_get_sure_is_passed_over() -> None:
-    device = NoisyDevice(0)
-    device.error = 0.2
-    limit = sorted(device.true.values())[len(device.true) // 2]
+def test_a_winner_that_does_not_get_sure_is_passed_over(bench: ModuleType) -> None:
+    true = bench.true_latencies()
+    device = bench.SimulatedDevice(true, noise=0.2, seed=0)
+    limit = sorted(true.values())[len(true) // 2]
     verified = verify(device.candidates(), [(limit,)], device.measure)
     (question,) = verified.questions
     assert question.after is not None
     assert question.sure
     most = (MOST_REPEATS + 1) * MOST_SESSIONS
-    passed = [cell for cell, logs in device.logs.items() if len(logs) == most]
+    passed = [cell for cell in verified.measured if device.sessions[cell] >= most]
     candidates = verified.candidates
     top1 = dict(zip(candidates.cells, candidates.top1, strict=True))
     assert any(top1[cell] > question.after.top1 for cell in passed)
