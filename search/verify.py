@@ -127,13 +127,14 @@ def verify(
     measure: Callable[[Candidates, Finalists], Candidates],
     risk: float | None = None,
 ) -> Verification:
-    """Measures finalists until each question's winner has been measured, or rounds run out.
+    """Measures finalists until each question's winner is accepted, or rounds run out.
 
     Args:
         candidates: what the tables say so far.
         questions: at least one.
-        measure: measures cells of the candidates on every table's device, until they are told apart
-            from their limits or cannot be, and returns the candidates with that in their tables.
+        measure: measures cells of the candidates on every table's device, until it is decided
+            whether they keep their limits or has cost enough, and returns the candidates with that
+            in their tables.
         risk: as in `answer.ask`.
     """
     before = [_best(candidates, asked, risk) for asked in questions]
@@ -204,7 +205,7 @@ class _Known:
         return found
 
     def winner(self, asked: Limits) -> int | None:
-        """The most accurate candidate that is trusted, or else of those that seem to do."""
+        """The most accurate of the trusted, or else of those that seem to meet the limits."""
         trusted = self._trusted(asked)
         return next(self._meeting(asked), None) if trusted is None else trusted
 

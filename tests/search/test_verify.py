@@ -116,6 +116,20 @@ def test_a_winner_that_does_not_get_sure_is_passed_over(bench: ModuleType) -> No
     assert any(top1[cell] > question.after.top1 for cell in passed)
 
 
+def test_an_answer_that_nothing_made_sure_is_given_and_said_to_be_unsure(
+    bench: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compofa.search.verify.MOST_REPEATS", 0)
+    monkeypatch.setattr("compofa.search.verify.MOST_ROUNDS", 2)
+    device = bench.SimulatedDevice(bench.true_latencies(), noise=0.2, seed=0)
+    verified = verify(device.candidates(), [(5.0,)], device.measure)
+    (question,) = verified.questions
+    assert question.after is not None
+    assert question.after.latency_ms[0] <= 5.0
+    assert not question.sure
+    assert "1 not sure yet" in verified.sentence()
+
+
 def test_finalists_of_all_questions_are_measured_together() -> None:
     device = Device()
     verify(device.candidates(), LIMITS, device.measure)
