@@ -8,7 +8,8 @@
    away is looked at. What a step changes is then known exactly; pairs of steps are ranked by the
    sum of their changes, and the most promising pairs are looked at too. That is a dynamic local
    search in which a pair can trade time in one block for accuracy in another.
-3. It ends when every subnet of every beam has been taken apart.
+3. It ends when every subnet of every beam has been taken apart. Where it ends depends on where it
+   began, so it begins several times, from samples of their own, and goes on with what all found.
 
 Nothing is assumed of accuracies and costs but that they can be asked for many subnets at once.
 """
@@ -31,11 +32,14 @@ SAMPLE = 2000
 PRICES = np.geomspace(1e-3, 3, 40)
 """Values of lambda: accuracy per limit's worth of cost."""
 
-BEAM = 6
+BEAM = 4
 """Subnets per question that are taken apart."""
 
 PAIRS = 60
 """Pairs of steps that are looked at, per subnet taken apart."""
+
+STARTS = 3
+"""Samples that it starts from: three beams of 4 find more than one of 12, in the same time."""
 
 MOST_ROUNDS = 60
 """A search ends after so many rounds; some twenty are usual."""
@@ -57,15 +61,32 @@ def explore(problem: Problem, limits: FloatArray, seed: int) -> Pool:
     limits = limits[_may_be_met(pool, limits)]
     if not len(limits):
         return pool
-    pool.look(problem.genomes.random(SAMPLE, rng))
-    pool.look(_by_linear_models(pool, limits))
+    for _ in range(STARTS):
+        start = Pool(problem, rng)
+        start.look(problem.genomes.random(SAMPLE, rng))
+        start.look(_by_linear_models(start, limits))
+        _climb(start, limits)
+        pool.take_in(start)
+    _climb(pool, limits)
+    return pool
+
+
+def _climb(pool: Pool, limits: FloatArray) -> None:
+    """Takes the beams apart until nothing new is in them."""
+    beams = [np.empty(0, dtype=np.int64) for _ in limits]
     done: set[tuple[int, int]] = set()
+    seen = 0
     for _ in range(MOST_ROUNDS):
+        new, seen = np.arange(seen, len(pool)), len(pool)
+        beams = [
+            best(pool, limit, BEAM, np.concatenate([beam, new]))
+            for beam, limit in zip(beams, limits, strict=True)
+        ]
         todo = [
-            (int(position), question)
-            for question, limit in enumerate(limits)
-            for position in best(pool, limit, BEAM)
-            if (int(position), question) not in done
+            (position, question)
+            for question, beam in enumerate(beams)
+            for position in beam.tolist()
+            if (position, question) not in done
         ]
         if not todo:
             break
@@ -74,7 +95,6 @@ def explore(problem: Problem, limits: FloatArray, seed: int) -> Pool:
         pairs = [steps[position].pairs(pool, limits[question]) for position, question in todo]
         jumps = [steps[position].jumps(pool, limits[question]) for position, question in todo]
         pool.look(np.concatenate(pairs + jumps))
-    return pool
 
 
 def _may_be_met(pool: Pool, limits: FloatArray) -> npt.NDArray[np.bool_]:
@@ -89,12 +109,12 @@ def _may_be_met(pool: Pool, limits: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray((least <= limits[:, columns]).all(axis=1))
 
 
-def best(pool: Pool, limit: FloatArray, count: int) -> IntArray:
-    """Positions of the `count` best subnets for a question, in no order."""
-    worth = _worth(pool.top1, pool.costs, limit)
-    if count >= len(worth):
-        return np.arange(len(worth))
-    return np.argpartition(-worth, count)[:count]
+def best(pool: Pool, limit: FloatArray, count: int, among: IntArray) -> IntArray:
+    """The `count` best subnets for a question of those at the positions `among`, in no order."""
+    if count >= len(among):
+        return among
+    worth = _worth(pool.top1[among], pool.costs[among], limit)
+    return among[np.argpartition(-worth, count)[:count]]
 
 
 def _worth(top1: FloatArray, costs: FloatArray, limit: FloatArray) -> FloatArray:

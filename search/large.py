@@ -140,7 +140,7 @@ def _spread(problem: Problem, tables: int) -> list[tuple[float, ...]]:
 
 def _kept(pool: Pool, limits: FloatArray, front_too: bool) -> IntArray:
     """Positions of the best for each question and, where it is asked for, of the whole front."""
-    found = [best(pool, limit, KEPT) for limit in limits]
+    found = [best(pool, limit, KEPT, np.arange(len(pool))) for limit in limits]
     if front_too:
         found.append(front(ranking(pool.top1, pool.costs), pool.costs))
     return np.unique(np.concatenate(found))

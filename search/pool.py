@@ -55,8 +55,18 @@ class Pool:
         names = genomes @ self._multipliers
         new = np.flatnonzero(~self._known(names))
         _, first = np.unique(names[new], return_index=True)
-        self._add(genomes[new[first]], names[new[first]])
+        found = genomes[new[first]]
+        if len(found):
+            costs = costs_of(self.problem.costs, found)
+            self._add(names[new[first]], found, self.problem.top1(found), costs)
         return self._where[np.searchsorted(self._names, names)]
+
+    def take_in(self, other: Pool) -> None:
+        """Adds what another pool of the same problem has looked at."""
+        names = other.genomes @ self._multipliers
+        order = np.argsort(names)
+        new = order[~self._known(names[order])]
+        self._add(names[new], other.genomes[new], other.top1[new], other.costs[new])
 
     def _known(self, names: IntArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         if not len(self._names):
@@ -65,14 +75,12 @@ class Pool:
         known: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._names[at] == names
         return known
 
-    def _add(self, genomes: IntArray, names: IntArray) -> None:
+    def _add(self, names: IntArray, genomes: IntArray, top1: FloatArray, costs: FloatArray) -> None:
         """Adds genomes whose `names` are new and ascending."""
-        if not len(genomes):
-            return
         positions = np.arange(len(self), len(self) + len(genomes))
         places = np.searchsorted(self._names, names)
         self._names = np.insert(self._names, places, names)
         self._where = np.insert(self._where, places, positions)
         self.genomes = np.concatenate([self.genomes, genomes])
-        self.top1 = np.concatenate([self.top1, self.problem.top1(genomes)])
-        self.costs = np.concatenate([self.costs, costs_of(self.problem.costs, genomes)])
+        self.top1 = np.concatenate([self.top1, top1])
+        self.costs = np.concatenate([self.costs, costs])

@@ -245,6 +245,22 @@ def test_a_residual_space_can_be_searched_by_its_macs() -> None:
     assert best_within(pool, limit) == top1[cost <= limit].max()
 
 
+def test_what_another_pool_has_looked_at_is_taken_in_once() -> None:
+    genomes = Genomes.of(SPACES["compofa"], (160, 224))
+    problem = Problem(genomes, Expands(), [block_cost(genomes, lambda block: block.macs)])
+    rng = np.random.default_rng(0)
+    rows = genomes.random(300, rng)
+    pool, other = Pool(problem, rng), Pool(problem, rng)
+    pool.look(rows[:200])
+    other.look(rows[100:])
+    pool.take_in(other)
+    assert len(pool) == len(np.unique(rows, axis=0))
+    assert (pool.genomes[pool.look(rows)] == rows).all()
+    assert len(pool) == len(np.unique(rows, axis=0))
+    assert (pool.top1 == problem.top1(pool.genomes)).all()
+    assert (pool.costs[:, 0] == problem.costs[0].of(pool.genomes)).all()
+
+
 def test_a_model_of_measured_cells_stands_for_the_whole_space(
     note10: BlockTable, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
