@@ -116,8 +116,9 @@ class Measuring:
                 session.run(order, REFERENCE)
             except AgentError as error:
                 raise DeviceError(f"{self.device.name}: {error.message}") from None
-        self.journal.append(corrected_line(self.analysis(), number))
-        slower = slowdown(self.analysis().reference_ms)
+        analysis = self.analysis()
+        self.journal.append(corrected_line(analysis, number))
+        slower = slowdown(analysis.reference_ms)
         if slower is not None:
             self.display.note(
                 f"the reference model is {slower.ratio - 1:.1%} slower since session "

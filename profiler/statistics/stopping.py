@@ -30,7 +30,6 @@ MIN_SESSIONS = 5
 MAX_SESSIONS = 30
 """A budget that the rule was calibrated with."""
 
-
 USUAL_SESSIONS = 20
 """Around this many, a bound for endless looking is tightest."""
 
