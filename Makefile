@@ -13,7 +13,7 @@ help: ## list these targets
 setup: $(VENV)/ready ## make .venv and install everything there
 
 # The editable install links single files, so it is made again when files come or go.
-FILES := $(shell find supernet profiler search -type f -not -name '*.pyc' | LC_ALL=C sort | cksum | tr ' ' '-')
+FILES := $(shell find common supernet profiler search -type f -not -name '*.pyc' | LC_ALL=C sort | cksum | tr ' ' '-')
 
 $(VENV)/ready: pyproject.toml constraints.txt $(VENV)/files-$(FILES)
 	$(BIN)/pip install --quiet --editable '.[all,dev]' --constraint constraints.txt \

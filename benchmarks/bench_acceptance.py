@@ -21,14 +21,14 @@ from statistics import NormalDist
 import numpy as np
 from machine import save
 
+from compofa.profiler.results.table import Cell, Row, SetUp, Table
 from compofa.profiler.statistics.interval import Estimate
-from compofa.profiler.table import Cell, Row, SetUp, Table
-from compofa.search import acceptance
-from compofa.search.accuracy import load_accuracy
+from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.answer import Limits, ask
 from compofa.search.candidates import Candidates, Latencies, join
-from compofa.search.measuring import MOST_SESSIONS
-from compofa.search.verify import Finalists, verify
+from compofa.search.verification import acceptance
+from compofa.search.verification.measure_finalists import MOST_SESSIONS
+from compofa.search.verification.verify import Finalists, verify
 from compofa.supernet.graph import graph_blocks
 from compofa.supernet.space import SPACES
 

@@ -21,7 +21,7 @@ import torch
 from machine import save
 from scipy.stats import spearmanr
 
-from compofa.search.predictor import read_predictor
+from compofa.search.accuracy.released_predictor import read_predictor
 from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, choices_of
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.perceptron import fit_perceptron

@@ -32,9 +32,9 @@ from board.image import make_image
 from machine import save
 
 from compofa.profiler.agent.native.build import build
-from compofa.profiler.agent_link import AgentLink
-from compofa.profiler.models import ModelStore
-from compofa.profiler.table import Cell
+from compofa.profiler.models.model_store import ModelStore
+from compofa.profiler.results.table import Cell
+from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import AGENT, LocalChannel
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES, get_space
@@ -48,8 +48,8 @@ MEASURED = 6
 
 COMMANDS = {
     "compofa-profile": "compofa.profiler.commands",
-    "compofa-search": "compofa.search.command",
-    "compofa-export": "compofa.supernet.commands.export",
+    "compofa-search": "compofa.search.commands.search_command",
+    "compofa-export": "compofa.supernet.commands.export_command",
 }
 
 

@@ -32,9 +32,9 @@ from compofa.profiler.comparison.changes import Changes, compare_tables
 from compofa.profiler.comparison.confirm import confirm
 from compofa.profiler.comparison.sides import load_side
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.plan import Measure
-from compofa.profiler.profile import Request, profile
-from compofa.profiler.progress import Display
+from compofa.profiler.measurement.plan import Measure
+from compofa.profiler.measurement.profile import Request, profile
+from compofa.profiler.measurement.progress import Display
 from compofa.profiler.statistics.compare import Verdict
 from compofa.supernet.space import SPACES, Space
 

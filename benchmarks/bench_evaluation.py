@@ -21,9 +21,14 @@ import torch
 from machine import save
 from torch import Tensor, nn
 
-from compofa.supernet.calibration import calibrate, calibrate_tree, placed, run_calibrated
-from compofa.supernet.evaluation import GROUP, evaluate
-from compofa.supernet.prefix_tree import Node, groups, prefix_tree, walk
+from compofa.supernet.evaluation.bn_calibration import (
+    calibrate,
+    calibrate_tree,
+    placed,
+    run_calibrated,
+)
+from compofa.supernet.evaluation.evaluation import GROUP, evaluate
+from compofa.supernet.evaluation.prefix_tree import Node, groups, prefix_tree, walk
 from compofa.supernet.space import SPACES, Space, Subnet
 from compofa.supernet.supernet import Supernet
 

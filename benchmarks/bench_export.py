@@ -23,10 +23,10 @@ import torch
 from machine import save
 
 from compofa.supernet.export.onnx import write_onnx
+from compofa.supernet.export.weights import folded_weights, random_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES, Subnet
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.weights import folded_weights, random_weights
 
 SPACE = SPACES["ofa-mbv3"]
 BESIDE = 3

@@ -34,11 +34,11 @@ from machine import save
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
-from compofa.profiler.analysis import analyse
-from compofa.profiler.greeting import REFERENCE
-from compofa.profiler.journal import read_journal
+from compofa.profiler.measurement.handshake import REFERENCE
+from compofa.profiler.results.analysis import analyse
+from compofa.profiler.results.journal import read_journal
+from compofa.profiler.results.table import Cell, read_table
 from compofa.profiler.statistics.compare import Verdict, compare
-from compofa.profiler.table import Cell, read_table
 from rigs.adbd import AdbPeer, OwnServer
 from rigs.faults import KINDS, Accounts, Fault, Profiler, account, draw_faults, suffer
 from rigs.peer import Peer

@@ -29,16 +29,16 @@ from typing import Any
 
 from machine import save
 
-from compofa.profiler.fleet import Fleet, Workers
-from compofa.profiler.fleet_cluster import Cluster
-from compofa.profiler.fleet_job import CellBegun, End, Finished, Job, Progress, SessionBegun
-from compofa.profiler.fleet_schedule import Schedule
+from compofa.profiler.fleet.cluster import Cluster
+from compofa.profiler.fleet.fleet import Fleet, Workers
+from compofa.profiler.fleet.job import CellBegun, End, Finished, Job, Progress, SessionBegun
+from compofa.profiler.fleet.schedule import Schedule
 from compofa.profiler.inventory import SshDevice
-from compofa.profiler.journal import Timing, of_kind, read_journal
-from compofa.profiler.profile import Outcome, Request
-from compofa.profiler.progress import Screen
-from compofa.profiler.table import Cell, SetUp, Table
-from compofa.profiler.tabulate import Tabulated
+from compofa.profiler.measurement.profile import Outcome, Request
+from compofa.profiler.measurement.progress import Screen
+from compofa.profiler.results.build import Tabulated
+from compofa.profiler.results.journal import Timing, of_kind, read_journal
+from compofa.profiler.results.table import Cell, SetUp, Table
 from compofa.supernet.space import SPACES, get_space
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))

@@ -27,10 +27,10 @@ from torch.nn import functional as F
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.export.quantise import quantise_onnx, quantise_tflite
 from compofa.supernet.export.tflite import write_tflite
+from compofa.supernet.export.weights import folded_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES, Subnet
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.weights import folded_weights
 
 RESOLUTION, TRAINED, EPOCHS, BATCH = 48, 1400, 10, 64
 CALIBRATED = (1, 10, 100)

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 from machine import save
 
-from compofa.profiler.block_table import BlockTable, read_block_table
+from compofa.profiler.block_tables.block_table import BlockTable, read_block_table
+from compofa.search.accuracy.released_predictor import Predictor, read_predictor
 from compofa.search.answer import ask
-from compofa.search.beam import explore
-from compofa.search.devices import BlockDevice
-from compofa.search.genomes import Genomes, unit_table
-from compofa.search.large import search_large
-from compofa.search.pool import Problem
-from compofa.search.predictor import Predictor, read_predictor
+from compofa.search.large.beam import explore
+from compofa.search.large.devices import BlockDevice
+from compofa.search.large.genomes import Genomes, unit_table
+from compofa.search.large.large_search import search_large
+from compofa.search.large.pool import Problem
 from compofa.supernet.space import SPACES
 
 SPACE = SPACES["ofa-mbv3-w1.2"]

@@ -22,11 +22,11 @@ import onnxruntime
 from machine import save
 
 from compofa.profiler.agent.native.build import build
-from compofa.profiler.agent_link import AgentLink
-from compofa.profiler.models import Model, ModelStore
+from compofa.profiler.models.model_store import Model, ModelStore
+from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.statistics.student import student_quantile
-from compofa.profiler.table import Cell
+from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import AGENT, LocalChannel
 from compofa.supernet.space import SPACES
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from machine import save
 
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.journal import Timing, of_kind, read_journal
-from compofa.profiler.profile import Request, profile
-from compofa.profiler.progress import Display
-from compofa.profiler.tabulate import journal_path
+from compofa.profiler.measurement.profile import Request, profile
+from compofa.profiler.measurement.progress import Display
+from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.supernet.space import SPACES
 
 

@@ -29,15 +29,15 @@ import numpy.typing as npt
 from machine import save
 from scipy import stats
 
-from compofa.profiler.agent_link import AgentLink
+from compofa.common.errors import CompofaError
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.models import ModelStore
-from compofa.profiler.runtimes import load_options
+from compofa.profiler.models.model_store import ModelStore
+from compofa.profiler.results.table import Cell
+from compofa.profiler.runtimes.runtimes import load_options
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
 from compofa.profiler.statistics.location import condense
-from compofa.profiler.table import Cell
+from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import LocalTransport
-from compofa.supernet.errors import CompofaError
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES
 

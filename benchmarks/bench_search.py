@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from machine import save
 
-from compofa.profiler.table import Cell, Row, SetUp, Table, read_table, write_table
-from compofa.search.accuracy import AccuracySource, AccuracyTable, load_accuracy
+from compofa.profiler.results.table import Cell, Row, SetUp, Table, read_table, write_table
+from compofa.search.accuracy.accuracy import AccuracySource, AccuracyTable, load_accuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Latencies, join
 from compofa.supernet.graph import build_graph
@@ -107,7 +107,7 @@ def many_questions() -> dict[str, object]:
 def cold(table: Path) -> dict[str, object]:
     """The command, and importing numpy, typer and rich, in turns."""
     base = [sys.executable, "-c", "import numpy, typer, rich"]
-    code = "from compofa.search.command import main; main()"
+    code = "from compofa.search.commands.search_command import main; main()"
     command = [sys.executable, "-c", code, "--table", str(table), "--latency", "25"]
     seconds: dict[str, list[float]] = {"base": [], "command": []}
     for _ in range(15):

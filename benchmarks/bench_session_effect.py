@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 from machine import save
 
-from compofa.profiler.agent_link import AgentLink
-from compofa.profiler.models import Model, ModelStore
+from compofa.profiler.models.model_store import Model, ModelStore
+from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.location import MEDIAN, QUIET, Slice, condense
-from compofa.profiler.table import Cell
+from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import AGENT, LocalChannel
 from compofa.supernet.space import SPACES
 

@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
+from compofa.profiler.statistics.change_points import regimes, slowdown
 from compofa.profiler.statistics.compare import Verdict, compare, smallest_change
 from compofa.profiler.statistics.covariate import adjust
 from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
 from compofa.profiler.statistics.location import QUIET, Slice
 from compofa.profiler.statistics.modes import dip, find_modes
-from compofa.profiler.statistics.steps import regimes, slowdown
 from compofa.profiler.statistics.stopping import MAX_SESSIONS, MIN_SESSIONS, converged
 from compofa.profiler.statistics.variance_components import VarianceComponents
 from compofa.profiler.statistics.warmup import warmup_length

@@ -26,10 +26,10 @@ from machine import save
 from scipy import stats
 
 from compofa.supernet.export.tflite import write_tflite
+from compofa.supernet.export.weights import Weights, folded_weights
 from compofa.supernet.graph import Graph, build_graph
 from compofa.supernet.space import SPACES, Space, Subnet
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.weights import Weights, folded_weights
 
 FAMILIES = ("compofa", "compofa-proxyless-w1.3", "compofa-resnet50")
 """Of each, the smallest subnet is run beside litert-torch's."""

@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from machine import save
 
-from compofa.supernet.data.loading import Batch
+from compofa.supernet.data.batches.loading import Batch
 from compofa.supernet.graph import build_graph
 from compofa.supernet.network import Network
 from compofa.supernet.space import SPACES, Space, Subnet
 from compofa.supernet.supernet import Supernet
 from compofa.supernet.training.cost import subnet_macs
-from compofa.supernet.training.losses import label_loss
 from compofa.supernet.training.ranks import Ranks
-from compofa.supernet.training.recipes import COMPOUND
-from compofa.supernet.training.step import StepOptions, Stepper, StepPlan, new_optimiser
+from compofa.supernet.training.recipes.losses import label_loss
+from compofa.supernet.training.recipes.published import COMPOUND
+from compofa.supernet.training.steps.step import StepOptions, Stepper, StepPlan, new_optimiser
 
 SUBNETS = 4
 RATE = 1e-3

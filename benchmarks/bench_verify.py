@@ -20,20 +20,20 @@ from typing import Any
 import numpy as np
 from machine import save
 
-from compofa.profiler.analysis import analyse
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.journal import read_journal
-from compofa.profiler.plan import Plan
-from compofa.profiler.profile import Request as ProfileRequest
-from compofa.profiler.profile import profile
-from compofa.profiler.progress import Display
-from compofa.profiler.protocol import Protocol
-from compofa.profiler.table import Cell
-from compofa.profiler.tabulate import journal_path
+from compofa.profiler.measurement.plan import Plan
+from compofa.profiler.measurement.profile import Request as ProfileRequest
+from compofa.profiler.measurement.profile import profile
+from compofa.profiler.measurement.progress import Display
+from compofa.profiler.results.analysis import analyse
+from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.journal import read_journal
+from compofa.profiler.results.table import Cell
+from compofa.profiler.settings import Protocol
 from compofa.search.answer import ask
-from compofa.search.measuring import Measuring
 from compofa.search.request import Request, find_candidates
-from compofa.search.verify import Verification, verify
+from compofa.search.verification.measure_finalists import Measuring
+from compofa.search.verification.verify import Verification, verify
 from compofa.supernet.space import SPACES
 
 SPACE = SPACES["compofa"]

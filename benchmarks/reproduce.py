@@ -33,7 +33,7 @@ from reproduction.picture import write_picture
 from reproduction.settings import RECIPES, Settings, Workshop
 from reproduction.summary import latencies, summary, told
 
-from compofa.supernet.console import run_command
+from compofa.common.console import run_command
 
 LIMITS = 8
 """Latencies at which fronts are compared, spread over those of the compound space."""

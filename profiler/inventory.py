@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from compofa.supernet.errors import UserError, suggestion
-from compofa.supernet.yaml_lines import Document, Place, read_yaml
+from compofa.common.errors import UserError, suggestion
+from compofa.common.yaml_lines import Document, Place, read_yaml
 
 Runtime = Literal["onnxruntime", "tflite", "torch", "coreml", "openvino", "benchmark_model"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)

@@ -2,8 +2,8 @@
 
 The same from Python as from `compofa-search`:
 
-    from compofa.profiler.table import read_table
-    from compofa.search.accuracy import load_accuracy
+    from compofa.profiler.results.table import read_table
+    from compofa.search.accuracy.accuracy import load_accuracy
     from compofa.search.answer import ask
     from compofa.search.candidates import Latencies, join
     from compofa.supernet.space import get_space

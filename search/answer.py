@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compofa.profiler.table import Cell, Row, Source, Status
-from compofa.search.accuracy import FloatArray, IntArray
+from compofa.common.errors import UserError
+from compofa.profiler.results.table import Cell, Row, Source, Status
+from compofa.search.accuracy.accuracy import FloatArray, IntArray
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
 from compofa.search.measures import BYTES, Measure
 from compofa.search.uncertainty import chance, half_widths, rivals
-from compofa.supernet.errors import UserError
 from compofa.supernet.graph import graph_blocks
 
 Limits = tuple[float, ...]

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from compofa.profiler.slot_terms import block_totals
-from compofa.profiler.table import Cell, Row, Table, read_table
-from compofa.search.accuracy import AccuracySource, Cells, FloatArray, IntArray
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
+from compofa.profiler.block_tables.slot_terms import block_totals
+from compofa.profiler.results.table import Cell, Row, Table, read_table
+from compofa.search.accuracy.accuracy import AccuracySource, Cells, FloatArray, IntArray
 from compofa.supernet.graph import Block
 from compofa.supernet.space import Space, Subnet, get_space
 
@@ -114,7 +114,7 @@ def load_latencies(
     if space is None:
         message = "a block table does not say which space to add up"
         raise UserError(message, path=path, hint="name it with --space")
-    from compofa.profiler.block_table import import_lut
+    from compofa.profiler.block_tables.block_table import import_lut
 
     return Latencies(path, import_lut(path, space, path.resolve().name or "device", resolutions))
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from compofa.common.console import note
+from compofa.common.errors import UserError, file_error
 from compofa.search.answer import Result
-from compofa.supernet.console import note
-from compofa.supernet.errors import UserError, file_error
 from compofa.supernet.export.formats import SUFFIXES, Dtype, Format, Request, save, write
 from compofa.supernet.export.source import open_source
 from compofa.supernet.graph import build_graph

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from compofa.search.accuracy import FloatArray
+from compofa.common.errors import UserError, suggestion
+from compofa.search.accuracy.accuracy import FloatArray
 from compofa.search.candidates import Candidates
-from compofa.supernet.errors import UserError, suggestion
 from compofa.supernet.graph import Block
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from compofa.common.console import printable
+from compofa.common.files import write_atomically
 from compofa.search.answer import Answer, Infeasible, Limits, Result
 from compofa.search.candidates import Candidates
-from compofa.supernet.console import printable
-from compofa.supernet.files import write_atomically
 
 OUT_COLUMNS = (
     "result", "device", "space", "subnet", "resolution", "batch_size", "top1", "latency_ms",

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compofa.search.accuracy import load_accuracy
+from compofa.common.errors import UserError
+from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.candidates import Candidates, common_space, join, load_latencies
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import ENUMERABLE, Space, get_space
 
 if TYPE_CHECKING:
     from compofa.search.answer import Limits
-    from compofa.search.devices import Device
+    from compofa.search.large.devices import Device
     from compofa.search.measures import Bound
 
 
@@ -72,7 +72,7 @@ def find_candidates(request: Request) -> Candidates:
 
 
 def _searched(request: Request, space: Space | None) -> Candidates:
-    from compofa.search.large import search_large
+    from compofa.search.large.large_search import search_large
 
     if space is None:
         files = [load_latencies(path, None) for path in request.tables]
@@ -90,9 +90,9 @@ def _searched(request: Request, space: Space | None) -> Candidates:
 
 
 def _device(path: Path, space: Space, batch_size: int | None) -> Device:
-    from compofa.profiler.block_table import read_block_table
-    from compofa.profiler.table import read_table
-    from compofa.search.devices import BlockDevice, ModelDevice
+    from compofa.profiler.block_tables.block_table import read_block_table
+    from compofa.profiler.results.table import read_table
+    from compofa.search.large.devices import BlockDevice, ModelDevice
 
     if not path.is_dir():
         return ModelDevice.fit(path, read_table(path), space, batch_size)

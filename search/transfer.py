@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model.features import Floats, cell_features
 from compofa.profiler.latency_model.transfer import Transfer
-from compofa.profiler.predict import shapes, standard_error
-from compofa.profiler.table import Cell, Row, Table
+from compofa.profiler.results.predict import shapes, standard_error
+from compofa.profiler.results.table import Cell, Row, Table
 from compofa.search.candidates import Latencies
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space
 
 CONFIDENCE = 0.9

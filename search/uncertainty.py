@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from compofa.search.accuracy import FloatArray, IntArray
+from compofa.search.accuracy.accuracy import FloatArray, IntArray
 
 SEPARATE = 0.95
 """Two figures are apart where a difference of none lies outside an interval of this confidence."""

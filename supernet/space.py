@@ -31,7 +31,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from compofa.supernet.errors import UserError, suggestion
+from compofa.common.errors import UserError, suggestion
 
 Family = Literal["mbv3", "proxyless", "resnet50"]
 Activation = Literal["none", "relu", "relu6", "h_swish"]

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compofa.supernet.errors import UserError, suggestion
+from compofa.common.errors import UserError, suggestion
+from compofa.common.yaml_lines import read_yaml
 from compofa.supernet.space import DEFAULT_SPACE, SPACES, Space, Unit, listed
-from compofa.supernet.yaml_lines import read_yaml
 
 
 def load_space(path: Path) -> Space:

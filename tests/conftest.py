@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ import pytest
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
+
+    from rigs.commands import Run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -73,3 +75,19 @@ def reference() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the released data to test against is not in {folder}")
     return folder
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command's `main` with arguments, in this process."""
+
+    from rigs.commands import Ended
+
+    def call(main: Callable[[], None], *arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        captured = capsys.readouterr()
+        return Ended(int(leaving.value.code or 0), captured.out, captured.err)
+
+    return call

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 ENTRIES = {
-    "compofa-train": "compofa.supernet.commands.train",
+    "compofa-train": "compofa.supernet.commands.train_command",
     "compofa-profile": "compofa.profiler.commands",
-    "compofa-search": "compofa.search.command",
+    "compofa-search": "compofa.search.commands.search_command",
 }
 
 PARTIAL = (3, 124)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from compofa.supernet.data.idx import TEST, TRAIN, read_idx
-from compofa.supernet.errors import UserError
-from compofa.supernet.files import write_atomically
+from compofa.common.errors import UserError
+from compofa.common.files import write_atomically
+from compofa.supernet.data.formats.idx import TEST, TRAIN, read_idx
 
 KINDS = {"images": "idx3", "labels": "idx1"}
 

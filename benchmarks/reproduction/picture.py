@@ -7,7 +7,7 @@ from typing import Any
 
 from reproduction.summary import MEASURES, OWN_FRONT
 
-from compofa.supernet.files import write_atomically
+from compofa.common.files import write_atomically
 
 COLOURS = {
     "progressive": "#868e96",

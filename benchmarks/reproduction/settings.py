@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compofa.supernet.errors import UserError
-from compofa.supernet.files import write_atomically
+from compofa.common.errors import UserError
+from compofa.common.files import write_atomically
 from compofa.supernet.space import Space
 from compofa.supernet.space_file import load_space
 

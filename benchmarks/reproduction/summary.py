@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from reproduction.settings import RECIPES, Settings, Workshop
 
+from compofa.profiler.results.table import read_table
 from compofa.profiler.statistics.student import student_quantile
-from compofa.profiler.table import read_table
-from compofa.supernet.accuracy_file import read_accuracy_table
+from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
 
 CONFIDENCE = 0.95
 

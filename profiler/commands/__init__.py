@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compofa.supernet.console import run_command
+from compofa.common.console import run_command
 
 
 def main() -> None:

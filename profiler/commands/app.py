@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from compofa.profiler.commands.devices import check_command, devices_command
-from compofa.profiler.commands.lut import export_lut_command, import_lut_command
-from compofa.profiler.commands.predict import predict_command
-from compofa.profiler.commands.profile import profile_command
-from compofa.profiler.commands.selftest import selftest_command
+from compofa.profiler.commands.devices_command import check_command, devices_command
+from compofa.profiler.commands.lut_commands import export_lut_command, import_lut_command
+from compofa.profiler.commands.predict_command import predict_command
+from compofa.profiler.commands.profile_command import profile_command
+from compofa.profiler.commands.selftest_command import selftest_command
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.callback(invoke_without_command=True)(profile_command)

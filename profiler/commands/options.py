@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 
 Inventory = Annotated[Path, typer.Option("--inventory", help="The file that lists the devices.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from compofa.profiler.fleet_job import Failed, Finished, Job
-from compofa.profiler.profile import Outcome
-from compofa.supernet.console import print_json, printable
-from compofa.supernet.errors import ExitCode
+from compofa.common.console import print_json, printable
+from compofa.common.errors import ExitCode
+from compofa.profiler.fleet.job import Failed, Finished, Job
+from compofa.profiler.measurement.profile import Outcome
 
 PREVIEW_ROWS = 12
 

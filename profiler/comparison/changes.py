@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compofa.common.errors import UserError
 from compofa.profiler.comparison.sides import Side, check_comparable, interval_means
+from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import (
     Comparison,
     Ratio,
@@ -15,8 +17,6 @@ from compofa.profiler.statistics.compare import (
     compare_means,
 )
 from compofa.profiler.statistics.device_change import DeviceChange
-from compofa.profiler.table import Cell
-from compofa.supernet.errors import UserError
 
 REFERENCE = Cell("", "the reference model", 1, 1)
 """Stands for it among the cells."""

@@ -15,25 +15,25 @@ from pathlib import Path
 
 import numpy as np
 
-from compofa.profiler.analysis import Analysis
+from compofa.common.errors import UserError, file_error
+from compofa.common.files import sha256
 from compofa.profiler.comparison.changes import CellChange, Changes, Confirmation
 from compofa.profiler.comparison.sides import Side, unalike
-from compofa.profiler.greeting import REFERENCE, greet, header
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.journal import Journal, PlanLine, utc_now
-from compofa.profiler.measuring import Measuring
-from compofa.profiler.models import TOLERANCES, Model, Models, ModelStore
-from compofa.profiler.progress import Listener
-from compofa.profiler.protocol import Protocol
+from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.measurement.device_monitor import PATIENCE_S
+from compofa.profiler.measurement.handshake import REFERENCE, greet, header
+from compofa.profiler.measurement.progress import Listener
+from compofa.profiler.measurement.sessions import Measuring
+from compofa.profiler.models.model_store import TOLERANCES, Model, Models, ModelStore
+from compofa.profiler.results.analysis import Analysis
+from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.journal import Journal, PlanLine, utc_now
+from compofa.profiler.results.table import Cell, Row
+from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.compare import Ratio, Verdict
 from compofa.profiler.statistics.paired import compare_paired
-from compofa.profiler.table import Cell, Row
-from compofa.profiler.tabulate import journal_path
 from compofa.profiler.transports import open_transport
-from compofa.profiler.turns import Turns
-from compofa.profiler.watch import PATIENCE_S
-from compofa.supernet.errors import UserError, file_error
-from compofa.supernet.files import sha256
 from compofa.supernet.space import SPACES, Space
 
 AT_ONCE = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from compofa.supernet.errors import UserError, file_error
+from compofa.common.errors import UserError, file_error
 
 MOST_DEVICES = 100
 """Tables of a folder; more are no set of devices."""

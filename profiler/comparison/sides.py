@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from compofa.profiler.journal import Timing, of_kind
-from compofa.profiler.report.evidence import load_evidence
+from compofa.common.console import note
+from compofa.common.errors import UserError, file_error
+from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.evidence import load_evidence
+from compofa.profiler.results.journal import Timing, of_kind
+from compofa.profiler.results.table import Cell, Row, Table
 from compofa.profiler.statistics.interval import LogMeans
 from compofa.profiler.statistics.student import student_quantile
-from compofa.profiler.table import Cell, Row, Table
-from compofa.profiler.tabulate import journal_path
-from compofa.supernet.console import note
-from compofa.supernet.errors import UserError, file_error
 
 UNCHECKED = ("device",)
 """Of the set-up: a name is whatever somebody calls the device; its fingerprint tells it apart."""

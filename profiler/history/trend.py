@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from compofa.profiler.history.change_points import Step, find_steps
-from compofa.profiler.history.store import Entry, Profile
+from compofa.profiler.history.history_folder import Entry, Profile
+from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.device_change import STEEPEST
+from compofa.profiler.statistics.lasting_changes import Step, find_steps
 from compofa.profiler.statistics.latencies import Floats
-from compofa.profiler.table import Cell
 
 K = TypeVar("K")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model.features import Cell, Floats
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space, Subnet
 
 PER_TERM = 2

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model.covariance import EXPECTED_SD, Covariance
 from compofa.profiler.latency_model.features import Cell, cell_features
 from compofa.profiler.latency_model.process import EXPECTED_NOISE
 from compofa.profiler.latency_model.roofline import Roofline
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space
 
 CONSIDERED = 1500

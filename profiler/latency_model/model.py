@@ -9,10 +9,10 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model.features import Cell, Floats, cell_features
 from compofa.profiler.latency_model.intervals import Calibration
 from compofa.profiler.latency_model.process import Measured, Process
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space
 
 MINIMUM_CELLS = 5

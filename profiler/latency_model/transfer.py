@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model.features import Floats
-from compofa.supernet.errors import UserError
 
 SPREADS = np.geomspace(0.02, 1.0, 9)
 """Standard deviations t of a weight."""

@@ -7,7 +7,7 @@ only, never in an expression.
 from __future__ import annotations
 
 from compofa.profiler.report.style import Spec
-from compofa.profiler.table import Cell
+from compofa.profiler.results.table import Cell
 
 
 def chart(layers: list[Spec], values: list[Spec], height: int = 320) -> Spec:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compofa.profiler.report.meta import Meta
 from compofa.profiler.report.remarks import percent
+from compofa.profiler.results.meta import Meta
+from compofa.profiler.results.table import Table
 from compofa.profiler.statistics.variance_components import VarianceComponents
-from compofa.profiler.table import Table
 
 LONGEST = 200
 """Characters of one value; more of them are cut off."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model import (
     MINIMUM_CELLS,
     HeldOutError,
@@ -14,10 +15,9 @@ from compofa.profiler.latency_model import (
     Prediction,
     held_out_error,
 )
-from compofa.profiler.predict import shapes
-from compofa.profiler.report.evidence import Evidence
-from compofa.profiler.table import Cell, Row
-from compofa.supernet.errors import UserError
+from compofa.profiler.results.evidence import Evidence
+from compofa.profiler.results.predict import shapes
+from compofa.profiler.results.table import Cell, Row
 from compofa.supernet.space import SPACES, Space
 
 CONFIDENCE = 0.9

@@ -14,8 +14,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from compofa.common.console import printable
 from compofa.profiler.report.style import Spec, themes
-from compofa.supernet.console import printable
 
 EXPOSED = "window.vegaEmbed = vegaEmbed;"
 """The one name that the bundle of Vega libraries has for the page's own script."""

@@ -8,9 +8,9 @@ from typing import Literal
 
 from compofa.profiler.latency_model import Additivity, HeldOutError
 from compofa.profiler.report.judgement import Judgement
+from compofa.profiler.results.table import Table
 from compofa.profiler.statistics.compare import smallest_change
 from compofa.profiler.statistics.variance_components import VarianceComponents
-from compofa.profiler.table import Table
 
 Grade = Literal["good", "fair", "poor"]
 

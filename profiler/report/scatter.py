@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compofa.profiler.analysis import Analysis
-from compofa.profiler.table import Cell
+from compofa.profiler.results.analysis import Analysis
+from compofa.profiler.results.table import Cell
 
 MOST_POINTS = 500
 """Dots in the picture; beyond that only those furthest from the middle of their session."""

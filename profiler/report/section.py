@@ -6,17 +6,17 @@ import math
 import re
 from dataclasses import dataclass
 
+from compofa.common.errors import UserError
 from compofa.profiler.report import facts, prediction_charts, remarks, session_charts
-from compofa.profiler.report.evidence import Evidence
 from compofa.profiler.report.facts import FactList
 from compofa.profiler.report.judgement import Judged, Judgement, judge
-from compofa.profiler.report.meta import Meta
 from compofa.profiler.report.remarks import Remark
 from compofa.profiler.report.scatter import Scatter, scatter
 from compofa.profiler.report.style import Spec
 from compofa.profiler.report.timeline import Timeline, timeline
+from compofa.profiler.results.evidence import Evidence
+from compofa.profiler.results.meta import Meta
 from compofa.profiler.statistics.variance_components import VarianceComponents
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space
 
 MOST_LISTED = 50

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from compofa.profiler.journal import Line, Pause, SessionLine, Timing, of_kind
+from compofa.profiler.results.journal import Line, Pause, SessionLine, Timing, of_kind
 from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
 from compofa.profiler.statistics.location import condense
 

@@ -10,13 +10,13 @@ from typing import Generic
 
 import numpy as np
 
+from compofa.common.errors import UserError
 from compofa.profiler.statistics.device_change import DeviceChange, device_change
 from compofa.profiler.statistics.interval import POOLED_CELLS, LogMeans, log_means
 from compofa.profiler.statistics.latencies import Floats, check_fraction
 from compofa.profiler.statistics.student import half_width, satterthwaite, student_quantile
 from compofa.profiler.statistics.two_way import K, fit_two_way
 from compofa.profiler.statistics.variance_components import VarianceComponents
-from compofa.supernet.errors import UserError
 
 
 class Verdict(Enum):

@@ -17,9 +17,9 @@ from itertools import groupby
 
 import numpy as np
 
+from compofa.common.errors import UserError
+from compofa.profiler.statistics.change_points import regimes
 from compofa.profiler.statistics.latencies import Floats, log_latencies
-from compofa.profiler.statistics.steps import regimes
-from compofa.supernet.errors import UserError
 
 LEVEL = 0.35
 """The quantile of a session's reference points that counts as its level: disturbances only ever

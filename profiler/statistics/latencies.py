@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 

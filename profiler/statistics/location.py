@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compofa.common.errors import UserError
 from compofa.profiler.statistics.latencies import Floats, log_latencies
-from compofa.supernet.errors import UserError
 
 BATCHES = 10
 """Batches for a standard error; Schmeiser (1982) finds little to gain beyond 10 to 30."""

@@ -20,9 +20,9 @@ import math
 from collections.abc import Mapping
 from enum import Enum
 
+from compofa.common.errors import UserError
 from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.statistics.two_way import K
-from compofa.supernet.errors import UserError
 
 MIN_SESSIONS = 5
 """The first look. With 4, coverage falls to 92.9 % in the worst case."""

@@ -18,8 +18,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from compofa.common.errors import UserError
 from compofa.profiler.statistics.latencies import Floats, log_latencies
-from compofa.supernet.errors import UserError
 
 K = TypeVar("K", bound=Hashable)
 

@@ -14,9 +14,9 @@ def open_transport(device: AnyDevice) -> Transport:
     if isinstance(device, LocalDevice):
         return LocalTransport(device)
     if isinstance(device, AdbDevice):
-        from compofa.profiler.transports.adb import AdbTransport
+        from compofa.profiler.transports.adb.adb_transport import AdbTransport
 
         return AdbTransport(device)
-    from compofa.profiler.transports.ssh import SshTransport
+    from compofa.profiler.transports.ssh.ssh_transport import SshTransport
 
     return SshTransport(device)

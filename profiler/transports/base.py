@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from pathlib import Path
 
-from compofa.profiler.closing import Closing
-from compofa.supernet.errors import DeviceError
+from compofa.common.closing import Closing
+from compofa.common.errors import DeviceError
 
 
 class Lost(DeviceError):

@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from compofa.common.errors import DeviceError, UserError, file_error
+from compofa.common.scratch import Scratch
 from compofa.profiler import agent
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.scratch import Scratch
 from compofa.profiler.transports.base import Channel, Transport
 from compofa.profiler.transports.stream import StreamChannel
-from compofa.supernet.errors import DeviceError, UserError, file_error
 
 AGENT = Path(agent.__file__).with_name("compofa_agent.py")
 

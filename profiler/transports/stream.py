@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 
+from compofa.common.errors import DeviceError
 from compofa.profiler.transports.base import AgentLost, Channel, LinkLost, Lost
-from compofa.supernet.errors import DeviceError
 
 
 class StreamChannel(Channel):

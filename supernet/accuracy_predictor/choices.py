@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 from compofa.supernet.space import Space, Subnet, SubnetArrays, Unit
 
 FloatArray = npt.NDArray[np.float64]

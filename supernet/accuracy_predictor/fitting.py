@@ -8,13 +8,13 @@ from enum import StrEnum
 
 import numpy as np
 
+from compofa.common.errors import UserError
 from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, IntArray, OneHot
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.measured import Measured
 from compofa.supernet.accuracy_predictor.perceptron import fit_perceptron
 from compofa.supernet.accuracy_predictor.predictor import Model
 from compofa.supernet.accuracy_predictor.released import LAYOUT, why_not_released
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space
 
 HELD_OUT = 0.2

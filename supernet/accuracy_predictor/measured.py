@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from compofa.supernet.accuracy_file import read_accuracy_table
+from compofa.common.errors import UserError
 from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, choices_of
-from compofa.supernet.errors import UserError
+from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
 from compofa.supernet.space import Space, Subnet, get_space
 
 

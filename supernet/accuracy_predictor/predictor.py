@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compofa.common.errors import UserError, file_error
+from compofa.common.files import sha256, write_atomically
 from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, OneHot
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.perceptron import Perceptron
-from compofa.supernet.errors import UserError, file_error
-from compofa.supernet.files import sha256, write_atomically
 from compofa.supernet.space import Space
 
 FORMAT = "compofa accuracy predictor"

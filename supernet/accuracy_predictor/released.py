@@ -11,10 +11,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from compofa.common.errors import UserError
+from compofa.common.files import write_atomically
 from compofa.supernet.accuracy_predictor.choices import OneHot
 from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, Perceptron
-from compofa.supernet.errors import UserError
-from compofa.supernet.files import write_atomically
 from compofa.supernet.space import SEARCHED_RESOLUTIONS, SPACES, Space
 
 LAYOUT = OneHot((3, 5, 7), (3.0, 4.0, 6.0), (), tuple(range(112, 225, 16)))
@@ -60,7 +60,7 @@ def read_released(path: Path) -> Perceptron:
     """
     import numpy as np
 
-    from compofa.supernet.torch_files import difference, read_torch_file, shapes_of
+    from compofa.supernet.checkpoints.torch_files import difference, read_torch_file, shapes_of
 
     state = read_torch_file(path, "the predictor")
     inputs = len(LAYOUT.sizes) + 20 * (len(LAYOUT.kernels) + len(LAYOUT.expands))

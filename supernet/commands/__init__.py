@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from compofa.supernet.errors import MissingExtra
+from compofa.common.errors import MissingExtra
 
 
 def require_torch() -> None:

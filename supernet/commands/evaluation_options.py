@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compofa.supernet.console import note
-from compofa.supernet.errors import UserError
-from compofa.supernet.files import sha256
+from compofa.common.console import note
+from compofa.common.errors import UserError
+from compofa.common.files import sha256
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 if TYPE_CHECKING:
-    from compofa.supernet.accuracy_run import AccuracyRun, Conditions
-    from compofa.supernet.calibration import Statistics
     from compofa.supernet.data.dataset import DataSet
     from compofa.supernet.data.split import Split
+    from compofa.supernet.evaluation.accuracy_run import AccuracyRun, Conditions
+    from compofa.supernet.evaluation.bn_calibration import Statistics
     from compofa.supernet.space import Space, Subnet
     from compofa.supernet.supernet import Supernet
     from compofa.supernet.training.ranks import Ranks
@@ -86,7 +86,7 @@ class EvaluationOptions:
 
     def load(self, ranks: Ranks) -> Supernet:
         """The checkpoint's supernet, on the device of `ranks`."""
-        from compofa.supernet.checkpoint import load_checkpoint
+        from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 
         return load_checkpoint(self.checkpoint).supernet.to(ranks.device)
 
@@ -96,7 +96,7 @@ class EvaluationOptions:
         Raises:
             UserError: the data cannot be read or does not suit the space; the table is another.
         """
-        from compofa.supernet.accuracy_run import AccuracyRun
+        from compofa.supernet.evaluation.accuracy_run import AccuracyRun
 
         return AccuracyRun(out, supernet, self._conditions(supernet, ranks), ranks, self.fresh)
 
@@ -106,16 +106,16 @@ class EvaluationOptions:
         Raises:
             UserError: the data cannot be read or does not suit the space.
         """
-        from compofa.supernet.calibration import calibrate, device_of
+        from compofa.supernet.evaluation.bn_calibration import calibrate, device_of
         from compofa.supernet.training.ranks import Ranks
 
         here = self._conditions(supernet, Ranks(0, 1, device_of(supernet)))
         return calibrate(supernet, subnet, here.calibration_images(resolution))
 
     def _conditions(self, supernet: Supernet, ranks: Ranks) -> Conditions:
-        from compofa.supernet.accuracy_run import Conditions
+        from compofa.supernet.data.batches.loading import Loading, usual_workers
         from compofa.supernet.data.dataset import open_data
-        from compofa.supernet.data.loading import Loading, usual_workers
+        from compofa.supernet.evaluation.accuracy_run import Conditions
 
         data = open_data(self.data)
         data.check_space(supernet.space)
@@ -133,7 +133,7 @@ class EvaluationOptions:
 
     def _split(self, data: DataSet) -> Split:
         """The split on record beside the checkpoint; anew, where there is none."""
-        from compofa.supernet.checkpoint import load_checkpoint
+        from compofa.supernet.checkpoints.checkpoint import load_checkpoint
         from compofa.supernet.data.split import recorded_split, split_data
 
         path = self.split_file or self.checkpoint.parent / "split.json"
@@ -208,8 +208,8 @@ def tell_memory(
     supernet: Supernet, subnets: Sequence[Subnet], resolution: int, images: int
 ) -> None:
     """Says how much memory the calibration of batch norm will take for activations."""
-    from compofa.supernet.calibration import calibration_bytes
-    from compofa.supernet.prefix_tree import prefix_tree
+    from compofa.supernet.evaluation.bn_calibration import calibration_bytes
+    from compofa.supernet.evaluation.prefix_tree import prefix_tree
 
     tree = prefix_tree(supernet.space, subnets, resolution)
     gigabytes = images * calibration_bytes(tree) / 1e9

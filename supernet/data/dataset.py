@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from compofa.supernet.data.cifar import cifar_images, which_cifar
-from compofa.supernet.data.folder import class_folders, folder_images, list_pictures
-from compofa.supernet.data.idx import TEST, TRAIN, has_idx, idx_images
+from compofa.common.errors import UserError
+from compofa.supernet.data.formats.cifar import cifar_images, which_cifar
+from compofa.supernet.data.formats.folder import class_folders, folder_images, list_pictures
+from compofa.supernet.data.formats.idx import TEST, TRAIN, has_idx, idx_images
+from compofa.supernet.data.formats.shards import ShardImages
 from compofa.supernet.data.images import Images
-from compofa.supernet.data.shards import ShardImages
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space
 
 TRAIN_FOLDERS = ("train", "training")

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from compofa.common.errors import UserError, file_error
+from compofa.common.files import write_atomically
 from compofa.supernet.data.dataset import DataSet
 from compofa.supernet.data.images import Part, Positions
-from compofa.supernet.errors import UserError, file_error
-from compofa.supernet.files import write_atomically
 
 MOST_HELD_OUT = 10_000
 """As many as OFA's accuracy predictor was fitted to (Cai et al., ICLR 2020, appendix A)."""

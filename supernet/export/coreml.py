@@ -27,9 +27,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from compofa.supernet.errors import MissingExtra, UserError, file_error
+from compofa.common.errors import MissingExtra, UserError, file_error
 from compofa.supernet.export.description import metadata
 from compofa.supernet.export.packages import MANIFEST, zipped
+from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import (
     INPUT,
     OUTPUT,
@@ -42,7 +43,6 @@ from compofa.supernet.graph import (
     SqueezeExcite,
 )
 from compofa.supernet.space import Activation
-from compofa.supernet.weights import Weights
 
 Precision = Literal["float32", "float16"]
 """What a program computes in; its input and logits are float32 in either."""

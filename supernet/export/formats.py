@@ -8,11 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
+from compofa.common.files import write_atomically
 from compofa.supernet.export.packages import PACKAGE, write_package
-from compofa.supernet.files import write_atomically
+from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
-from compofa.supernet.weights import Weights
 
 
 class Format(StrEnum):
@@ -128,7 +128,7 @@ def _onnx(request: Request, graph: Graph, weights: Weights, checkpoint: str | No
     )
     if request.calibration is None:
         return content
-    from compofa.supernet.export.calibration import calibration_batches
+    from compofa.supernet.export.calibration_images import calibration_batches
     from compofa.supernet.export.quantise import quantise_onnx
 
     return quantise_onnx(content, calibration_batches(request.calibration, graph, size or 1))
@@ -143,7 +143,7 @@ def _tflite(request: Request, graph: Graph, weights: Weights, checkpoint: str | 
     )
     if request.calibration is None:
         return content
-    from compofa.supernet.export.calibration import calibration_batches
+    from compofa.supernet.export.calibration_images import calibration_batches
     from compofa.supernet.export.quantise import quantise_tflite
 
     return quantise_tflite(content, calibration_batches(request.calibration, graph, size))

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from compofa.supernet.export.description import describe
+from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
-from compofa.supernet.weights import Weights
 
 GRAPH = "graph"
 """The member that holds the description; no weight is called so, their names have dots."""

@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 from compofa.supernet.export.description import metadata
+from compofa.supernet.export.weights import Array, Weights
 from compofa.supernet.graph import (
     INPUT,
     OUTPUT,
@@ -27,7 +28,6 @@ from compofa.supernet.graph import (
     SqueezeExcite,
 )
 from compofa.supernet.space import Activation
-from compofa.supernet.weights import Array, Weights
 
 OPSET = 17
 IR_VERSION = 8

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from compofa.supernet.errors import UserError, file_error
+from compofa.common.errors import UserError, file_error
 
 PACKAGE = ".mlpackage"
 """How the names of packages end."""

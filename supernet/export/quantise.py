@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from compofa.supernet.errors import MissingExtra, UserError, file_error
+from compofa.common.errors import MissingExtra, UserError, file_error
 from compofa.supernet.export import quantiser
-from compofa.supernet.weights import Array
+from compofa.supernet.export.weights import Array
 
 
 def quantise_tflite(content: bytes, calibration: Iterable[Array]) -> bytes:

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from compofa.supernet.export.weights import Array
 from compofa.supernet.graph import INPUT
-from compofa.supernet.weights import Array
 
 Kind = Literal["tflite", "onnx"]
 

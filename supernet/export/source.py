@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compofa.common.errors import UserError
+from compofa.common.files import sha256
 from compofa.supernet.commands import require_torch
-from compofa.supernet.errors import UserError
-from compofa.supernet.files import sha256
+from compofa.supernet.export.weights import Weights, folded_weights, random_weights
 from compofa.supernet.graph import Graph
 from compofa.supernet.space import DEFAULT_SPACE, Space, get_space
-from compofa.supernet.weights import Weights, folded_weights, random_weights
 
 if TYPE_CHECKING:
-    from compofa.supernet.checkpoint import Metadata
+    from compofa.supernet.checkpoints.checkpoint import Metadata
     from compofa.supernet.supernet import Supernet
 
 TEACHER = "teacher"
@@ -94,7 +94,7 @@ def open_source(
         return Source(get_space(space or DEFAULT_SPACE), None, seed)
     asked = None if space is None else get_space(space)
     require_torch()
-    from compofa.supernet.checkpoint import load_checkpoint
+    from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
     found = loaded.supernet.space

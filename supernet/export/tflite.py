@@ -12,9 +12,10 @@ from functools import cached_property
 
 import numpy as np
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 from compofa.supernet.export.description import metadata
 from compofa.supernet.export.tflite_file import TFLiteFile
+from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import (
     INPUT,
     OUTPUT,
@@ -28,7 +29,6 @@ from compofa.supernet.graph import (
     SqueezeExcite,
 )
 from compofa.supernet.space import Activation
-from compofa.supernet.weights import Weights
 
 LARGEST = 2**31 - 2**20
 """Bytes of weights that one flatbuffer can hold, with room for the rest."""

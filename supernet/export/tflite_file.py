@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from compofa.supernet.errors import MissingExtra
+from compofa.common.errors import MissingExtra
 
 if TYPE_CHECKING:
     import flatbuffers

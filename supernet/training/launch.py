@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from compofa.common.errors import UserError
 from compofa.supernet.data.split import write_split
-from compofa.supernet.errors import UserError
-from compofa.supernet.training.curves import Curves
 from compofa.supernet.training.ranks import Ranks
-from compofa.supernet.training.run_folder import RunFolder, differences
+from compofa.supernet.training.run_files.curves import Curves
+from compofa.supernet.training.run_files.run_folder import RunFolder, differences
+from compofa.supernet.training.run_files.state import State, read_state, write_state
 from compofa.supernet.training.start import first_supernet
-from compofa.supernet.training.state import State, read_state, write_state
-from compofa.supernet.training.step import Stepper, Teacher, new_optimiser
+from compofa.supernet.training.steps.step import Stepper, Teacher, new_optimiser
 from compofa.supernet.training.stopping import heeding_signals
 from compofa.supernet.training.trainer import Pace, Trainer
 from compofa.supernet.training.training import Training
-from compofa.supernet.training.watch import Watch
+from compofa.supernet.training.training_monitor import Watch
 
 
 @dataclass(frozen=True)

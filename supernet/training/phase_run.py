@@ -10,15 +10,15 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
+from compofa.common.errors import UserError
+from compofa.supernet.data.batches.order import TrainingOrder
 from compofa.supernet.data.images import Part
-from compofa.supernet.data.order import TrainingOrder
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space
-from compofa.supernet.training.recipe import Phase
-from compofa.supernet.training.rows import Cell
-from compofa.supernet.training.sampling import Sampler
-from compofa.supernet.training.schedule import Schedule
-from compofa.supernet.training.step import StepPlan
+from compofa.supernet.training.recipes.recipe import Phase
+from compofa.supernet.training.recipes.sampling import Sampler
+from compofa.supernet.training.recipes.schedule import Schedule
+from compofa.supernet.training.run_files.rows import Cell
+from compofa.supernet.training.steps.step import StepPlan
 
 COLUMNS = ("epoch", "resolution", "learning_rate", "loss", "gradient_norm", "losses", "subnets")
 """Of steps.csv, after the phase and the step."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 
 
 @dataclass(frozen=True)

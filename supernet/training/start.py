@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from compofa.supernet.checkpoint import load_checkpoint
+from compofa.common.errors import UserError
+from compofa.supernet.checkpoints.checkpoint import load_checkpoint
+from compofa.supernet.checkpoints.released import restrict
 from compofa.supernet.data.split import Split
-from compofa.supernet.errors import UserError
-from compofa.supernet.released import restrict
 from compofa.supernet.space import Space, Subnet
 from compofa.supernet.supernet import Supernet, hull
 

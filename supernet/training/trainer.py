@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 import torch
 
-from compofa.supernet.checkpoint import save_checkpoint
-from compofa.supernet.data.loading import Batch
+from compofa.common.errors import UserError
+from compofa.supernet.checkpoints.checkpoint import save_checkpoint
+from compofa.supernet.data.batches.loading import Batch
 from compofa.supernet.data.split import DIGESTS
-from compofa.supernet.errors import UserError
 from compofa.supernet.training.cost import Cost, subnet_macs
-from compofa.supernet.training.importance import sort_channels
 from compofa.supernet.training.phase_run import COLUMNS, PhaseRun, StepRecord
 from compofa.supernet.training.ranks import Ranks
-from compofa.supernet.training.rows import Rows
-from compofa.supernet.training.run_folder import RunFolder
-from compofa.supernet.training.state import State, write_state
-from compofa.supernet.training.step import Stepper, StepPlan
+from compofa.supernet.training.run_files.rows import Rows
+from compofa.supernet.training.run_files.run_folder import RunFolder
+from compofa.supernet.training.run_files.state import State, write_state
+from compofa.supernet.training.steps.importance import sort_channels
+from compofa.supernet.training.steps.step import Stepper, StepPlan
 from compofa.supernet.training.stopping import Wish
 from compofa.supernet.training.training import Training
+from compofa.supernet.training.training_monitor import Watch
 from compofa.supernet.training.validation import Validation
-from compofa.supernet.training.watch import Watch
 
 STEPS_AHEAD = 16
 """Steps that a GPU is given before their losses are looked at; a CPU is never ahead."""

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from compofa.supernet.data.loading import Loading
+from compofa.common.errors import UserError
+from compofa.supernet.data.batches.loading import Loading
 from compofa.supernet.data.split import Split
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space
 from compofa.supernet.training.phase_run import PhaseRun
-from compofa.supernet.training.recipe import Recipe
+from compofa.supernet.training.recipes.recipe import Recipe
 from compofa.supernet.training.start import Master
-from compofa.supernet.training.step import StepOptions
+from compofa.supernet.training.steps.step import StepOptions
 
 PUBLISHED_RESOLUTIONS = tuple(range(128, 225, 4))
 """What the released supernets were trained at, where tables cover five of them (OFA, appendix)."""

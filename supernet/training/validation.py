@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from compofa.supernet.data.batches.loading import Loading, PlainBatches
 from compofa.supernet.data.images import Part
-from compofa.supernet.data.loading import Loading, PlainBatches
 from compofa.supernet.data.split import Split
-from compofa.supernet.evaluation import Score, evaluate
+from compofa.supernet.evaluation.evaluation import Score, evaluate
 from compofa.supernet.space import Subnet
 from compofa.supernet.supernet import Supernet
 

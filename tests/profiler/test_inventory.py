@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from compofa.common.errors import UserError
 from compofa.profiler.inventory import (
     AdbDevice,
     LocalDevice,
@@ -13,7 +14,6 @@ from compofa.profiler.inventory import (
     find_device,
     read_inventory,
 )
-from compofa.supernet.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

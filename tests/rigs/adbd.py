@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.closing import Closing
+from compofa.common.closing import Closing
 from compofa.profiler.inventory import AdbDevice
-from compofa.profiler.transports.adb import AdbTransport
-from compofa.profiler.transports.adb_server import AdbServer
+from compofa.profiler.transports.adb.adb_transport import AdbTransport
+from compofa.profiler.transports.adb.server import AdbServer
 from rigs.peer import Peer, processes_naming
 from rigs.relay import Relay
 

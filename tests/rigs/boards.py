@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from compofa.profiler.fleet_job import Job
+from compofa.profiler.fleet.job import Job
 from compofa.profiler.inventory import AnyDevice, SshDevice
-from compofa.profiler.profile import Request
-from compofa.profiler.protocol import Protocol
+from compofa.profiler.measurement.profile import Request
+from compofa.profiler.settings import Protocol
 from compofa.supernet.space import SPACES
 from rigs.sshd import Sshd
 

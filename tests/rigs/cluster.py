@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.closing import Closing
+from compofa.common.closing import Closing
 
 SETTINGS = {
     # So that every process of it listens on the loopback address alone, as off Linux.

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from compofa.profiler.closing import Closing
-from compofa.profiler.journal import Failure, Timing, of_kind, read_journal
-from compofa.profiler.table import Cell, read_table
-from compofa.supernet.errors import ExitCode
+from compofa.common.closing import Closing
+from compofa.common.errors import ExitCode
+from compofa.profiler.results.journal import Failure, Timing, of_kind, read_journal
+from compofa.profiler.results.table import Cell, read_table
 from rigs.peer import Peer
 
 SIGNALS = {each.name: each for each in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)}

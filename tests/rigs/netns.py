@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 
-from compofa.profiler.closing import Closing
+from compofa.common.closing import Closing
 
 BENCH = ipaddress.ip_network("198.18.0.0/15")
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from compofa.profiler.closing import Closing
+from compofa.common.closing import Closing
 from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.transports import Transport
 

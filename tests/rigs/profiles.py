@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from compofa.profiler.journal import (
+from compofa.profiler.measurement.plan import make_plan
+from compofa.profiler.results.build import journal_path, write_tables
+from compofa.profiler.results.journal import (
     Header,
     Line,
     Pause,
@@ -17,10 +19,8 @@ from compofa.profiler.journal import (
     Timing,
     read_journal,
 )
-from compofa.profiler.plan import make_plan
-from compofa.profiler.protocol import Protocol
-from compofa.profiler.table import Cell, SetUp
-from compofa.profiler.tabulate import journal_path, write_tables
+from compofa.profiler.results.table import Cell, SetUp
+from compofa.profiler.settings import Protocol
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES, Space
 

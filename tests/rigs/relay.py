@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 
-from compofa.profiler.closing import Closing
+from compofa.common.closing import Closing
 
 
 class Relay(Closing):

@@ -11,15 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compofa.profiler.table import Table
-from compofa.search.accuracy import AccuracySource, load_accuracy
+from compofa.common.errors import UserError
+from compofa.profiler.results.table import Table
+from compofa.search.accuracy.accuracy import AccuracySource, load_accuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, common_space, join, load_latencies
-from compofa.supernet.errors import UserError
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES
-
-from .conftest import COMPOFA, make_table
+from rigs.tables import COMPOFA, make_table
 
 
 @pytest.fixture(scope="module")

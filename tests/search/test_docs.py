@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from compofa.profiler.table import write_table
-
-from .conftest import make_table
+from compofa.profiler.results.table import write_table
+from rigs.tables import make_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "search.md"
 

@@ -10,19 +10,18 @@ import onnx
 import onnxruntime
 import pytest
 
-from compofa.profiler.table import Table, write_table
-from compofa.search.command import main
-from compofa.supernet.accuracy_file import AccuracyRow, write_accuracy_table
-from compofa.supernet.calibration import extract_calibrated
-from compofa.supernet.checkpoint import save_checkpoint
+from compofa.profiler.results.table import Table, write_table
+from compofa.search.commands.search_command import main
+from compofa.supernet.checkpoints.checkpoint import save_checkpoint
+from compofa.supernet.data.batches.loading import Loading, PlainBatches
 from compofa.supernet.data.dataset import open_data
-from compofa.supernet.data.loading import Loading, PlainBatches
 from compofa.supernet.data.split import split_data
+from compofa.supernet.evaluation.accuracy_file import AccuracyRow, write_accuracy_table
+from compofa.supernet.evaluation.bn_calibration import extract_calibrated
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
 from rigs.image_sets import write_idx
-
-from .conftest import make_table
+from rigs.tables import make_table
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compofa.profiler.table import Table
-from compofa.search.accuracy import load_accuracy
+from compofa.profiler.results.table import Table
+from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.front_change import front_change
-
-from .conftest import COMPOFA, make_table
+from rigs.tables import COMPOFA, make_table
 
 
 def candidates(table: Table) -> Candidates:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compofa.profiler.table import SetUp, Table
-from compofa.search.accuracy import load_accuracy
+from compofa.common.errors import UserError
+from compofa.profiler.results.table import SetUp, Table
+from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.measures import (
@@ -20,12 +21,10 @@ from compofa.search.measures import (
     measure,
     within_bound,
 )
-from compofa.supernet.errors import UserError
+from compofa.supernet.export.weights import weight_shapes
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES
-from compofa.supernet.weights import weight_shapes
-
-from .conftest import make_table
+from rigs.tables import make_table
 
 SPACE = SPACES["compofa"]
 

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compofa.profiler.table import Table, write_table
+from compofa.common.errors import UserError
+from compofa.profiler.results.table import Table, write_table
 from compofa.search.answer import ask
 from compofa.search.candidates import Latencies
 from compofa.search.request import Request, find_candidates
 from compofa.search.transfer import complete
-from compofa.supernet.errors import UserError
-
-from .conftest import COMPOFA, make_table
+from rigs.tables import COMPOFA, make_table
 
 
 def few(table: Table, count: int = 8) -> Table:

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compofa.search.accuracy import load_accuracy, read_accuracy_table
+from compofa.common.errors import UserError
+from compofa.search.accuracy.accuracy import load_accuracy, read_accuracy_table
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.uncertainty import chance, rivals
-from compofa.supernet.errors import UserError
-
-from .conftest import COMPOFA, make_table
+from rigs.tables import COMPOFA, make_table
 
 
 def candidates(*slopes: float) -> Candidates:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -136,29 +135,3 @@ def _value(name: str, shape: list[int]) -> npt.NDArray[Any]:
     else:
         values = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
     return values.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command's `main` with arguments, in this process."""
-
-    def call(main: Callable[[], None], *arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        captured = capsys.readouterr()
-        return Ended(int(leaving.value.code or 0), captured.out, captured.err)
-
-    return call

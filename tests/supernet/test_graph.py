@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
+from compofa.supernet.export.weights import weight_shapes
 from compofa.supernet.graph import INPUT, Conv, Graph, SqueezeExcite, build_graph
 from compofa.supernet.space import SPACES, Space, Subnet, UnitChoice
-from compofa.supernet.weights import weight_shapes
 
 
 def published_networks(reference: Path) -> list[dict[str, Any]]:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from compofa.supernet.export.onnx import write_onnx
+from compofa.supernet.export.weights import folded_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.weights import folded_weights
 
 FREE, COMPOUND = SPACES["ofa-resnet50"], SPACES["compofa-resnet50"]
 NARROW = {

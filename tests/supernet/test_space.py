@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 from compofa.supernet.space import SPACES, Space, Subnet, divisible, get_space
 from compofa.supernet.space_file import load_space
 

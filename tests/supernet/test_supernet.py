@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 from compofa.supernet.graph import build_graph
 from compofa.supernet.network import Network
 from compofa.supernet.space import SPACES, Space, get_space

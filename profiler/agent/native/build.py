@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compofa.supernet.errors import CompofaError, MissingExtra, UserError, suggestion
+from compofa.common.errors import CompofaError, MissingExtra, UserError, suggestion
 
 HERE = Path(__file__).parent
 AGENT = HERE / "compofa_agent.c"

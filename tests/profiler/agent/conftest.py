@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from compofa.profiler.agent.native.build import build
-from compofa.profiler.models import Model, ModelStore
-from compofa.profiler.table import Cell
+from compofa.profiler.models.model_store import Model, ModelStore
+from compofa.profiler.results.table import Cell
 from compofa.supernet.space import Space
 
 

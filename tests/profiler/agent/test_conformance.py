@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compofa.profiler.models import Model
+from compofa.common.files import sha256
+from compofa.profiler.models.model_store import Model
 from compofa.profiler.transports.local import AGENT
-from compofa.supernet.files import sha256
 
 LONGEST_LINE = 1 << 20
 

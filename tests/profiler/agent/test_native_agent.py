@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from compofa.common.errors import UserError
 from compofa.profiler.agent.native import build as recipe
 from compofa.profiler.agent.native.build import AGENT, TARGETS, build
-from compofa.profiler.models import Model
-from compofa.supernet.errors import UserError
+from compofa.profiler.models.model_store import Model
 
 HELLO = {"id": 1, "do": "hello", "threads": 1, "holder": "me"}
 MACHINES = {"x86_64": 62, "aarch64": 183}

@@ -12,10 +12,10 @@ import pytest
 
 from compofa.profiler.comparison.changes import Changes, compare_tables
 from compofa.profiler.comparison.front import FrontChange, Limit
-from compofa.profiler.comparison.report import Compared, Report
 from compofa.profiler.comparison.sides import Side
+from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.results.table import Cell, Row, SetUp, Table
 from compofa.profiler.statistics.interval import estimate_cells
-from compofa.profiler.table import Cell, Row, SetUp, Table
 
 SETUP = SetUp("phone", "onnxruntime", "1.2", "cpu", 1, "float32")
 CELLS = tuple(Cell("compofa", f"d{a}{b}222", 160, 1) for a in "234" for b in "234")

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
+from compofa.common.errors import UserError
 from compofa.profiler.comparison.changes import Changes, compare_tables
-from compofa.profiler.comparison.report import Compared
-from compofa.profiler.comparison.words import device_headline
+from compofa.profiler.comparison.sentences import device_headline
+from compofa.profiler.comparison.verdict import Compared
 from compofa.profiler.statistics.compare import Verdict
-from compofa.supernet.errors import UserError
 
 from .conftest import CELLS, MakeSide
 

@@ -14,17 +14,21 @@ import pytest
 from markdown_it import MarkdownIt
 
 from compofa.profiler.comparison.changes import compare_tables
-from compofa.profiler.comparison.exchange import (
+from compofa.profiler.comparison.formats.exchange import (
     as_json,
     write_bencher,
     write_benchmark_action,
     write_csv,
 )
-from compofa.profiler.comparison.junit import write_junit
-from compofa.profiler.comparison.markdown import COMMENT_BYTES, SUMMARY_BYTES, write_markdown
-from compofa.profiler.comparison.report import Compared, Report
+from compofa.profiler.comparison.formats.junit import write_junit
+from compofa.profiler.comparison.formats.markdown import (
+    COMMENT_BYTES,
+    SUMMARY_BYTES,
+    write_markdown,
+)
+from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Ratio, Verdict
-from compofa.profiler.table import Cell
 
 from .conftest import CELLS, MakeSide
 

@@ -15,10 +15,10 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from compofa.profiler.comparison.changes import compare_tables
-from compofa.profiler.comparison.page import comparison_page
-from compofa.profiler.comparison.report import Compared, Report
+from compofa.profiler.comparison.formats.comparison_page import comparison_page
+from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Ratio, Verdict
-from compofa.profiler.table import Cell
 
 from .conftest import CELLS, FRONT, MakeSide
 

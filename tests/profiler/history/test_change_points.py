@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from compofa.profiler.history.change_points import Step, find_steps
+from compofa.profiler.statistics.lasting_changes import Step, find_steps
 
 Logs = npt.NDArray[np.float64]
 

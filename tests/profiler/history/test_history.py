@@ -13,13 +13,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver as Browser
 from selenium.webdriver.support.ui import WebDriverWait
 
-from compofa.profiler.history.page import history_page
-from compofa.profiler.history.store import add_entry, read_history
+from compofa.common.errors import UserError
+from compofa.profiler.history.history_folder import add_entry, read_history
+from compofa.profiler.history.history_page import history_page
 from compofa.profiler.history.trend import Cause, find_trends
-from compofa.profiler.table import read_table
-from compofa.profiler.tabulate import journal_path
-from compofa.search.report_command import main
-from compofa.supernet.errors import UserError
+from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.table import read_table
+from compofa.search.commands.report_command import main
 from rigs.profiles import profile_on_paper
 
 Call = Callable[..., int]

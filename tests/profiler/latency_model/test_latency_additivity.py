@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model import Cell, additivity
-from compofa.supernet.errors import UserError
 from compofa.supernet.graph import graph_blocks
 from compofa.supernet.space import SPACES
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model import Cell, choose_cells
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import SPACES
 
 SPACE = SPACES["compofa"]

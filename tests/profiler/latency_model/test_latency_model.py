@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model import (
     MINIMUM_CELLS,
     Cell,
@@ -18,7 +19,6 @@ from compofa.profiler.latency_model import (
     choose_cells,
     held_out_error,
 )
-from compofa.supernet.errors import UserError
 from compofa.supernet.graph import Conv, build_graph
 from compofa.supernet.space import SPACES, Space, Subnet
 

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from compofa.common.errors import UserError
 from compofa.profiler.latency_model.features import cell_features
 from compofa.profiler.latency_model.transfer import Transfer
-from compofa.supernet.errors import UserError
 from compofa.supernet.graph import Conv, build_graph
 from compofa.supernet.space import SPACES
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.tabulate import journal_path, meta_path
-from compofa.search.report_command import main
+from compofa.profiler.results.build import journal_path, meta_path
+from compofa.search.commands.report_command import main
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compofa.profiler.analysis import analyse
-from compofa.profiler.journal import Line, Pause, SessionLine, Timing, of_kind, read_journal
+from compofa.common.errors import UserError
 from compofa.profiler.report.scatter import FURTHEST, scatter
 from compofa.profiler.report.timeline import timeline
-from compofa.profiler.tabulate import journal_path
-from compofa.supernet.errors import UserError
+from compofa.profiler.results.analysis import analyse
+from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.journal import Line, Pause, SessionLine, Timing, of_kind, read_journal
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from compofa.profiler.report.evidence import load_evidence
 from compofa.profiler.report.judgement import MOST_TESTED
-from compofa.profiler.report.page import render_page
 from compofa.profiler.report.section import Section, make_section
+from compofa.profiler.report.table_page import render_page
 from compofa.profiler.report.timeline import MOST_POINTS
-from compofa.profiler.table import read_table, write_table
+from compofa.profiler.results.evidence import load_evidence
+from compofa.profiler.results.table import read_table, write_table
 from rigs.profiles import profile_on_paper
 
 FIGURES = ("measured", "residuals", "drift", "scatter")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from compofa.common.errors import UserError
 from compofa.profiler.statistics.compare import Verdict, compare, smallest_change
 from compofa.profiler.statistics.variance_components import VarianceComponents
-from compofa.supernet.errors import UserError
 
 
 def side(rng, cells=20, sessions=6, sd=0.001, shift=0.0):

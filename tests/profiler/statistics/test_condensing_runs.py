@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.stats import trim_mean
 
+from compofa.common.errors import UserError
 from compofa.profiler.statistics.location import (
     MEDIAN,
     QUIET,
@@ -20,7 +21,6 @@ from compofa.profiler.statistics.location import (
 )
 from compofa.profiler.statistics.modes import dip, find_modes
 from compofa.profiler.statistics.warmup import warmup_length
-from compofa.supernet.errors import UserError
 
 LATENCY = st.floats(1e-6, 1e6)
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from compofa.common.errors import UserError
 from compofa.profiler.statistics.interval import POOLED_CELLS, estimate_cells
 from compofa.profiler.statistics.moderation import moderate
 from compofa.profiler.statistics.stopping import Verdict, anytime_reach, converged, should_stop
 from compofa.profiler.statistics.two_way import fit_two_way
 from compofa.profiler.statistics.variance_components import variance_components
-from compofa.supernet.errors import UserError
 
 SDS = (0.0, 0.005, 0.01, 0.03)
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from compofa.common.errors import UserError
+from compofa.profiler.statistics.change_points import regimes, slowdown
 from compofa.profiler.statistics.covariate import adjust
 from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
-from compofa.profiler.statistics.steps import regimes, slowdown
-from compofa.supernet.errors import UserError
 
 
 def points(log_latency):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.transports.adb_phone import Phone
-from compofa.profiler.transports.adb_server import AdbServer
+from compofa.profiler.transports.adb.phone import Phone
+from compofa.profiler.transports.adb.server import AdbServer
 from compofa.profiler.transports.local import AGENT, LocalTransport
 from rigs.adbd import AdbPeer, OwnServer, built_adbd
 from rigs.peer import Peer, processes_naming

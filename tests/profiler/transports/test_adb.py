@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.agent_link import AgentLink
+from compofa.common.errors import DeviceError, UserError
 from compofa.profiler.inventory import AdbDevice
-from compofa.profiler.transports import adb_server as server_module
 from compofa.profiler.transports import open_transport
-from compofa.profiler.transports.adb import AdbTransport
-from compofa.profiler.transports.adb_phone import Phone
-from compofa.profiler.transports.adb_server import AdbServer
+from compofa.profiler.transports.adb import server as server_module
+from compofa.profiler.transports.adb.adb_transport import AdbTransport
+from compofa.profiler.transports.adb.phone import Phone
+from compofa.profiler.transports.adb.server import AdbServer
+from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.base import LinkLost
-from compofa.supernet.errors import DeviceError, UserError
 from rigs.adbd import NASTY, Adbd, AdbPeer
 from rigs.peer import processes_naming
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.transports.adb_folder import AdbFolder
-from compofa.profiler.transports.adb_phone import Phone
-from compofa.supernet.errors import DeviceError
-from compofa.supernet.files import sha256
+from compofa.common.errors import DeviceError
+from compofa.common.files import sha256
+from compofa.profiler.transports.adb.cache_folder import AdbFolder
+from compofa.profiler.transports.adb.phone import Phone
 from rigs.adbd import AdbPeer
 
 

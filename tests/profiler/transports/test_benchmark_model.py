@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from compofa.common.files import sha256
 from compofa.profiler.agent.compofa_agent import Refused
-from compofa.profiler.agent_link import AgentError, AgentLink
-from compofa.profiler.benchmark_model import choose_cpus
-from compofa.profiler.benchmark_program import SetUp
 from compofa.profiler.inventory import AdbDevice
-from compofa.profiler.journal import Timing, of_kind, read_journal
-from compofa.profiler.models import ModelStore
-from compofa.profiler.plan import Plan
-from compofa.profiler.profile import Request, profile
-from compofa.profiler.progress import Display
-from compofa.profiler.protocol import Protocol
-from compofa.profiler.table import Cell
-from compofa.profiler.tabulate import journal_path, meta_path
-from compofa.profiler.transports import adb_lock
-from compofa.profiler.transports.adb import AdbTransport
-from compofa.supernet.files import sha256
+from compofa.profiler.measurement.plan import Plan
+from compofa.profiler.measurement.profile import Request, profile
+from compofa.profiler.measurement.progress import Display
+from compofa.profiler.models.model_store import ModelStore
+from compofa.profiler.results.build import journal_path, meta_path
+from compofa.profiler.results.journal import Timing, of_kind, read_journal
+from compofa.profiler.results.table import Cell
+from compofa.profiler.settings import Protocol
+from compofa.profiler.transports.adb import phone_lock as adb_lock
+from compofa.profiler.transports.adb.adb_transport import AdbTransport
+from compofa.profiler.transports.adb.benchmark_model import choose_cpus
+from compofa.profiler.transports.adb.benchmark_program import SetUp
+from compofa.profiler.transports.agent_client import AgentError, AgentLink
 from compofa.supernet.space import Space
 from rigs import benchmark_model as stand_in
 from rigs.adbd import AdbPeer

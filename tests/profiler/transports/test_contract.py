@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.agent_link import LONGEST_REPLY, AgentError, AgentLink
-from compofa.profiler.models import ModelStore
-from compofa.profiler.table import Cell
+from compofa.common.errors import DeviceError
+from compofa.common.files import sha256
+from compofa.profiler.models.model_store import ModelStore
+from compofa.profiler.results.table import Cell
+from compofa.profiler.transports.agent_client import LONGEST_REPLY, AgentError, AgentLink
 from compofa.profiler.transports.base import AgentLost, LinkLost, Transport
-from compofa.supernet.errors import DeviceError
-from compofa.supernet.files import sha256
 from compofa.supernet.space import Space
 from rigs import scripts
 from rigs.peer import Peer

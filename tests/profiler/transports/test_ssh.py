@@ -17,14 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compofa.profiler.agent_link import AgentLink
+from compofa.common.errors import CompofaError, DeviceError, UserError
+from compofa.common.files import sha256
 from compofa.profiler.inventory import SshDevice
-from compofa.profiler.transports import ssh, ssh_files
+from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.base import LinkLost
-from compofa.profiler.transports.ssh import SshTransport
-from compofa.profiler.transports.ssh_process import SshProcess, quote, run
-from compofa.supernet.errors import CompofaError, DeviceError, UserError
-from compofa.supernet.files import sha256
+from compofa.profiler.transports.ssh import remote_files as ssh_files
+from compofa.profiler.transports.ssh import ssh_transport as ssh
+from compofa.profiler.transports.ssh.remote_process import SshProcess, quote, run
+from compofa.profiler.transports.ssh.ssh_transport import SshTransport
 from rigs.sshd import Sshd, SshPeer
 
 NASTY = (

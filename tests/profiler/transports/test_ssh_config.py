@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.transports.ssh_config import SshConfig
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
+from compofa.profiler.transports.ssh.ssh_config import SshConfig
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from compofa.profiler.transports.ssh_config import Login
-from compofa.profiler.transports.ssh_host_keys import KnownHost
-from compofa.supernet.errors import CompofaError, DeviceError, UserError
+from compofa.common.errors import CompofaError, DeviceError, UserError
+from compofa.profiler.transports.ssh.host_keys import KnownHost
+from compofa.profiler.transports.ssh.ssh_config import Login
 
 
 def new_key(path: Path) -> paramiko.PKey:

@@ -12,7 +12,8 @@ import torch
 from scipy.optimize import approx_fprime
 from scipy.stats import spearmanr
 
-from compofa.search.predictor import INPUTS, encode, read_predictor
+from compofa.common.errors import UserError
+from compofa.search.accuracy.released_predictor import INPUTS, encode, read_predictor
 from compofa.supernet.accuracy_predictor import gaussian
 from compofa.supernet.accuracy_predictor.choices import choices_of, choices_of_arrays
 from compofa.supernet.accuracy_predictor.fitting import (
@@ -25,7 +26,6 @@ from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.measured import Measured
 from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, fit_perceptron
 from compofa.supernet.accuracy_predictor.released import LAYOUT
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import SPACES
 
 COMPOFA = SPACES["compofa"]
@@ -180,5 +180,5 @@ def test_the_released_predictors_accuracies_are_learned_from_200_subnets(referen
 
 
 def test_reading_and_using_a_process_does_not_import_torch() -> None:
-    program = "import sys\nimport compofa.search.fitted\nsys.exit('torch' in sys.modules)"
+    program = "import sys\nimport compofa.search.accuracy.fitted\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from compofa.search import predictor as searched
-from compofa.search.accuracy import Cells, load_accuracy
+from compofa.common.errors import UserError
+from compofa.search.accuracy import released_predictor as searched
+from compofa.search.accuracy.accuracy import Cells, load_accuracy
 from compofa.supernet.accuracy_predictor.choices import choices_of
-from compofa.supernet.accuracy_predictor.files import read_model, save_fitted
 from compofa.supernet.accuracy_predictor.fitting import (
     Error,
     Fitted,
@@ -26,9 +26,9 @@ from compofa.supernet.accuracy_predictor.fitting import (
 from compofa.supernet.accuracy_predictor.measured import Measured
 from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, Perceptron
 from compofa.supernet.accuracy_predictor.predictor import definition_of, read_predictor
+from compofa.supernet.accuracy_predictor.predictor_files import read_model, save_fitted
 from compofa.supernet.accuracy_predictor.released import read_released
-from compofa.supernet.checkpoint import load_checkpoint, save_checkpoint
-from compofa.supernet.errors import UserError
+from compofa.supernet.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
 

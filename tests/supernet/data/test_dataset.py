@@ -13,10 +13,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from compofa.common.errors import UserError
 from compofa.supernet.data.dataset import open_data
-from compofa.supernet.data.idx import read_idx
+from compofa.supernet.data.formats.idx import read_idx
 from compofa.supernet.data.images import FileImages, PixelImages
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import SPACES
 from rigs.image_sets import idx, picture, write_folders, write_idx, write_shard, write_shards
 

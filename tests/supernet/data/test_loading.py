@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from compofa.supernet.data.colour import normalise, vary
+from compofa.common.errors import UserError
+from compofa.supernet.data.batches.colour import normalise, vary
+from compofa.supernet.data.batches.loading import Loading, PlainBatches, Unreadable
+from compofa.supernet.data.batches.order import Request
 from compofa.supernet.data.dataset import open_data
 from compofa.supernet.data.images import Part, PixelImages
-from compofa.supernet.data.loading import Loading, PlainBatches, Unreadable
-from compofa.supernet.data.order import Request
 from compofa.supernet.data.split import split_data
 from compofa.supernet.data.view import PICTURES, SMALL_IMAGES, random_boxes
-from compofa.supernet.errors import UserError
 from rigs.image_sets import COLOURS, learnable, picture, write_folders, write_shards
 
 PLAIN = replace(SMALL_IMAGES, flip=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from compofa.supernet.data.batches.order import MIXED_GROUPS, TrainingOrder
 from compofa.supernet.data.images import FileImages, Part, PixelImages
-from compofa.supernet.data.order import MIXED_GROUPS, TrainingOrder
 from rigs.image_sets import learnable
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compofa.common.errors import UserError
 from compofa.supernet.data.dataset import DataSet, open_data
 from compofa.supernet.data.images import PixelImages
 from compofa.supernet.data.split import recorded_split, split_data, write_split
-from compofa.supernet.errors import UserError
 from rigs.image_sets import learnable, picture, write_folders, write_idx
 
 

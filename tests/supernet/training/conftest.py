@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from compofa.supernet.data.batches.loading import Loading
 from compofa.supernet.data.dataset import DataSet, open_data
-from compofa.supernet.data.loading import Loading
 from compofa.supernet.data.split import split_data
 from compofa.supernet.data.view import SMALL_IMAGES
 from compofa.supernet.space import SPACES, Space
-from compofa.supernet.training.recipe import Recipe
+from compofa.supernet.training.recipes.recipe import Recipe
 from compofa.supernet.training.training import Training
 from rigs.image_sets import write_idx
 

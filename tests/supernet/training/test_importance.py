@@ -9,7 +9,7 @@ import torch
 
 from compofa.supernet.space import Space
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.training.importance import sort_channels
+from compofa.supernet.training.steps.importance import sort_channels
 
 NAMES = ["compofa", "ofa-mbv3", "compofa-proxyless-w1.3", "ofa-resnet50", "compofa-resnet50"]
 

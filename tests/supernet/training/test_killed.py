@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from compofa.supernet.commands import train
+from compofa.supernet.commands import train_command as train
 
 Options = Callable[[Path], list[str]]
 
@@ -33,7 +33,7 @@ def options(space_file: Path, data_folder: Path) -> Options:
 
 
 def start(options: Sequence[str], launcher: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-    command = [sys.executable, *launcher, "-m", "compofa.supernet.commands.train", *options]
+    command = [sys.executable, *launcher, "-m", "compofa.supernet.commands.train_command", *options]
     return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
 
 
@@ -66,7 +66,7 @@ def test_a_killed_training_goes_on_bit_for_bit(run, options: Options, tmp_path: 
 def test_a_full_disk_is_named_and_leaves_no_half_file(options: Options, tmp_path: Path) -> None:
     limited = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
-        "from compofa.supernet.commands.train import main; main()"
+        "from compofa.supernet.commands.train_command import main; main()"
     )
     command = [sys.executable, "-c", limited, *options(tmp_path)]
     ended = subprocess.run(

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from compofa.supernet.training.losses import label_loss, probabilities, soft_loss, taught_loss
+from compofa.supernet.training.recipes.losses import (
+    label_loss,
+    probabilities,
+    soft_loss,
+    taught_loss,
+)
 
 torch.manual_seed(0)
 LOGITS = torch.randn(4, 3)

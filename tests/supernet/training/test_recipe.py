@@ -7,10 +7,16 @@ import json
 import numpy as np
 import pytest
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 from compofa.supernet.space import SPACES
-from compofa.supernet.training.recipe import Phase
-from compofa.supernet.training.recipes import COMPOUND, DEPS, PROGRESSIVE, RECIPES, TEACHER
+from compofa.supernet.training.recipes.published import (
+    COMPOUND,
+    DEPS,
+    PROGRESSIVE,
+    RECIPES,
+    TEACHER,
+)
+from compofa.supernet.training.recipes.recipe import Phase
 
 
 def test_the_recipes_are_those_of_the_papers() -> None:

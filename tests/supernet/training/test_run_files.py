@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from compofa.supernet.errors import UserError
+from compofa.common.errors import UserError
 from compofa.supernet.training.cost import Cost
-from compofa.supernet.training.rows import Rows
-from compofa.supernet.training.run_folder import RunFolder, differences
-from compofa.supernet.training.state import State, read_state, write_state
+from compofa.supernet.training.run_files.rows import Rows
+from compofa.supernet.training.run_files.run_folder import RunFolder, differences
+from compofa.supernet.training.run_files.state import State, read_state, write_state
 
 
 def state() -> State:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from compofa.supernet.space import SPACES
-from compofa.supernet.training.recipe import Phase
-from compofa.supernet.training.recipes import COMPOUND, DEPS, TEACHER
-from compofa.supernet.training.sampling import Sampler
+from compofa.supernet.training.recipes.published import COMPOUND, DEPS, TEACHER
+from compofa.supernet.training.recipes.recipe import Phase
+from compofa.supernet.training.recipes.sampling import Sampler
 
 SPACE = SPACES["compofa"]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compofa.supernet.training.recipe import Phase
-from compofa.supernet.training.schedule import Schedule
+from compofa.supernet.training.recipes.recipe import Phase
+from compofa.supernet.training.recipes.schedule import Schedule
 
 
 def phase(**changes: object) -> Phase:

@@ -9,20 +9,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compofa.supernet.data.loading import Batch
+from compofa.supernet.data.batches.loading import Batch
 from compofa.supernet.space import Space, Subnet
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.training.forward import Forward
-from compofa.supernet.training.losses import (
+from compofa.supernet.training.ranks import Ranks
+from compofa.supernet.training.recipes.losses import (
     label_loss,
     probabilities,
     soft_loss,
     taught_loss,
 )
-from compofa.supernet.training.ranks import Ranks
-from compofa.supernet.training.recipe import Targets
-from compofa.supernet.training.recipes import COMPOUND
-from compofa.supernet.training.step import StepOptions, Stepper, StepPlan, new_optimiser
+from compofa.supernet.training.recipes.published import COMPOUND
+from compofa.supernet.training.recipes.recipe import Targets
+from compofa.supernet.training.steps.forward import Forward
+from compofa.supernet.training.steps.step import StepOptions, Stepper, StepPlan, new_optimiser
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 RECIPE = replace(COMPOUND, dropout=0.0)

@@ -14,21 +14,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from compofa.supernet.checkpoint import load_checkpoint
+from compofa.common.errors import UserError
+from compofa.supernet.checkpoints.checkpoint import load_checkpoint
+from compofa.supernet.data.batches.loading import Batch, Loading
+from compofa.supernet.data.batches.order import Request
 from compofa.supernet.data.dataset import DataSet
 from compofa.supernet.data.images import Images
-from compofa.supernet.data.loading import Batch, Loading
-from compofa.supernet.data.order import Request
 from compofa.supernet.data.split import split_data
-from compofa.supernet.errors import UserError
 from compofa.supernet.space import Space
 from compofa.supernet.training.launch import Launch, train
 from compofa.supernet.training.ranks import Ranks
-from compofa.supernet.training.recipe import Recipe
-from compofa.supernet.training.recipes import COMPOUND, DEPS, PROGRESSIVE, TEACHER
-from compofa.supernet.training.run_folder import RunFolder
+from compofa.supernet.training.recipes.published import COMPOUND, DEPS, PROGRESSIVE, TEACHER
+from compofa.supernet.training.recipes.recipe import Recipe
+from compofa.supernet.training.run_files.run_folder import RunFolder
+from compofa.supernet.training.run_files.state import State
 from compofa.supernet.training.start import load_master
-from compofa.supernet.training.state import State
 from compofa.supernet.training.trainer import Pace
 from compofa.supernet.training.training import PUBLISHED_RESOLUTIONS, Training
 

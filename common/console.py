@@ -1,0 +1,122 @@
+"""What every command shares: exit codes, messages, and what a broken pipe or Ctrl-C mean."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+from compofa.common.errors import CompofaError, ExitCode, file_error
+
+
+def run_command(command: Callable[[], Any]) -> NoReturn:
+    """Runs a typer application and turns its errors into messages and exit codes.
+
+    Our own errors become one line on stderr. Any other exception is a bug of ours and keeps its
+    traceback (exit code 1 would say "the answer is no", so a bug leaves with 70, EX_SOFTWARE).
+    """
+    try:
+        with _interruptible():
+            _run(command)
+    except CompofaError as error:
+        leave(f"error: {printable(str(error))}", error.exit_code)
+    except KeyboardInterrupt:
+        leave("interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `| head` does.
+        _discard_output()
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        note("this is a bug in compofa: please report it with the lines above")
+        raise SystemExit(70) from error
+    sys.exit(ExitCode.DONE)
+
+
+def _run(command: Callable[[], Any]) -> None:
+    """Runs the application until its output is on its way, while a failure can still be told.
+
+    Typer turns a broken pipe into exit code 1 and Ctrl-C into a silent 130: they are raised anew.
+    """
+    try:
+        try:
+            command()
+        finally:
+            sys.stdout.flush()
+    except SystemExit as leaving:
+        reason = leaving.__context__
+        if leaving.code == 1 and isinstance(reason, BrokenPipeError):
+            raise BrokenPipeError from None
+        interrupted = reason is not None and isinstance(reason.__cause__, KeyboardInterrupt)
+        if leaving.code == ExitCode.INTERRUPTED and interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        _discard_output()
+        raise file_error(error, error.filename or "standard output", "cannot write") from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Has Ctrl-C and SIGTERM, with which CI and `timeout` stop a job, raise KeyboardInterrupt.
+
+    Modules written in C that are being loaded when it is raised make an error of their own of it:
+    whatever error follows a signal counts as the interruption. A signal that somebody else handles
+    or ignores is left alone.
+    """
+    came: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # others may set no handlers
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    except Exception:
+        if came:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _discard_output() -> None:
+    """Keeps Python from complaining again when it flushes stdout at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def leave(message: str, code: int) -> NoReturn:
+    """Says `message` on stderr and ends the process with `code`."""
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def note(message: str) -> None:
+    """Says something on stderr."""
+    print(printable(message), file=sys.stderr)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Prints the one object that `--json` promises."""
+    print(json.dumps(result, allow_nan=False))
+
+
+def printable(text: str) -> str:
+    """`text` on one line, without control characters: it may come from a file or a device."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,70 @@
+"""Private folders for temporary files, and an end to those that a killed process left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from compofa.common.closing import Closing
+from compofa.common.errors import file_error
+
+PREFIX = "compofa-scratch-"
+
+SETTLED_S = 60.0
+"""A folder younger than this may not be locked yet by whoever is making it."""
+
+
+class Scratch(Closing):
+    """A folder that nobody else can enter, and that goes when it is closed.
+
+    While it is open it is locked. The system lets go of the lock when a process ends, however it
+    does: a folder that nobody locks is a dead one's, and is deleted when the next one is made.
+
+    Attributes:
+        path: the folder.
+
+    Raises:
+        UserError: no folder can be made where temporary files go.
+    """
+
+    def __init__(self) -> None:
+        import fcntl
+
+        where = Path(tempfile.gettempdir())
+        try:
+            _sweep(where)
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise file_error(error, where, "cannot make a folder for temporary files") from None
+
+    def close(self) -> None:
+        """See `Closing.close`."""
+        if self._lock >= 0:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _sweep(where: Path) -> None:
+    """Deletes folders of this user's processes that have ended."""
+    import fcntl
+
+    for path in where.glob(f"{PREFIX}*"):
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue  # another user's, or gone meanwhile
+        try:
+            found = os.fstat(folder)
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > SETTLED_S:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            pass  # somebody is using it
+        finally:
+            os.close(folder)

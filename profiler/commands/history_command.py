@@ -1,0 +1,67 @@
+"""compofa-report history: tables of many commits, and what changed when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compofa.common.console import print_json, printable
+from compofa.profiler.commands.options import Json, parse_share
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def history() -> None:
+    """Latency over commits: a folder of tables, and what changed when."""
+
+
+@app.command("add")
+def add_command(
+    table: Annotated[Path, typer.Argument(metavar="TABLE.csv", help="The table to add.")],
+    commit: Annotated[str, typer.Option(help="What was profiled: a hash or a tag.")],
+    to: Annotated[Path, typer.Option(help="The folder of the history; made if need be.")],
+    time: Annotated[
+        str | None,
+        typer.Option(help="When, in ISO 8601, as of an old commit; by default, when measured."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Add a table to a history; its journal and meta file say what it is compared by."""
+    from compofa.profiler.history.history_folder import add_entry
+
+    entry, new = add_entry(to, table, commit, time)
+    if json_:
+        print_json({"table": str(to / entry.table), "new": new, "at": entry.at.isoformat()})
+    else:
+        print(printable(f"{to / entry.table}{'' if new else ' is there already'}"))
+
+
+@app.command("show")
+def show_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the history.")],
+    min_effect: Annotated[str, typer.Option(help="Smallest change that counts.")] = "3%",
+    html: Annotated[Path | None, typer.Option(help="A page that people look at.")] = None,
+    json_: Json = False,
+) -> None:
+    """Say what changed for good, when, and whether the code or the device is to blame."""
+    from compofa.profiler.history.history_folder import read_history
+    from compofa.profiler.history.history_sentences import trend_json, trend_lines
+    from compofa.profiler.history.trend import find_trends
+
+    trends = find_trends(read_history(folder), parse_share(min_effect, "min-effect", 0, 1))
+    if html is not None:
+        from compofa.common.files import write_atomically
+        from compofa.profiler.history.history_page import history_page
+
+        write_atomically(html, history_page(trends), "the page")
+    if json_:
+        print_json({"trends": [trend_json(trend) for trend in trends]})
+        return
+    for trend in trends:
+        for line in trend_lines(trend):
+            print(printable(line))
+    if html is not None:
+        print(f"page: {printable(str(html))}")

@@ -1,0 +1,44 @@
+"""compofa-profile predict: latencies of cells that were not measured, from those that were."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compofa.common.console import print_json, printable
+from compofa.profiler.commands.options import Json, parse_share
+from compofa.supernet.space import get_space
+
+
+def predict_command(
+    table: Annotated[Path, typer.Option(help="Its measured rows are fitted.", show_default=False)],
+    cells: Annotated[
+        Path,
+        typer.Option(help="CSV: space, subnet, resolution, batch_size.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="The table to write.", show_default=False)],
+    space: Annotated[
+        str | None, typer.Option(help="Space file, where the table's space comes from one.")
+    ] = None,
+    confidence: Annotated[str, typer.Option(help="Of the prediction intervals.")] = "0.9",
+    json_: Json = False,
+) -> None:
+    """Fit the latency model on a table's measured rows and predict other cells."""
+    from compofa.profiler.results.predict import predict_cells, read_cells
+    from compofa.profiler.results.table import read_table, write_table
+
+    share = parse_share(confidence, "confidence", 0.5, 1.0)
+    known = read_table(table)
+    name = known.rows[0].cell.space if space is None else space
+    predicted = predict_cells(known, read_cells(cells), get_space(name), share)
+    write_table(out, predicted)
+    if json_:
+        measured = sum(row.source == "measured" for row in known.rows)
+        setup = asdict(predicted.setup)
+        rows = len(predicted.rows)
+        print_json({"table": str(out), "setup": setup, "fitted_on": measured, "predicted": rows})
+    else:
+        print(f"{printable(str(out))}: {len(predicted.rows):,} cells predicted")

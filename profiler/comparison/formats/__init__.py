@@ -1,0 +1,1 @@
+"""The formats a comparison is reported in, one file for each."""

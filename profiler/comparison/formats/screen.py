@@ -1,0 +1,43 @@
+"""A comparison on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compofa.profiler.comparison.sentences import (
+    cell_name,
+    changed,
+    device_headline,
+    headline,
+    interval,
+    percent,
+    remarks,
+)
+from compofa.profiler.comparison.verdict import Compared, Report
+
+MOST_SHOWN = 20
+"""Changed cells of a device on the screen; the files have them all."""
+
+
+def screen_lines(report: Report) -> Iterator[str]:
+    """The verdict first, then device by device."""
+    yield headline(report)
+    for name in report.only_new:
+        yield f"Not in the base: {name}"
+    for each in report.devices:
+        if len(report.devices) > 1:
+            yield ""
+            yield f"{each.device}: {device_headline(each)}"
+        yield from remarks(each)
+        yield from _cells(each)
+
+
+def _cells(compared: Compared) -> Iterator[str]:
+    shown = changed(compared.changes)
+    for each in shown[:MOST_SHOWN]:
+        yield (
+            f"{each.ratio.verdict.value:<12}{cell_name(each.cell):<24}{each.base_ms:>9.3f} ms -> "
+            f"{each.new_ms:.3f} ms  {percent(each.ratio.value)} ({interval(each.ratio)})"
+        )
+    if len(shown) > MOST_SHOWN:
+        yield f"... and {len(shown) - MOST_SHOWN:,} more"

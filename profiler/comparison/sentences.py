@@ -1,0 +1,168 @@
+"""What a comparison says, in words that every report shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from compofa.profiler.comparison.changes import CellChange, Changes, Confirmation
+from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.report.remarks import count
+from compofa.profiler.results.table import Cell
+from compofa.profiler.statistics.compare import Ratio, Verdict
+from compofa.profiler.statistics.device_change import DeviceChange
+
+HEADLINES = {
+    Verdict.SLOWER: "Slower",
+    Verdict.FASTER: "Faster",
+    Verdict.SAME: "Nothing became slower",
+    Verdict.CANNOT_TELL: "Cannot tell",
+}
+
+SMALL_DOUBT = 0.002
+"""A share of a latency that is not worth a word."""
+
+MOST_NAMED = 5
+"""Cells that a sentence names."""
+
+
+def headline(report: Report) -> str:
+    """The verdict and its main reason, in one line."""
+    if len(report.devices) == 1 and not report.only_base:
+        return device_headline(report.devices[0])
+    decided = [each.device for each in report.devices if each.verdict is report.verdict]
+    parts = [f"on {', '.join(decided)}"] if decided else []
+    if report.only_base:
+        parts.append(f"not measured now: {', '.join(report.only_base)}")
+    known = f"{count(len(report.devices), 'device')} compared"
+    return f"{HEADLINES[report.verdict]}: {'; '.join([*parts, known])}"
+
+
+def device_headline(compared: Compared) -> str:
+    """The verdict on one device."""
+    changes, verdict = compared.changes, compared.verdict
+    cells = count(len(changes.cells), "cell")
+    if verdict is Verdict.SLOWER:
+        parts = _why_slower(compared)
+    elif verdict is Verdict.CANNOT_TELL:
+        parts = _why_undecided(changes)
+    elif verdict is Verdict.FASTER:
+        parts = [f"{len(changes.of(Verdict.FASTER)):,} of {cells} faster"]
+    else:
+        parts = [f"{cells} compared"]
+    return f"{HEADLINES[verdict]}: {'; '.join(parts)}"
+
+
+def _why_slower(compared: Compared) -> list[str]:
+    changes = compared.changes
+    slower = changes.of(Verdict.SLOWER)
+    parts = []
+    if changes.broken:
+        parts.append(f"{count(len(changes.broken), 'cell')} can no longer be measured")
+    if slower:
+        parts.append(
+            f"{len(slower):,} of {count(len(changes.cells), 'cell')} slower, most of all "
+            f"{cell_name(slower[0].cell)}, {percent(slower[0].ratio.value)}"
+        )
+    if not parts and changes.overall.verdict is Verdict.SLOWER:
+        parts.append(f"all cells together, {percent(changes.overall.value)}")
+    return parts or ["less accuracy can be reached within the same latency"]
+
+
+def _why_undecided(changes: Changes) -> list[str]:
+    parts = []
+    if changes.suspects:
+        suspects = count(len(changes.suspects), "cell")
+        parts.append(f"{suspects} may be slower by more than {_share(changes)}")
+    if changes.missing:
+        parts.append(f"{count(len(changes.missing), 'cell')} of the base not measured now")
+    if changes.device is not None and changes.device.doubt > changes.min_effect / 2:
+        parts.append(f"the device changed by {percent(changes.device.reference_ratio)} meanwhile")
+    overall = changes.overall.value
+    return parts or [f"all cells together are {percent(overall)}, give or take too much"]
+
+
+def _device(change: DeviceChange) -> str:
+    found = f"The reference model went {percent(change.reference_ratio)}: that is the device"
+    known = f", give or take {100 * change.doubt:.1f} %" if change.doubt > SMALL_DOUBT else ""
+    return (
+        f"{found}. Cells go along with {100 * change.slope:.0f} % of it: "
+        f"{percent(change.ratio)}{known} is taken off each."
+    )
+
+
+def remarks(compared: Compared) -> list[str]:
+    """What a reader should know beside the verdict, one sentence each."""
+    changes = compared.changes
+    found = [] if compared.front is None else compared.front.sentences()
+    found += [
+        f"All cells together: {percent(changes.overall.value)} ({interval(changes.overall)}).",
+        f"Changes below {_share(changes)} do not count; the chance of any false alarm is at most "
+        f"{100 * (1 - changes.confidence):.2g} %.",
+    ]
+    if changes.device is not None:
+        found.append(_device(changes.device))
+    elif not changes.differences:
+        found.append(
+            "Without journals of two sessions a side, a device that is slower as a whole cannot "
+            "be told."
+        )
+    if changes.confirmation is not None:
+        found += _confirmed(changes.confirmation)
+    for name, (before, after) in changes.differences.items():
+        found.append(f"Allowed to differ: {name}, {before} in the base and {after} now.")
+    if changes.broken:
+        found.append(f"Can no longer be measured: {_named(changes.broken)}.")
+    if changes.missing:
+        found.append(f"Not measured now: {_named(changes.missing)}.")
+    if changes.added:
+        found.append(f"Not in the base: {_named(changes.added)}.")
+    return found
+
+
+def _confirmed(found: Confirmation) -> list[str]:
+    """What measuring the suspects again came to."""
+    said = []
+    if found.measured:
+        said.append(
+            f"{count(len(found.measured), 'cell')} measured again, base and new side by side in "
+            f"{count(found.sessions, 'session')}: their verdicts rest on that alone."
+        )
+    if found.identical:
+        said.append(
+            f"{count(len(found.identical), 'suspect')} with one model file on both sides: what "
+            f"differed there was the device, not the network: {_named(found.identical)}."
+        )
+    return said
+
+
+def cell_name(cell: Cell) -> str:
+    """A cell as reports name it."""
+    batch = f", batch {cell.batch_size}" if cell.batch_size > 1 else ""
+    return f"{cell.subnet} at {cell.resolution}{batch}"
+
+
+def percent(ratio: float) -> str:
+    """A ratio as a signed change: 1.05 is +5.0 %."""
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+def interval(ratio: Ratio) -> str:
+    """The ends of a ratio's interval."""
+    if not math.isfinite(ratio.high):
+        return "not known"
+    return f"{percent(ratio.low)} to {percent(ratio.high)}"
+
+
+def changed(changes: Changes) -> tuple[CellChange, ...]:
+    """The cells that a reader wants to see first: slower, suspect, faster."""
+    return (*changes.of(Verdict.SLOWER), *changes.suspects, *changes.of(Verdict.FASTER))
+
+
+def _named(cells: Sequence[Cell]) -> str:
+    more = f" and {len(cells) - MOST_NAMED:,} more" if len(cells) > MOST_NAMED else ""
+    return "; ".join(map(cell_name, cells[:MOST_NAMED])) + more
+
+
+def _share(changes: Changes) -> str:
+    return f"{100 * changes.min_effect:g} %"

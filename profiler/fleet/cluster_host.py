@@ -1,0 +1,95 @@
+"""What a host of a cluster does for a caller elsewhere: it measures a device that hangs on it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from compofa.common.errors import ExitCode
+from compofa.profiler.fleet.job import (
+    Failed,
+    Finished,
+    Interrupted,
+    Job,
+    Progress,
+    Reporter,
+    carry_out,
+)
+from compofa.profiler.fleet.remote_journal import JournalTail
+from compofa.profiler.results.build import journal_path
+
+
+@dataclass(frozen=True)
+class OnHost:
+    """A task's first word: the host that it runs on, as Ray calls it."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A task's last word: the journal is complete, as far as time allowed."""
+
+    seconds: float
+    out_of_time: bool
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a task sends while it runs.
+
+    Attributes:
+        attempt: at this device; what an older one still says is not listened to.
+        lines: that its journal has gained.
+    """
+
+    device: str
+    attempt: int
+    lines: bytes
+    report: Progress | OnHost | None
+
+
+def installed_version() -> str:
+    """Of this package: callers and hosts have to agree."""
+    return metadata.version("compofa")
+
+
+def measure_here(
+    wanted: str, job: Job, attempt: int, journal: bytes, messages: Any
+) -> Measured | Failed | Interrupted:
+    """What a task does, on the host that the device hangs on.
+
+    Args:
+        wanted: the version of the caller's compofa.
+        job: what to measure.
+        attempt: at this device.
+        journal: to go on with.
+        messages: Ray's queue for what there is to say.
+    """
+    import ray
+
+    if wanted != installed_version():
+        message = f"its host has compofa {installed_version()}, this computer {wanted}"
+        return Failed(message, ExitCode.USER)
+    with tempfile.TemporaryDirectory(prefix="compofa-fleet-") as folder:
+        out = Path(folder) / job.request.out.name
+        path = journal_path(out)
+        path.write_bytes(journal)
+        tail = JournalTail(path)
+
+        def send(report: Progress | OnHost | None) -> None:
+            messages.put(Message(job.name, attempt, tail.gained(), report))
+
+        send(OnHost(ray.get_runtime_context().get_node_id()))
+        request = replace(job.request, out=out, fresh=False)
+        end = carry_out(replace(job, request=request), Reporter(send), None)
+        send(None)
+    match end:
+        case Finished(outcome):
+            return Measured(outcome.seconds, outcome.out_of_time)
+        case Failed(message, exit_code):
+            return Failed(message.replace(f"{folder}/", ""), exit_code)
+    return Interrupted()

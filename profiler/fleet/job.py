@@ -1,0 +1,137 @@
+"""One device's part in a fleet, and what is reported of it while another process measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from compofa.common.errors import CompofaError
+from compofa.profiler.inventory import AdbDevice, AnyDevice, SshDevice
+from compofa.profiler.measurement.profile import Outcome, Request, profile
+from compofa.profiler.measurement.progress import Listener
+from compofa.profiler.models.model_store import Models
+from compofa.profiler.results.table import Cell
+from compofa.profiler.statistics.interval import Estimate
+
+SOFTWARE = 70
+"""EX_SOFTWARE, the exit code of a bug of ours, as in `console.run_command`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A device to measure; `patience_s` is the longest pause while it is disturbed."""
+
+    device: AnyDevice
+    request: Request
+    patience_s: float
+
+    @property
+    def name(self) -> str:
+        """Of the device, as the inventory calls it."""
+        return self.device.name
+
+    @property
+    def place(self) -> str:
+        """What is measured on, as far as the settings tell: two devices may be one board."""
+        if isinstance(self.device, SshDevice):
+            return f"ssh {self.device.host}:{self.device.port or ''}"
+        if isinstance(self.device, AdbDevice):
+            return f"adb {self.device.serial}"
+        return "this computer"
+
+
+@dataclass(frozen=True)
+class SessionBegun:
+    """See `Listener.session`."""
+
+    number: int
+    expected: int
+    cells: int
+
+
+@dataclass(frozen=True)
+class CellBegun:
+    """See `Listener.cell`."""
+
+    cell: Cell
+    estimate: Estimate | None
+
+
+@dataclass(frozen=True)
+class Noted:
+    """See `Listener.note`."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The device's table is written."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The device was given up; its journal keeps what was measured."""
+
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """Somebody ended it in order."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The host that measured it is gone; what was measured is kept, and another may go on."""
+
+    why: str
+
+
+Progress = SessionBegun | CellBegun | Noted
+End = Finished | Failed | Interrupted | Lost
+
+
+class Reporter:
+    """A listener that passes on what it is told."""
+
+    def __init__(self, send: Callable[[Progress], None]) -> None:
+        self._send = send
+
+    def session(self, number: int, expected: int, cells: int) -> None:
+        """See `Listener.session`."""
+        self._send(SessionBegun(number, expected, cells))
+
+    def cell(self, cell: Cell, estimate: Estimate | None) -> None:
+        """See `Listener.cell`."""
+        self._send(CellBegun(cell, estimate))
+
+    def note(self, message: str) -> None:
+        """See `Listener.note`."""
+        self._send(Noted(message))
+
+
+def retell(report: Progress, listener: Listener) -> None:
+    """Tells `listener` what a `Reporter` was told elsewhere."""
+    match report:
+        case SessionBegun(number, expected, cells):
+            listener.session(number, expected, cells)
+        case CellBegun(cell, estimate):
+            listener.cell(cell, estimate)
+        case Noted(message):
+            listener.note(message)
+
+
+def carry_out(job: Job, listener: Listener, models: Models | None) -> End:
+    """Profiles the device of `job`; returns what became of it. A bug of ours is raised."""
+    try:
+        return Finished(
+            profile(job.device, job.request, listener, models=models, patience_s=job.patience_s)
+        )
+    except CompofaError as error:
+        return Failed(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return Interrupted()

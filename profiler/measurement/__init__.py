@@ -1,0 +1,1 @@
+"""Measuring on a device: plan, sessions, and what is done while a device is disturbed."""

@@ -1,0 +1,69 @@
+"""Taking turns: one profiler at a time measures on a device, the others wait for it."""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from compofa.common.errors import DeviceError
+from compofa.profiler.inventory import AnyDevice
+from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
+
+WAIT_S = 600.0
+"""How long to wait for a device, unless told otherwise."""
+
+POLL_S = 1.0
+
+
+def holder() -> str:
+    """Who this is, as others are told while they wait: USER@HOST pid N."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())  # a container's user without a name
+    return f"{user[:64]}@{platform.node()[:64]} pid {os.getpid()}"
+
+
+@dataclass
+class Turns:
+    """One profiler's claims to a device; each agent holds it for as long as it lives.
+
+    Attributes:
+        tell: shows who holds the device, once.
+        until: in terms of `time.monotonic`, when to give up in any case.
+        wait_s: the longest single wait.
+        sleep: lets time pass.
+    """
+
+    device: AnyDevice
+    tell: Callable[[str], None]
+    until: float = math.inf
+    wait_s: float = WAIT_S
+    sleep: Callable[[float], None] = time.sleep
+    _told: bool = field(default=False, init=False)
+
+    def hello(self, link: AgentLink) -> Hello:
+        """Greets an agent, and waits while another profiler has the device.
+
+        Raises:
+            DeviceError: it is still in use at the end of the wait.
+        """
+        until = min(self.until, time.monotonic() + self.wait_s)
+        while True:
+            try:
+                return link.hello(self.device.threads, self.device.cpus, holder())
+            except AgentError as error:
+                if error.kind != "busy":
+                    raise
+                if time.monotonic() >= until:
+                    message = f"{self.device.name} is still {error.message}"
+                    raise DeviceError(message, hint="try again later") from None
+                if not self._told:
+                    self._told = True
+                    self.tell(f"waiting: the device is {error.message}")
+            self.sleep(POLL_S)

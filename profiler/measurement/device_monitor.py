@@ -1,0 +1,211 @@
+"""Watching the device's state: what disturbs a measurement, and how long to wait for it to pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compofa.profiler.results.journal import Pause, utc_now
+
+BUSY_PRESSURE = 10.0
+"""Per cent of the last 10 s in which some program waited for a CPU; the agent alone causes none."""
+
+STOLEN = 0.1
+"""Share of CPU time that the hypervisor gave to others; shared hosts lose a few per cent always."""
+
+HOT = 85.0
+"""Degrees Celsius; phones and boards throttle from about here on."""
+
+SLOWED = 0.9
+"""Share of the highest frequency seen, below which a CPU counts as slowed down."""
+
+STEAL_TICKS = 400
+"""Ticks (usually hundredths of a second, of all CPUs) that a share of stolen time is taken over."""
+
+
+@dataclass(frozen=True)
+class Concern:
+    """Something that disturbs measuring.
+
+    Attributes:
+        kind: busy, stolen, hot, slow, throttled or governor.
+        passing: whether waiting can help.
+        text: what to tell the person.
+    """
+
+    kind: str
+    passing: bool
+    text: str
+
+
+def concerns(
+    state: Mapping[str, Any], before: Mapping[str, Any] | None = None, best_mhz: float = 0.0
+) -> list[Concern]:
+    """What in `state` disturbs measuring; empty if nothing does, or the device does not tell.
+
+    Args:
+        state: as the agent reports it.
+        before: an earlier state of the same device: stolen time and the governor are compared.
+        best_mhz: the highest frequency seen on it so far.
+    """
+    found = []
+    pressure = _number(state, "cpu_pressure_10s")
+    if pressure is not None and pressure > BUSY_PRESSURE:
+        text = f"busy: programs waited for a CPU {pressure:.0f} % of the last 10 s"
+        found.append(Concern("busy", True, text))
+    celsius = state.get("celsius")
+    if isinstance(celsius, Mapping):
+        for name, value in celsius.items():
+            if isinstance(value, int | float) and value >= HOT:
+                found.append(Concern("hot", True, f"hot: {name} is at {value:.0f} °C"))
+    gpu = state.get("gpu")
+    if isinstance(gpu, Mapping):
+        found += _gpu_concerns(gpu)
+    status = _number(state, "thermal_status")
+    if status:
+        text = f"hot: the phone throttles, it says (thermal status {status:.0f})"
+        found.append(Concern("hot", True, text))
+    if state.get("battery_saver") is True:
+        found.append(Concern("slow", False, "slowed down: battery saver is on"))
+    now_mhz = highest_mhz(state)
+    if now_mhz and now_mhz < SLOWED * best_mhz:
+        text = f"slowed down: {now_mhz:.0f} MHz at most, {best_mhz:.0f} MHz before"
+        found.append(Concern("slow", True, text))
+    if before is not None:
+        found += _changes(state, before)
+    return found
+
+
+def _gpu_concerns(gpu: Mapping[str, Any]) -> list[Concern]:
+    found = []
+    celsius, throttled = _number(gpu, "celsius"), gpu.get("throttled")
+    if celsius is not None and celsius >= HOT:
+        found.append(Concern("hot", True, f"hot: the GPU is at {celsius:.0f} °C"))
+    if isinstance(throttled, list) and throttled:
+        reasons = ", ".join(map(str, throttled))
+        found.append(Concern("throttled", True, f"the GPU's driver slows it down: {reasons}"))
+    return found
+
+
+def _changes(state: Mapping[str, Any], before: Mapping[str, Any]) -> list[Concern]:
+    found = []
+    ticks, stolen = _increase(state, before, "cpu_ticks"), _increase(state, before, "steal_ticks")
+    if ticks >= STEAL_TICKS and stolen > STOLEN * ticks:
+        text = f"the hypervisor took {stolen / ticks:.0%} of the CPU time"
+        found.append(Concern("stolen", True, text))
+    old, new = before.get("governor"), state.get("governor")
+    if old != new:
+        text = f"the CPU governor was {old} and is {new} now"
+        found.append(Concern("governor", False, text))
+    return found
+
+
+def highest_mhz(state: Mapping[str, Any]) -> float:
+    """The highest frequency that any CPU in `state` has, or may have where a phone tells that.
+
+    A phone's CPUs slow down whenever they idle; only what they may reach says that it throttles.
+    0 where it does not tell.
+    """
+    mhz = state.get("cap_mhz", state.get("mhz"))
+    if not isinstance(mhz, list):
+        return 0.0
+    return max((float(m) for m in mhz if isinstance(m, int | float)), default=0.0)
+
+
+def _number(state: Mapping[str, Any], name: str) -> float | None:
+    value = state.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _increase(state: Mapping[str, Any], before: Mapping[str, Any], name: str) -> float:
+    return (_number(state, name) or 0.0) - (_number(before, name) or 0.0)
+
+
+PATIENCE_S = 30.0
+"""The longest single pause, unless told otherwise."""
+
+POLL_S = 1.0
+"""Between two looks at a device that is waited for."""
+
+
+class Watch:
+    """Pauses a profile while the device is disturbed, and says why.
+
+    Args:
+        patience_s: the longest single pause; after it the profile goes on, and the pause is marked
+            as not having helped.
+        budget_s: of all pauses together; a device that is never quiet is measured all the same.
+        tell: shows a reason on the screen, once for each kind; the journal has every pause.
+        out_of_time: when it says so, there is no more waiting.
+        sleep: lets time pass.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        *,
+        out_of_time: Callable[[], bool] = lambda: False,
+        patience_s: float = PATIENCE_S,
+        budget_s: float = 120.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._tell, self._out_of_time, self._sleep = tell, out_of_time, sleep
+        self._patience_s, self._budget_s = patience_s, budget_s
+        self._before: Mapping[str, Any] | None = None
+        self._best_mhz = 0.0
+        self._told: set[str] = set()
+        self._endured: set[str] = set()
+        self._marked: set[str] = set()
+
+    def settle(
+        self, session: int, state: Mapping[str, Any], poll: Callable[[], Mapping[str, Any]]
+    ) -> Pause | None:
+        """Waits until `poll` reports nothing more that waiting helps against.
+
+        Args:
+            session: the session under way, for the record.
+            state: the device's state now.
+            poll: asks the device for its state.
+
+        Returns:
+            What was waited for, to be recorded; None where nothing disturbed, or nothing new and
+            there was no more waiting.
+        """
+        found = self._look(state)
+        kinds = {concern.kind for concern in found}
+        known = kinds <= self._marked
+        self._marked = kinds
+        if not found:
+            return None
+        begun = time.monotonic()
+        texts = tuple(concern.text for concern in found)
+        waited = 0.0
+        while any(concern.passing for concern in found) and self._may_wait(waited):
+            if not waited and not kinds <= self._told:
+                self._told |= kinds
+                self._tell(f"paused: {'; '.join(texts)}")
+            self._sleep(POLL_S)
+            waited += POLL_S
+            found = self._look(poll())
+        self._budget_s -= waited
+        cleared = not found
+        if known and not waited:
+            return None
+        for concern in found:
+            if concern.kind not in self._endured:
+                self._endured.add(concern.kind)
+                self._tell(f"going on although {concern.text}")
+        return Pause(session, texts, round(time.monotonic() - begun, 3), cleared, utc_now())
+
+    def _look(self, state: Mapping[str, Any]) -> list[Concern]:
+        found = concerns(state, self._before, self._best_mhz)
+        self._best_mhz = max(self._best_mhz, highest_mhz(state))
+        if self._before is None or _increase(state, self._before, "cpu_ticks") >= STEAL_TICKS:
+            self._before = state
+        return found
+
+    def _may_wait(self, waited: float) -> bool:
+        left = min(self._patience_s, self._budget_s) - waited
+        return left > 0 and not self._out_of_time()

@@ -1,0 +1,97 @@
+"""Greeting a device: what it is and has, before anything is measured or written."""
+
+from __future__ import annotations
+
+from compofa.common.errors import DeviceError, UserError
+from compofa.profiler.inventory import AnyDevice, LocalDevice, SshDevice, changed
+from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.models.model_store import Models
+from compofa.profiler.results.journal import Header
+from compofa.profiler.results.table import Cell, SetUp
+from compofa.profiler.runtimes.runtimes import ABILITIES, load_options, shown_accelerator
+from compofa.profiler.transports import Transport
+from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
+
+REFERENCE = Cell("compofa", "d22222", 160, 1)
+"""The reference model: the smallest subnet of the default space, whatever space is measured."""
+
+
+def greet(device: AnyDevice, transport: Transport, turns: Turns, models: Models) -> Hello:
+    """Asks the device what it is and has, and loads the reference model there once.
+
+    So what is missing, there or here, is told before anything is written or measured.
+
+    Raises:
+        UserError: this computer lacks the runtime, the accelerator, or what writes its models.
+        DeviceError: the device cannot be reached, is in use by another, or lacks one of them.
+    """
+    with transport.start_agent() as channel:
+        link = AgentLink(channel)
+        hello = turns.hello(link)
+        if device.runtime not in hello.runtimes:
+            found = ", ".join(hello.runtimes) or "none"
+            python = hello.facts.get("python")
+            message = f"does not have the runtime {device.runtime}: its Python {python} has {found}"
+            raise _fault(device)(f"{device.name} {message}", hint=_remedy(device))
+        reference = models.model(REFERENCE)
+        transport.put(reference.path, reference.sha256)
+        try:
+            link.load(reference.sha256, device.runtime, load_options(device))
+        except AgentError as error:
+            raise _fault(device)(f"{device.name}: {error.message}") from None
+        link.quit()
+    return hello
+
+
+def _remedy(device: AnyDevice) -> str | None:
+    """How to get the device's runtime."""
+    package = ABILITIES[device.runtime].package
+    if not package:
+        return None
+    if isinstance(device, SshDevice) and device.python is None:
+        return f"`compofa-profile check --device {device.name} --provision` installs it there"
+    return f"install it there, for example with pip install {package}"
+
+
+def _fault(device: AnyDevice) -> type[UserError] | type[DeviceError]:
+    """Whose fault it is that something is missing: on this computer the user can install it."""
+    return UserError if isinstance(device, LocalDevice) else DeviceError
+
+
+def fingerprint(device: AnyDevice, hello: Hello) -> dict[str, object]:
+    """The facts that tell one device, and one state of its software, from another."""
+    names = ("system", "machine", "os", "kernel", "cpu", "board", "cpus", "governor")
+    found: dict[str, object] = {name: hello.facts.get(name) for name in names}
+    found["runtime_sha256"] = hello.runtime_hashes[device.runtime]
+    found["serial_sha256"] = hello.facts.get("serial_sha256")
+    found["affinity"] = None if hello.affinity is None else list(hello.affinity)
+    found["gpu"] = hello.facts.get("gpu")
+    found["mode"] = load_options(device).get("mode")
+    return found
+
+
+def set_up(device: AnyDevice, hello: Hello) -> SetUp:
+    """What a table of this device says that its cells ran on."""
+    return SetUp(
+        device=device.name,
+        runtime=device.runtime,
+        runtime_version=hello.runtimes[device.runtime],
+        accelerator=shown_accelerator(device),
+        threads=device.threads,
+        dtype=device.dtype,
+    )
+
+
+def as_measured(device: AnyDevice, setup: SetUp) -> AnyDevice:
+    """`device` with the settings that a table of it was measured with."""
+    # Core ML's accelerator is what its compute units are called in a table.
+    name = "compute_units" if setup.runtime == "coreml" else "accelerator"
+    settings: dict[str, str | int | None] = {name: setup.accelerator}
+    return changed(
+        device, runtime=setup.runtime, threads=setup.threads, dtype=setup.dtype, **settings
+    )
+
+
+def header(device: AnyDevice, hello: Hello) -> Header:
+    """What a journal of this device says that all its lines have in common."""
+    return Header(set_up(device, hello), fingerprint(device, hello))

@@ -1,0 +1,137 @@
+"""Plans: which cells to measure, so that the rest can be predicted and the prediction be judged."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from compofa.common.errors import UserError
+from compofa.profiler.latency_model import choose_cells
+from compofa.profiler.results.table import Cell
+from compofa.supernet.space import ENUMERABLE, Space
+
+FIT_CELLS = 40
+HELD_OUT_CELLS = 20
+SAMPLED_CANDIDATES = 2000
+"""How many cells of a space too large to list a table covers."""
+
+HELD_OUT_SEED = 1
+"""Apart from the seed of everything else, so that held-out cells are independent of the choice."""
+
+LARGEST_TABLE = 2_000_000
+
+Measure = int | Literal["auto", "full"] | tuple[Cell, ...]
+"""What a plan measures: `auto` 40 well-chosen cells and 20 at random per batch size, a number that
+many well-chosen cells and the 20, `full` everything, and cells these alone, as another profile."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        cells: what the table covers; those not measured are predicted.
+        fit: indices of the cells that the latency model is fitted on.
+        held_out: indices of the cells that it is tested on, drawn at random.
+    """
+
+    name: str
+    seed: int
+    cells: tuple[Cell, ...]
+    fit: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+    @property
+    def measured(self) -> tuple[Cell, ...]:
+        """The cells to measure."""
+        return tuple(self.cells[i] for i in (*self.fit, *self.held_out))
+
+
+def make_plan(
+    space: Space,
+    resolutions: Sequence[int],
+    batch_sizes: Sequence[int],
+    measure: Measure = "auto",
+    seed: int = 0,
+) -> Plan:
+    """A plan for `space` at these resolutions and batch sizes; the same arguments, the same plan.
+
+    Raises:
+        UserError: the table would be too large to make, or a cell to measure is none of it.
+    """
+    rng = np.random.default_rng((seed, HELD_OUT_SEED))
+    cells: list[Cell] = []
+    fit: list[int] = []
+    held_out: list[int] = []
+    for batch_size in batch_sizes:
+        start = len(cells)
+        fresh = _candidates(space, resolutions, batch_size, np.random.default_rng(seed))
+        roles = _choose(space, fresh, FIT_CELLS if measure == "auto" else measure, seed, rng)
+        cells += fresh
+        fit += [start + i for i in roles[0]]
+        held_out += [start + i for i in roles[1]]
+    if isinstance(measure, tuple):
+        _check_all_there(measure, cells)
+    name = "as another" if isinstance(measure, tuple) else str(measure)
+    return Plan(name, seed, tuple(cells), tuple(fit), tuple(held_out))
+
+
+def _choose(
+    space: Space,
+    cells: Sequence[Cell],
+    wanted: int | Literal["full"] | tuple[Cell, ...],
+    seed: int,
+    rng: np.random.Generator,
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Positions in `cells`, all of one batch size, to fit the latency model to, and to hold out.
+
+    Held out are the same cells for any number of cells wanted, and of given cells those among them.
+    """
+    every = range(len(cells))
+    enough = isinstance(wanted, int) and wanted + HELD_OUT_CELLS >= len(cells)
+    if wanted == "full" or enough:
+        return every, ()
+    drawn = rng.choice(len(cells), min(HELD_OUT_CELLS, len(cells)), replace=False).tolist()
+    apart = set(drawn)
+    if isinstance(wanted, tuple):
+        asked = set(wanted)
+        given = [i for i in every if cells[i] in asked]
+        return [i for i in given if i not in apart], [i for i in given if i in apart]
+    rest = [i for i in every if i not in apart]
+    shapes = [
+        (space.parse(cells[i].subnet), cells[i].resolution, cells[i].batch_size) for i in rest
+    ]
+    return [rest[i] for i in choose_cells(space, shapes, wanted, seed=seed)], drawn
+
+
+def _check_all_there(wanted: Sequence[Cell], cells: Sequence[Cell]) -> None:
+    known = set(cells)
+    for cell in wanted:
+        if cell not in known:
+            raise UserError(
+                f"{cell.subnet} of {cell.space} at {cell.resolution}, batch size "
+                f"{cell.batch_size}, is no cell of this profile",
+                hint="profile the space, resolutions and batch sizes of the table whose cells "
+                "are wanted",
+            )
+
+
+def _candidates(
+    space: Space, resolutions: Sequence[int], batch_size: int, rng: np.random.Generator
+) -> list[Cell]:
+    if space.size <= ENUMERABLE:
+        if space.size * len(resolutions) > LARGEST_TABLE:
+            raise UserError(f"{space.size * len(resolutions):,} cells are too many for a table")
+        keys = [space.key(subnet) for subnet in space.enumerate()]
+        pairs = list(itertools.product(resolutions, keys))
+    else:
+        drawn = {
+            (int(rng.choice(resolutions)), space.key(space.sample(rng)))
+            for _ in range(SAMPLED_CANDIDATES)
+        }
+        pairs = sorted(drawn)
+    return [Cell(space.name, key, resolution, batch_size) for resolution, key in pairs]

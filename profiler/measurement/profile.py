@@ -1,0 +1,143 @@
+"""A profile of one device: plan, measure session by session, fit, predict, write the table."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from compofa.profiler.inventory import AnyDevice
+from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.measurement.device_monitor import PATIENCE_S
+from compofa.profiler.measurement.handshake import REFERENCE, greet, header
+from compofa.profiler.measurement.plan import Measure, Plan, make_plan
+from compofa.profiler.measurement.progress import Listener
+from compofa.profiler.measurement.sessions import Measuring
+from compofa.profiler.models.model_store import TOLERANCES, Models, ModelStore
+from compofa.profiler.results.analysis import Analysis
+from compofa.profiler.results.build import Tabulated, journal_path, write_tables
+from compofa.profiler.results.journal import Journal, PlanLine, of_kind, utc_now
+from compofa.profiler.results.table import Cell
+from compofa.profiler.runtimes.runtimes import check_settings
+from compofa.profiler.settings import Protocol
+from compofa.profiler.transports import Transport, open_transport
+from compofa.supernet.space import SPACES, Space
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to profile and where to write it.
+
+    Attributes:
+        out: the table; the journal and the meta file go beside it.
+        measure: the plan, see `Measure`.
+        fresh: whether to discard an earlier journal instead of going on with it.
+        keep_models: a folder for the model files, named by their hash; they go with the profile
+            if left out.
+    """
+
+    space: Space
+    resolutions: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    out: Path
+    measure: Measure = "auto"
+    protocol: Protocol = field(default_factory=Protocol)
+    seed: int = 0
+    fresh: bool = False
+    keep_models: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished profile; `out_of_time` where the budget ended it."""
+
+    written: Tabulated
+    seconds: float
+    out_of_time: bool
+
+
+def profile(
+    device: AnyDevice,
+    request: Request,
+    display: Listener,
+    *,
+    plan: Plan | None = None,
+    transport: Transport | None = None,
+    models: Models | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Outcome:
+    """Measures what `request` asks for and writes the table, its meta file and its journal.
+
+    Ctrl-C or a crash at any moment loses at most the cell under way: the same request goes on from
+    the journal.
+
+    Args:
+        device: what to measure.
+        request: what to measure there.
+        display: told how far it is.
+        plan: the cells; those that the request's `measure` chooses if left out.
+        transport: the way to the device; what the device asks for if left out.
+        models: where models come from; of the request's space, for the device's runtime, if left
+            out.
+        patience_s: the longest pause on a disturbed device, see `Watch`.
+
+    Raises:
+        UserError: the device's settings do not go together, the journal is of another set-up, a
+            package is missing here, the disk is full, and so on.
+        DeviceError: the device cannot be reached, lacks the runtime, or is in use by another.
+    """
+    check_settings(device)
+    begun = time.monotonic()
+    until = begun + (request.protocol.max_time_s or math.inf)
+    space = request.space
+    plan = plan or make_plan(
+        space, request.resolutions, request.batch_sizes, request.measure, request.seed
+    )
+    protocol = request.protocol
+    if protocol.tolerance is None:
+        protocol = replace(protocol, tolerance=TOLERANCES[device.dtype])
+    turns = Turns(device, display.note, until)
+    spaces = SPACES[REFERENCE.space], space
+    with (
+        transport or open_transport(device) as way,
+        models
+        or ModelStore(spaces, device.runtime, device.dtype, keep=request.keep_models) as store,
+    ):
+        hello = greet(device, way, turns, store)
+        told = header(device, hello)
+        with Journal.open(journal_path(request.out), told, fresh=request.fresh) as journal:
+            record_plan(journal, _plan_line(space, plan, protocol))
+            measuring = Measuring(
+                device, hello, protocol, way, journal, store, display, turns, patience_s
+            )
+            out_of_time = measuring.run(partial(_unsettled, plan.measured, protocol), request.seed)
+            written = write_tables(request.out, space, told, journal.lines)
+    return Outcome(written, time.monotonic() - begun, out_of_time)
+
+
+def _unsettled(cells: Sequence[Cell], protocol: Protocol, analysis: Analysis) -> list[Cell]:
+    """The `cells` that need another session."""
+    return [cell for cell in cells if not analysis.settled(cell, protocol)]
+
+
+def _plan_line(space: Space, plan: Plan, protocol: Protocol) -> PlanLine:
+    return PlanLine(
+        space=space.name,
+        plan=plan.name,
+        seed=plan.seed,
+        cells=plan.cells,
+        fit=plan.fit,
+        held_out=plan.held_out,
+        protocol=asdict(protocol),
+        started_at=utc_now(),
+    )
+
+
+def record_plan(journal: Journal, line: PlanLine) -> None:
+    """Appends `line` unless it says what the last plan said."""
+    plans = of_kind(journal.lines, PlanLine)
+    if not plans or replace(plans[-1], started_at=line.started_at) != line:
+        journal.append(line)

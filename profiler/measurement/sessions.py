@@ -1,0 +1,143 @@
+"""Measuring: sessions on a device, whatever becomes of each, until enough is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compofa.common.errors import DeviceError, OutOfTime
+from compofa.profiler.inventory import AnyDevice
+from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.measurement.device_monitor import Watch
+from compofa.profiler.measurement.handshake import REFERENCE
+from compofa.profiler.measurement.progress import Listener
+from compofa.profiler.measurement.session import Session
+from compofa.profiler.models.model_store import Models
+from compofa.profiler.models.prefetch import Supply, spare_cpus
+from compofa.profiler.results.analysis import Analysis, analyse, corrected_line
+from compofa.profiler.results.journal import Failure, Journal, SessionLine, of_kind
+from compofa.profiler.results.table import Cell
+from compofa.profiler.settings import Protocol
+from compofa.profiler.statistics.change_points import slowdown
+from compofa.profiler.transports import Transport
+from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
+from compofa.profiler.transports.base import Lost
+
+LOST_IN_A_ROW = 3
+"""After so many sessions that brought nothing, the device is given up."""
+
+
+@dataclass
+class Measuring:
+    """Sessions on one device, one after another, until no cell is left to measure.
+
+    Attributes:
+        hello: what the device answered when it was greeted.
+        patience_s: the longest pause on a disturbed device, see `Watch`.
+    """
+
+    device: AnyDevice
+    hello: Hello
+    protocol: Protocol
+    transport: Transport
+    journal: Journal
+    models: Models
+    display: Listener
+    turns: Turns
+    patience_s: float
+
+    def __post_init__(self) -> None:
+        self._analysed: tuple[int, Analysis] | None = None
+        self._watch = Watch(
+            self.display.note, out_of_time=self._out_of_time, patience_s=self.patience_s
+        )
+
+    def run(self, pending: Callable[[Analysis], Sequence[Cell]], seed: int) -> bool:
+        """Measures session by session; returns whether time ran out first.
+
+        Args:
+            pending: the cells that still need a session, by what is known so far.
+            seed: of their order.
+
+        Raises:
+            OutOfTime: no time was left to measure a single cell.
+            DeviceError: the device cannot measure at all, or several sessions brought nothing.
+        """
+        lost, why = 0, ""
+        number = max((s.session for s in of_kind(self.journal.lines, SessionLine)), default=0)
+        while left := pending(self.analysis()):
+            if self._out_of_time():
+                if not self._measured():
+                    raise OutOfTime(f"{self.device.name}: no time was left to measure a cell")
+                return True
+            number += 1
+            # Seeded by the session too, so that a resumed profile does not repeat an order.
+            rng = np.random.default_rng((seed, number))
+            order = [left[i] for i in rng.permutation(len(left))]
+            measured_before = self._measured()
+            try:
+                self._session(number, order)
+            except Lost as error:
+                why = f": {error.message}"
+                self.display.note(f"session {number} was lost{why}")
+            lost = lost + 1 if self._measured() == measured_before else 0
+            if lost == LOST_IN_A_ROW:
+                message = f"{lost} sessions in a row measured nothing{why}"
+                raise DeviceError(f"{self.device.name}: {message}")
+        return False
+
+    def _session(self, number: int, order: list[Cell]) -> None:
+        analysis = self.analysis()
+        expected = max(analysis.sessions_left(cell, self.protocol) for cell in order)
+        self.display.session(number, expected, len(order))
+        spare = spare_cpus(self.device, self.hello.affinity)
+        with (
+            Supply(self.models, self.transport, spare) as supply,
+            self.transport.start_agent() as channel,
+        ):
+            link = AgentLink(channel)
+            session = Session(
+                number=number,
+                link=link,
+                hello=self.turns.hello(link),
+                device=self.device,
+                protocol=self.protocol,
+                record=self.journal.append,
+                begin_cell=lambda cell: self.display.cell(cell, analysis.estimate(cell)),
+                out_of_time=self._out_of_time,
+                watch=self._watch,
+                supply=supply,
+                died_before=analysis.died,
+            )
+            try:
+                session.run(order, REFERENCE)
+            except AgentError as error:
+                raise DeviceError(f"{self.device.name}: {error.message}") from None
+        analysis = self.analysis()
+        self.journal.append(corrected_line(analysis, number))
+        slower = slowdown(analysis.reference_ms)
+        if slower is not None:
+            self.display.note(
+                f"the reference model is {slower.ratio - 1:.1%} slower since session "
+                f"{slower.start + 1}: throttling, or a busy host; latencies are corrected for it"
+            )
+        for failure in of_kind(self.journal.lines, Failure):
+            if failure.session == number:
+                cell = failure.cell
+                self.display.note(f"{cell.subnet} at {cell.resolution}: {failure.reason}")
+
+    def analysis(self) -> Analysis:
+        """What the journal says so far, made anew only where it has grown."""
+        length = len(self.journal.lines)
+        if self._analysed is None or self._analysed[0] != length:
+            self._analysed = length, analyse(self.journal.lines, self.protocol.confidence)
+        return self._analysed[1]
+
+    def _measured(self) -> int:
+        return sum(result.n_sessions for result in self.analysis().results.values())
+
+    def _out_of_time(self) -> bool:
+        return time.monotonic() > self.turns.until

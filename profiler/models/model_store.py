@@ -1,0 +1,209 @@
+"""Model files for the device: built from a cell, named by their hash, kept while a profile runs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compofa.common.closing import Closing
+from compofa.common.errors import UserError, file_error
+from compofa.common.files import sha256, write_atomically
+from compofa.common.scratch import Scratch
+from compofa.profiler.agent.compofa_agent import CHECKED_OUTPUTS, OnnxRuntime, random_input
+from compofa.profiler.inventory import Dtype, Runtime
+from compofa.profiler.models.subnet_models import model_file
+from compofa.profiler.results.table import Cell
+from compofa.profiler.runtimes.runtimes import ABILITIES
+from compofa.supernet.export.weights import random_weights
+from compofa.supernet.graph import build_graph
+from compofa.supernet.space import Space
+
+WEIGHTS_SEED = 0
+"""One seed for all models: a cell's model is the same file in every session and on every host."""
+
+CAPACITY = 2_000_000_000
+"""Bytes of model files that are kept; a default plan needs half of it, a full one ten times."""
+
+TOLERANCES: dict[Dtype, float] = {
+    "float32": 1e-3,
+    "tf32": 1e-2,
+    "float16": 1e-2,
+    "bfloat16": 5e-2,
+    "int8": 2e-2,
+}
+"""How far a device's output may be from that of the float32 model on the host, by dtype.
+
+As `Model.deviation` measures it: several times what was seen of correct models
+(docs/runtimes.md), and a fraction of what any other model would give.
+"""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file, and what the same network computes on the host in float32.
+
+    Attributes:
+        output: a sample of its output for the input of seed 0, as the agent takes it; None where
+            it is not known.
+        output_size: how many numbers the whole output has.
+        dtype: in which the file's network is to be computed.
+    """
+
+    path: Path
+    sha256: str
+    output: tuple[float, ...] | None
+    output_size: int
+    dtype: Dtype = "float32"
+
+    def mismatch(
+        self, output: Sequence[float], output_size: int, tolerance: float | None = None
+    ) -> str | None:
+        """Why `output` is not this network's; None if it may well be, or if its own is not known.
+
+        Args:
+            output: a sample, as the agent takes it.
+            output_size: of the whole output.
+            tolerance: of the deviation; that of the dtype if left out.
+        """
+        if self.output is None:
+            return None
+        allowed = TOLERANCES[self.dtype] if tolerance is None else tolerance
+        deviation = self.deviation(output, output_size)
+        if deviation <= allowed:
+            return None
+        if self.dtype == "int8":
+            return f"outputs correlate by {1 - deviation:.2g}, less than {1 - allowed:g}"
+        return f"outputs differ by {deviation:.2g} of the largest, {allowed:g} is allowed"
+
+    def deviation(self, output: Sequence[float], output_size: int) -> float:
+        """Largest difference between `output` and this one's, relative to this one's largest value.
+
+        Of int8, whose single values may be far off, one minus the correlation. Infinite where the
+        two cannot be compared: other sizes, or values that are not numbers.
+        """
+        if self.output is None or output_size != self.output_size:
+            return math.inf
+        if len(output) != len(self.output):
+            return math.inf
+        if not all(map(math.isfinite, output)):
+            return math.inf
+        if self.dtype == "int8":
+            return 1 - _correlation(output, self.output)
+        scale = max(map(abs, self.output)) or 1.0
+        return max(abs(a - b) for a, b in zip(output, self.output, strict=True)) / scale
+
+
+class Models(Closing):
+    """Where models come from."""
+
+    @abstractmethod
+    def model(self, cell: Cell) -> Model:
+        """The model of `cell`, in a file of this computer.
+
+        Raises:
+            MissingExtra: a package that writes models for this runtime is not installed.
+            UserError: the cell is not of the space, or the disk is full.
+        """
+
+
+class ModelStore(Models):
+    """Builds models on demand, in a private folder that goes when the store is closed.
+
+    At most `capacity` bytes are kept; what was dropped is built again when it is asked for. What a
+    network computes here, by onnxruntime and in float32, is found out once.
+
+    Weights are random: what a network weighs does not change how long it takes, as long as its
+    activations stay ordinary numbers, which the scale of the weights sees to.
+
+    Args:
+        spaces: of the cells that will be asked for.
+        runtime, dtype: that the files are for.
+        capacity: bytes.
+        keep: a folder where each model stays when the store is closed, named by its hash.
+    """
+
+    def __init__(
+        self,
+        spaces: Iterable[Space],
+        runtime: Runtime = "onnxruntime",
+        dtype: Dtype = "float32",
+        capacity: int = CAPACITY,
+        keep: Path | None = None,
+    ) -> None:
+        self._spaces = {space.name: space for space in spaces}
+        self._runtime, self._dtype, self._capacity = runtime, dtype, capacity
+        self._keep_in = keep
+        self._models: dict[Cell, Model] = {}
+        self._kept: dict[Path, int] = {}
+        if keep is not None:
+            try:
+                keep.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise file_error(error, keep, "cannot keep models") from None
+        self._scratch = Scratch()
+
+    def model(self, cell: Cell) -> Model:
+        """See `Models.model`; built the first time, its space is one of the store's."""
+        known = self._models.get(cell)
+        if known is not None and known.path in self._kept:
+            self._kept[known.path] = self._kept.pop(known.path)
+            return known
+        space = self._spaces[cell.space]
+        graph = build_graph(space, space.parse(cell.subnet), cell.resolution)
+        weights = random_weights(graph, WEIGHTS_SEED)
+        content = model_file(self._runtime, self._dtype, graph, weights, cell.batch_size)
+        path = self._keep(content)
+        if known is None:
+            if ABILITIES[self._runtime].format != "onnx" or self._dtype == "int8":
+                content = model_file("onnxruntime", "float32", graph, weights, cell.batch_size)
+            known = self._models[cell] = self._computed(cell, path, content)
+        return known
+
+    def _keep(self, content: bytes) -> Path:
+        """Writes a model file, and makes room for it before."""
+        self._make_room(len(content))
+        path = self._scratch.path / sha256(content)
+        self._put(path, content)
+        self._kept[path] = len(content)
+        if self._keep_in is not None and not (self._keep_in / path.name).exists():
+            write_atomically(self._keep_in / path.name, content, "the model")
+        return path
+
+    @staticmethod
+    def _put(path: Path, content: bytes) -> None:
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise file_error(error, path, "cannot keep the model") from None
+
+    def _computed(self, cell: Cell, path: Path, onnx: bytes) -> Model:
+        """The model in `path`, with what `onnx`, the same network in float32, computes here."""
+        here = self._scratch.path / "computed.onnx"
+        self._put(here, onnx)
+        host = OnnxRuntime(str(here), {"threads": 1})
+        here.unlink()
+        output = host.array(host.prepare(random_input(host.shape, 0))()).reshape(-1)
+        if not all(map(math.isfinite, output.tolist())):
+            raise UserError(f"{cell.subnet} computes no finite numbers with random weights")
+        sample = tuple(map(float, output[:: -(-output.size // CHECKED_OUTPUTS)]))
+        return Model(path, path.name, sample, int(output.size), self._dtype)
+
+    def _make_room(self, size: int) -> None:
+        """Deletes the files used longest ago until `size` bytes more fit."""
+        while self._kept and sum(self._kept.values()) + size > self._capacity:
+            oldest = next(iter(self._kept))
+            oldest.unlink(missing_ok=True)
+            del self._kept[oldest]
+
+    def close(self) -> None:
+        """Deletes the folder."""
+        self._scratch.close()
+
+
+def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Pearson's, of two samples of one size; 0 where one of them is constant."""
+    return statistics.correlation(a, b) if len({*a}) > 1 < len({*b}) else 0.0

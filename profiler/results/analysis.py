@@ -1,0 +1,226 @@
+"""What a journal says: for each cell its sessions, corrected for drift, and their estimate."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compofa.profiler.results.journal import Corrected, Failure, Line, Timing, of_kind, utc_now
+from compofa.profiler.results.table import Cell
+from compofa.profiler.settings import Protocol
+from compofa.profiler.statistics.covariate import Adjusted, adjust
+from compofa.profiler.statistics.drift import Drift, ReferencePoint, drift_factors
+from compofa.profiler.statistics.interval import Estimate, estimate_cells
+from compofa.profiler.statistics.location import condense
+from compofa.profiler.statistics.variance_components import (
+    VarianceComponents,
+    variance_components,
+)
+
+Key = tuple[int, Cell | None]
+"""A session and a cell; None is the reference model."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What is known of one measured cell.
+
+    Attributes:
+        estimate: None where no session has timed it.
+        failure: why it cannot be measured; None where it can.
+    """
+
+    cell: Cell
+    estimate: Estimate | None
+    p90_ms: float | None
+    n_sessions: int
+    n_runs: int
+    model_sha256: str
+    measured_at: str
+    failure: str | None
+
+    def converged(self, target: float) -> bool:
+        """Whether its interval is as narrow as asked for: its relative half-width is `target`."""
+        return self.estimate is not None and self.estimate.relative_half_width <= target
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All cells of a journal.
+
+    Attributes:
+        raw_ms: the condensed latency of each session and cell, as timed; None is the reference.
+        values: the same corrected for drift, per cell and session.
+        level_sessions: those in the device's fastest state, to which estimates refer.
+        noise: standard deviations between sessions and within them; None before any timing.
+        slope: share of the reference's passing deviations that cells went along with.
+        drift: largest over smallest correction of a cell in a session, less one.
+        reference_ms: the reference model's raw latency in each session, in order of time.
+        died: cells on which an agent died before they were ever measured; they get a second chance.
+    """
+
+    results: dict[Cell, CellResult]
+    raw_ms: dict[Key, float]
+    values: Mapping[Cell | None, Mapping[int, float]]
+    level_sessions: frozenset[int] | None
+    noise: VarianceComponents | None
+    slope: float
+    drift: float
+    reference_ms: tuple[float, ...]
+    died: frozenset[Cell]
+
+    def estimate(self, cell: Cell) -> Estimate | None:
+        """What is known of the latency of `cell`, in milliseconds."""
+        result = self.results.get(cell)
+        return None if result is None else result.estimate
+
+    def usable(self, cell: Cell) -> bool:
+        """Whether `cell` was measured: it has an estimate and did not fail."""
+        result = self.results.get(cell)
+        return result is not None and result.failure is None and result.estimate is not None
+
+    def latency_ms(self, cell: Cell) -> float:
+        """The estimate of a usable cell."""
+        estimate = self.estimate(cell)
+        assert estimate is not None
+        return estimate.value
+
+    def relative_noise(self, cell: Cell) -> float:
+        """Standard error of a usable cell's estimate, as a share of it."""
+        assert self.noise is not None
+        return self.noise.one_session / math.sqrt(self.results[cell].n_sessions)
+
+    def settled(self, cell: Cell, protocol: Protocol) -> bool:
+        """Whether `cell` needs no further session: it converged, failed, or had its share."""
+        result = self.results.get(cell)
+        if result is None:
+            return False
+        if result.failure is not None or result.n_sessions >= protocol.max_sessions:
+            return True
+        return result.n_sessions >= protocol.min_sessions and result.converged(protocol.target)
+
+    def sessions_left(self, cell: Cell, protocol: Protocol) -> int:
+        """How many more sessions `cell` will probably need: widths shrink with the square root."""
+        result = self.results.get(cell)
+        done = 0 if result is None else result.n_sessions
+        half = (
+            math.inf
+            if result is None or result.estimate is None
+            else (result.estimate.relative_half_width)
+        )
+        if math.isinf(half):
+            return max(1, protocol.min_sessions - done)
+        needed = math.ceil(done * (half / protocol.target) ** 2)
+        return max(1, min(max(needed, protocol.min_sessions), protocol.max_sessions) - done)
+
+
+def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
+    """Condenses the runs of each session, corrects them for drift, and estimates every cell.
+
+    The reference model takes part as a cell of its own: it ties together sessions that have few
+    cells in common. Lasting changes of its speed are divided out, passing ones are adjusted for as
+    far as cells went along with them.
+    """
+    timings = of_kind(lines, Timing)
+    raw = _condensed(timings)
+    drift = _drift(timings)
+    adjusted = _corrected(timings, raw, drift)
+    values = adjusted.values
+    level = drift.level_sessions if drift else None
+    estimates = estimate_cells(values, confidence, level_sessions=level)
+    by_cell: dict[Cell, list[Timing]] = defaultdict(list)
+    for timing in timings:
+        if timing.cell is not None:
+            by_cell[timing.cell].append(timing)
+    failures = {failure.cell: failure for failure in of_kind(lines, Failure)}
+    final = {cell: failure for cell, failure in failures.items() if failure.final}
+    corrections = {(s, c): raw[s, c] / ms for c, row in values.items() for s, ms in row.items()}
+    return Analysis(
+        results={
+            cell: _result(cell, by_cell[cell], estimates.get(cell), final.get(cell), corrections)
+            for cell in {**by_cell, **final}
+        },
+        raw_ms=raw,
+        values=values,
+        level_sessions=level,
+        noise=variance_components(values) if values else None,
+        slope=adjusted.slope,
+        drift=max(corrections.values()) / min(corrections.values()) - 1 if corrections else 0.0,
+        reference_ms=tuple(raw[key] for key in sorted(k for k in raw if k[1] is None)),
+        died=frozenset(cell for cell, f in failures.items() if not f.final and not by_cell[cell]),
+    )
+
+
+def corrected_line(analysis: Analysis, session: int) -> Corrected:
+    """The journal's line for a finished session: what came out of it, raw and corrected."""
+    return Corrected(
+        session,
+        tuple((c, ms) for (s, c), ms in analysis.raw_ms.items() if s == session and c is not None),
+        tuple(
+            (cell, sessions[session])
+            for cell, sessions in analysis.values.items()
+            if cell is not None and session in sessions
+        ),
+        utc_now(),
+    )
+
+
+def _condensed(timings: Sequence[Timing]) -> dict[Key, float]:
+    """Milliseconds of each session and cell, as timed; of the reference, the mean of its points."""
+    logs: dict[Key, list[float]] = defaultdict(list)
+    for timing in timings:
+        logs[timing.session, timing.cell].append(math.log(condense(timing.ns) / 1e6))
+    return {key: math.exp(statistics.fmean(values)) for key, values in logs.items()}
+
+
+def _drift(timings: Sequence[Timing]) -> Drift | None:
+    reference = [timing for timing in timings if timing.cell is None]
+    if not reference:
+        return None
+    return drift_factors([ReferencePoint(t.session, t.at_s, condense(t.ns)) for t in reference])
+
+
+def _corrected(
+    timings: Sequence[Timing], raw: Mapping[Key, float], drift: Drift | None
+) -> Adjusted[Cell | None]:
+    """Latencies per cell and session, corrected for lasting and passing changes of speed."""
+    if drift is None:
+        return Adjusted({}, 0.0, 0.0)
+    deviations: dict[Key, list[float]] = defaultdict(list)
+    for timing in timings:
+        deviation = drift.deviation(timing.session, timing.at_s)
+        deviations[timing.session, timing.cell].append(deviation)
+    values: dict[Cell | None, dict[int, float]] = defaultdict(dict)
+    covariate: dict[Cell | None, dict[int, float]] = defaultdict(dict)
+    for (session, cell), ms in raw.items():
+        values[cell][session] = ms / drift.regime_factors[session]
+        covariate[cell][session] = statistics.fmean(deviations[session, cell])
+    return adjust(values, covariate)
+
+
+def _result(
+    cell: Cell,
+    timings: Sequence[Timing],
+    estimate: Estimate | None,
+    failure: Failure | None,
+    factors: dict[Key, float],
+) -> CellResult:
+    # A single number stands for runs that are not known one by one.
+    runs = [np.array(t.ns) / 1e6 / factors[t.session, cell] for t in timings if len(t.ns) > 1]
+    p90 = float(np.quantile(np.concatenate(runs), 0.9)) if runs else None
+    last = timings[-1] if timings else failure
+    return CellResult(
+        cell=cell,
+        estimate=estimate,
+        p90_ms=p90,
+        n_sessions=len(timings),
+        n_runs=sum(len(t.ns) for t in timings),
+        model_sha256=last.model_sha256 if last else "",
+        measured_at=last.measured_at if last else "",
+        failure=None if failure is None else failure.reason,
+    )

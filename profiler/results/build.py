@@ -1,0 +1,222 @@
+"""From a journal to a table and its meta file: measured cells, and predictions for the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from compofa.common.errors import UserError
+from compofa.common.files import write_atomically
+from compofa.profiler.latency_model import (
+    MINIMUM_CELLS,
+    HeldOutError,
+    LatencyModel,
+    additivity,
+    held_out_error,
+)
+from compofa.profiler.results.analysis import Analysis, CellResult, analyse
+from compofa.profiler.results.journal import (
+    Header,
+    Line,
+    Pause,
+    PlanLine,
+    SessionLine,
+    Timing,
+    of_kind,
+)
+from compofa.profiler.results.predict import predicted_rows, shapes
+from compofa.profiler.results.table import Cell, Row, Table, read_table, write_table
+from compofa.profiler.transports.local import AGENT
+from compofa.supernet.space import Space
+
+META_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Tabulated:
+    """A table with what stands behind it.
+
+    Attributes:
+        held_out: how far the latency model was off on cells it had not seen; None where everything
+            was measured, or too little to fit one.
+    """
+
+    path: Path
+    table: Table
+    meta: dict[str, Any]
+    held_out: HeldOutError | None
+
+    def count(self, status: str) -> int:
+        """Measured rows of that status."""
+        rows = self.table.rows
+        return sum(row.status == status and row.source == "measured" for row in rows)
+
+
+def meta_path(table: Path) -> Path:
+    """The meta file of a table: NAME.meta.json."""
+    return table.with_suffix(".meta.json")
+
+
+def journal_path(table: Path) -> Path:
+    """The journal of a table: NAME.journal.jsonl."""
+    return table.with_suffix(".journal.jsonl")
+
+
+def write_tables(out: Path, space: Space, header: Header, lines: Sequence[Line]) -> Tabulated:
+    """Makes the table that the journal's lines amount to, and writes it and its meta file.
+
+    Raises:
+        UserError: nothing was measured yet, or a file cannot be written.
+    """
+    plans = of_kind(lines, PlanLine)
+    if not plans:
+        raise UserError("the journal holds no plan", path=journal_path(out))
+    plan = plans[-1]
+    analysis = analyse(lines, plan.protocol["confidence"])
+    if not analysis.results:
+        raise UserError("nothing was measured yet", path=journal_path(out))
+    rows = {result.cell: _measured(result, plan) for result in analysis.results.values()}
+    held_out = None
+    if any(cell not in rows for cell in plan.cells):
+        predicted, held_out = _predict(space, plan, analysis)
+        rows = {**predicted, **rows}
+    order = dict.fromkeys((*plan.cells, *rows))
+    table = Table(header.setup, tuple(rows[cell] for cell in order if cell in rows))
+    table = with_own_columns(table, out)
+    meta = _meta(header, plan, lines, analysis, held_out)
+    meta["additivity"] = _additivity(space, plan, analysis)
+    write_table(out, table)
+    write_atomically(meta_path(out), json.dumps(meta, indent=1) + "\n", "the meta file")
+    return Tabulated(out, table, meta, held_out)
+
+
+def with_own_columns(table: Table, path: Path) -> Table:
+    """`table` with the columns that somebody has added to the one at `path`, if there is one."""
+    try:
+        before = read_table(path)
+    except UserError:
+        return table  # none yet, or no table: then it has no columns to keep
+    known = {row.cell: row.extra for row in before.rows}
+    nothing = (None,) * len(before.extra)
+    rows = tuple(replace(row, extra=known.get(row.cell, nothing)) for row in table.rows)
+    return replace(table, rows=rows, extra=before.extra)
+
+
+def _measured(result: CellResult, plan: PlanLine) -> Row:
+    estimate, confidence = result.estimate, plan.protocol["confidence"]
+    failed = result.failure is not None or estimate is None
+    status = "ok" if result.converged(plan.protocol["target"]) else "unconverged"
+    bounded = estimate is not None and math.isfinite(estimate.relative_half_width)
+    return Row(
+        cell=result.cell,
+        latency_ms=None if failed or estimate is None else estimate.value,
+        ci_low_ms=estimate.low if estimate is not None and bounded and not failed else None,
+        ci_high_ms=estimate.high if estimate is not None and bounded and not failed else None,
+        confidence=confidence,
+        p90_ms=None if failed else result.p90_ms,
+        source="measured",
+        status="failed" if failed else ("ok" if status == "ok" else "unconverged"),
+        n_sessions=result.n_sessions,
+        n_runs=result.n_runs,
+        model_sha256=result.model_sha256,
+        measured_at=result.measured_at,
+    )
+
+
+def _predict(
+    space: Space, plan: PlanLine, analysis: Analysis
+) -> tuple[dict[Cell, Row], HeldOutError | None]:
+    """Rows for the cells that were not measured, and the model's error on the held-out ones.
+
+    The error is that of a model fitted without the held-out cells; the predictions come from one
+    fitted with them, which knows more.
+    """
+    known = [cell for cell in plan.cells if analysis.usable(cell)]
+    held_out = {plan.cells[i] for i in plan.held_out}
+    seen = [cell for cell in known if cell not in held_out]
+    if len(seen) < MINIMUM_CELLS:
+        return {}, None
+    tested = [cell for cell in known if cell in held_out]
+    confidence = plan.protocol["prediction_confidence"]
+    error = None
+    if tested:
+        model = _fit(space, seen, analysis, plan.seed)
+        latencies = [analysis.latency_ms(cell) for cell in tested]
+        error = held_out_error(model, shapes(space, tested), latencies, confidence)
+    model = _fit(space, known, analysis, plan.seed)
+    rest = [cell for cell in plan.cells if cell not in analysis.results]
+    when = max(result.measured_at for result in analysis.results.values())
+    rows = predicted_rows(model, space, rest, confidence, when)
+    return {row.cell: row for row in rows}, error
+
+
+def _fit(space: Space, cells: Sequence[Cell], analysis: Analysis, seed: int) -> LatencyModel:
+    latencies = [analysis.latency_ms(cell) for cell in cells]
+    noise = [analysis.relative_noise(cell) for cell in cells]
+    known = shapes(space, cells)
+    return LatencyModel.fit(space, known, latencies, relative_noise=noise, seed=seed)
+
+
+def _additivity(space: Space, plan: PlanLine, analysis: Analysis) -> dict[str, Any]:
+    """Whether latencies are sums of unit terms, per batch size; null where too few tell."""
+    found: dict[str, Any] = {}
+    for batch_size in sorted({cell.batch_size for cell in plan.cells}):
+        known = [c for c in plan.cells if c.batch_size == batch_size and analysis.usable(c)]
+        latencies = [analysis.latency_ms(cell) for cell in known]
+        checked = additivity(space, shapes(space, known), latencies)
+        found[str(batch_size)] = None if checked is None else asdict(checked)
+    return found
+
+
+def _meta(
+    header: Header,
+    plan: PlanLine,
+    lines: Sequence[Line],
+    analysis: Analysis,
+    held_out: HeldOutError | None,
+) -> dict[str, Any]:
+    """What NAME.meta.json holds."""
+    sessions, timings = of_kind(lines, SessionLine), of_kind(lines, Timing)
+    return {
+        "schema": META_SCHEMA,
+        "compofa": metadata.version("compofa"),
+        "setup": asdict(header.setup),
+        "fingerprint": header.fingerprint,
+        "facts": sessions[-1].facts,
+        "agent_sha256": hashlib.sha256(AGENT.read_bytes()).hexdigest(),
+        "affinity": sessions[-1].affinity,
+        "runtime_settings": next((t.settings for t in reversed(timings) if t.settings), {}),
+        "state_before": sessions[0].state,
+        "state_after": timings[-1].state if timings else sessions[-1].state,
+        "sessions": len({timing.session for timing in timings}),
+        "first_session_at": sessions[0].started_at,
+        "last_session_at": sessions[-1].started_at,
+        "protocol": plan.protocol,
+        "plan": {
+            "name": plan.plan,
+            "space": plan.space,
+            "seed": plan.seed,
+            "fit": len(plan.fit),
+            "held_out": len(plan.held_out),
+        },
+        "held_out_error": None if held_out is None else _finite(asdict(held_out)),
+        "drift": analysis.drift,
+        "noise": None if analysis.noise is None else _finite(asdict(analysis.noise)),
+        "pauses": [asdict(pause) for pause in of_kind(lines, Pause)],
+        "failures": {
+            f"{cell.subnet}@{cell.resolution}x{cell.batch_size}": result.failure
+            for cell, result in analysis.results.items()
+            if result.failure is not None
+        },
+    }
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: what is unknown is null."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,0 +1,1 @@
+"""What each runtime takes and can do."""

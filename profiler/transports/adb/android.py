@@ -1,0 +1,178 @@
+"""What a phone tells of itself over adb: facts, and the state that changes while it works.
+
+Every question may go unanswered: vendors leave things out, and Android refuses the shell user many
+files. What is not told is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from compofa.profiler.transports.adb.phone import Phone
+
+MARK = "@@"
+"""Starts the line before each answer."""
+
+CPUFREQ = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq"
+
+FACTS = {
+    "properties": "getprop",
+    "machine": "uname -m",
+    "kernel": "uname -r",
+    "cpus": "cat /sys/devices/system/cpu/possible",
+    "memory": "grep MemTotal /proc/meminfo",
+    "max_khz": f"grep -H . {CPUFREQ}/cpuinfo_max_freq",
+    "governor": "cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+}
+
+STATE = {
+    "battery": "dumpsys battery",
+    "saver": "settings get global low_power",
+    "thermal": "dumpsys thermalservice",
+    "wakefulness": "dumpsys power | grep mWakefulness=",
+    "load": "cat /proc/loadavg",
+    "pressure": "cat /proc/pressure/cpu",
+    "ticks": "head -n 1 /proc/stat",
+    "governor": "cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+    "khz": f"grep -H . {CPUFREQ}/scaling_cur_freq",
+    "cap_khz": f"grep -H . {CPUFREQ}/scaling_max_freq",
+}
+
+ASKING_S = 15.0
+"""How long all answers together may take; dumpsys waits up to 10 s for a hung service."""
+
+FRESH_S = 5.0
+"""A state this old is still told: asking costs the phone some work."""
+
+TEMPERATURES = frozenset({0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13})
+"""Of the sensor types of Android's thermal service; the others are voltages and percentages."""
+
+
+@dataclass
+class Android:
+    """A phone that is asked about itself; facts are asked for once."""
+
+    phone: Phone
+    _facts: dict[str, Any] | None = field(default=None, init=False)
+    _state: dict[str, Any] = field(default_factory=dict, init=False)
+    _asked_at: float = field(default=-FRESH_S, init=False)
+
+    def facts(self) -> dict[str, Any]:
+        """What does not change while the phone is up; the names are those of the agents."""
+        if self._facts is None:
+            self._facts = parse_facts(self._ask(FACTS))
+        return self._facts
+
+    def state(self) -> dict[str, Any]:
+        """What changes while it works, at most `FRESH_S` old."""
+        if time.monotonic() - self._asked_at >= FRESH_S:
+            self._state = parse_state(self._ask(STATE))
+            self._asked_at = time.monotonic()
+        return self._state
+
+    def _ask(self, questions: Mapping[str, str]) -> dict[str, str]:
+        script = "; ".join(f"echo '{MARK} {name}'; {q}" for name, q in questions.items())
+        return answers(self.phone.run(f"{{ {script}; }} 2>/dev/null", ASKING_S).text)
+
+
+def answers(text: str) -> dict[str, str]:
+    """The answers in `text` by name, each without the blank lines around it."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in text.splitlines():
+        if line.startswith(f"{MARK} "):
+            name = line.removeprefix(MARK).strip()
+        else:
+            found.setdefault(name, []).append(line)
+    return {name: "\n".join(lines).strip() for name, lines in found.items()}
+
+
+def parse_facts(told: Mapping[str, str]) -> dict[str, Any]:
+    """Facts under the names that the agents use, and `api`, Android's level."""
+    properties = dict(re.findall(r"^\[([^\]]+)\]: \[(.*)\]$", told.get("properties", ""), re.M))
+    if not properties:
+        return {}
+    get = properties.get
+    chip = get("ro.soc.model") or get("ro.hardware.chipname") or get("ro.board.platform")
+    serial = get("ro.serialno") or get("ro.boot.serialno")
+    memory = re.search(r"(\d+) kB", told.get("memory", ""))
+    possible = re.findall(r"\d+", told.get("cpus", ""))
+    release, api = get("ro.build.version.release", "?"), get("ro.build.version.sdk", "?")
+    found = {
+        "system": "Android",
+        "machine": told.get("machine") or get("ro.product.cpu.abi"),
+        "kernel": told.get("kernel"),
+        "os": f"Android {release} (API {api}) {get('ro.build.fingerprint', '')}".strip(),
+        "api": int(api) if api.isdigit() else None,
+        "cpu": _words(get("ro.soc.manufacturer"), chip),
+        "board": _words(get("ro.product.manufacturer"), get("ro.product.model")),
+        "cpus": int(possible[-1]) + 1 if possible else None,
+        "memory_kb": int(memory[1]) if memory else None,
+        "governor": told.get("governor"),
+        "max_mhz": list(mhz(told.get("max_khz", "")).values()) or None,
+        "serial_sha256": hashlib.sha256(serial.encode()).hexdigest()[:16] if serial else None,
+    }
+    return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def parse_state(told: Mapping[str, str]) -> dict[str, Any]:
+    """State under the names that the agents use, and what only phones have."""
+    battery = dict(re.findall(r"^\s*([\w ]+): (\S+)$", told.get("battery", ""), re.M))
+    celsius = _temperatures(told.get("thermal", ""))
+    if (tenths := _integer(battery.get("temperature"))) is not None:
+        celsius["battery"] = tenths / 10
+    ticks = re.findall(r"\d+", told.get("ticks", "").partition(" ")[2])
+    load = re.match(r"[\d.]+", told.get("load", ""))
+    pressure = re.search(r"some avg10=([\d.]+)", told.get("pressure", ""))
+    thermal = re.search(r"^Thermal Status: (\d)$", told.get("thermal", ""), re.M)
+    wakefulness = re.search(r"mWakefulness=(\w+)", told.get("wakefulness", ""))
+    powered = [name for name in ("AC", "USB", "Wireless", "Dock") if _powered(battery, name)]
+    found = {
+        "load_1m": float(load[0]) if load else None,
+        "cpu_pressure_10s": float(pressure[1]) if pressure else None,
+        "cpu_ticks": sum(map(int, ticks)) if len(ticks) > 7 else None,
+        "steal_ticks": int(ticks[7]) if len(ticks) > 7 else None,
+        "mhz": list(mhz(told.get("khz", "")).values()) or None,
+        "cap_mhz": list(mhz(told.get("cap_khz", "")).values()) or None,
+        "governor": told.get("governor"),
+        "celsius": celsius,
+        "thermal_status": int(thermal[1]) if thermal else None,
+        "battery_percent": _integer(battery.get("level")),
+        "plugged_in": ", ".join(powered) if battery else None,
+        "battery_saver": {"0": False, "1": True}.get(told.get("saver", "")),
+        "screen": wakefulness[1] if wakefulness else None,
+    }
+    return {name: value for name, value in found.items() if value not in (None, "", {})}
+
+
+def mhz(text: str) -> dict[int, float]:
+    """MHz by CPU, from `grep -H` over cpufreq files in kHz."""
+    found = re.findall(r"/cpu(\d+)/cpufreq/\w+:(\d+)$", text, re.M)
+    return {cpu: khz / 1000 for cpu, khz in sorted((int(cpu), int(khz)) for cpu, khz in found)}
+
+
+def _temperatures(text: str) -> dict[str, float]:
+    """Degrees Celsius by sensor; of cached and current values the current ones, which come last."""
+    sensor = r"Temperature\{mValue=(-?[\d.]+), mType=(-?\d+), mName=([^,}]+),"
+    return {
+        name: float(value)
+        for value, kind, name in re.findall(sensor, text)
+        if int(kind) in TEMPERATURES and re.fullmatch(r"-?\d+(\.\d+)?", value)
+    }
+
+
+def _powered(battery: Mapping[str, str], source: str) -> bool:
+    return battery.get(f"{source} powered") == "true"
+
+
+def _integer(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch(r"-?\d{1,9}", text) else None
+
+
+def _words(*parts: str | None) -> str:
+    return " ".join(part for part in parts if part)

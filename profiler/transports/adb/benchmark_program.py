@@ -1,0 +1,182 @@
+"""TFLite's benchmark_model on a phone: how it is called, and what makes a call worth nothing.
+
+The program prints no single runs, only their statistics. So one *run* of this runtime is one
+invocation: a process of its own that loads the model, warms up, and runs it many times. Its time is
+the median of those inferences, or their mean in versions that print no median.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+
+from compofa.profiler.agent.compofa_agent import Refused
+from compofa.profiler.transports.adb.benchmark_output import Benchmark, Unreadable, parse_benchmark
+from compofa.profiler.transports.adb.cache_folder import AdbFolder
+from compofa.profiler.transports.adb.shell import Finished, command_line
+from compofa.profiler.transports.base import LinkLost
+
+NUM_RUNS = 20
+"""Inferences of one invocation, at least."""
+
+TIMING = (
+    f"--num_runs={NUM_RUNS}",
+    "--min_secs=0.5",
+    "--warmup_runs=3",
+    "--warmup_min_secs=0.5",
+    "--max_secs=45",
+)
+ONCE = ("--num_runs=1", "--min_secs=-1", "--warmup_runs=1", "--warmup_min_secs=-1")
+
+DESCRIPTION = (
+    f"the median of {NUM_RUNS} inferences or more (the mean, where the program prints no median), "
+    "in a process of its own, after half a second of warm-up"
+)
+"""Of a run, for the table's meta file."""
+
+USAGE_S = 15.0
+
+PATIENTLY = ("sh", "-c", 'sleep 0.1; exec "$@"', "sh")
+"""Runs a program a little later than it could.
+
+The `timeout` of toybox 0.8.9 (Debian 12's, and phones' of that age) leaves its handler of ended
+children by siglongjmp: a child that ends before fork() has returned is never waited for, and its
+status reads as 127. A status is known only of programs that outlive that moment.
+"""
+
+KILLED = 128 + 9
+NOT_RUNNABLE = (126, 127)
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """How the program runs models.
+
+    Attributes:
+        mask: of the CPUs it is bound to, in hexadecimal; None leaves it to the phone.
+    """
+
+    threads: int
+    mask: str | None
+    accelerator: str
+    dtype: str
+
+    @property
+    def delegate(self) -> str:
+        """What the program calls the accelerator."""
+        return {"cpu": "XNNPACK"}.get(self.accelerator, self.accelerator.upper())
+
+    @property
+    def flags(self) -> list[str]:
+        """Its flags; all precision that the dtype asks for, and no more."""
+        half = "true" if self.dtype == "float16" else "false"
+        chosen = {
+            # Named, as not every version uses it unasked.
+            "cpu": ["--use_xnnpack=true", f"--xnnpack_force_fp16={half}"],
+            "gpu": ["--use_gpu=true", f"--gpu_precision_loss_allowed={half}"],
+            "nnapi": ["--use_nnapi=true", "--disable_nnapi_cpu=true", f"--nnapi_allow_fp16={half}"],
+            "hexagon": ["--use_hexagon=true"],
+        }
+        if self.accelerator not in chosen:
+            known = ", ".join(chosen)
+            raise Refused("setting", f"benchmark_model has {known}, not {self.accelerator!r}")
+        return [f"--num_threads={self.threads}", *chosen[self.accelerator]]
+
+
+class BenchmarkProgram:
+    """The program in `file`, put into `folder` of a phone."""
+
+    def __init__(self, folder: AdbFolder, file: Path, sha256: str) -> None:
+        self.folder, self.sha256 = folder, sha256
+        folder.put(file, sha256, mode=0o700)
+
+    @cached_property
+    def flags(self) -> frozenset[str]:
+        """The flags that this version knows; empty where it does not tell.
+
+        Raises:
+            Refused: the phone cannot run it.
+        """
+        asked = self._call([f"./{self.sha256}", "--help"], USAGE_S)
+        return frozenset(re.findall(r"^\s*--(\w+)=", asked.text + asked.stderr, re.M))
+
+    def benchmark(
+        self, model: str, set_up: SetUp, flags: Sequence[str], deadline_s: float
+    ) -> Benchmark:
+        """Runs `model`, a file of the folder, in a process of its own.
+
+        Raises:
+            Refused: it cannot be run, or not where the set-up says: parts that silently stayed on
+                the CPU would be timed for what they are not.
+            LinkLost: the line broke.
+        """
+        words = [f"./{self.sha256}", f"--graph={model}", *set_up.flags, *flags]
+        if set_up.mask is not None:
+            words = ["taskset", set_up.mask, *words]
+        seconds = max(1, math.floor(deadline_s))
+        words = ["timeout", "-s", "KILL", str(seconds), *PATIENTLY, *words]
+        finished = self._call(words, deadline_s + 5)
+        if finished.code == KILLED:
+            raise Refused("model", f"benchmark_model did not finish within {seconds} s")
+        if finished.code > 128:
+            raise Refused("model", f"benchmark_model crashed: signal {finished.code - 128}")
+        if finished.code:
+            raise Refused("model", f"benchmark_model failed: {_complaint(finished)}")
+        try:
+            found = parse_benchmark(finished.text + finished.stderr)
+        except Unreadable as error:
+            raise Refused("model", f"benchmark_model's output: {error}") from None
+        _check_delegation(found, set_up)
+        return found
+
+    @contextmanager
+    def output_file(self) -> Iterator[str]:
+        """The name of a new file of the folder for the program to write, which is deleted after.
+
+        Should it be left over, it is cleared as interrupted uploads are.
+        """
+        name = f"{uuid.uuid4().hex}.part"
+        try:
+            yield name
+        finally:
+            with contextlib.suppress(LinkLost):
+                self.folder.phone.run(command_line("rm", "-f", f"{self.folder.path}/{name}"))
+
+    def read(self, name: str) -> bytes:
+        """The content of such a file; empty where the program did not write it."""
+        return self.folder.phone.run(command_line("cat", f"{self.folder.path}/{name}")).stdout
+
+    def _call(self, words: Sequence[str], timeout_s: float) -> Finished:
+        command = f"cd {quote(self.folder.path)} && exec {command_line(*words)}"
+        finished = self.folder.phone.run(command, timeout_s)
+        if finished.code in NOT_RUNNABLE:
+            raise Refused(
+                "runtime", f"the phone cannot run this benchmark_model: {finished.last_words}"
+            )
+        return finished
+
+
+def _check_delegation(found: Benchmark, set_up: SetUp) -> None:
+    if set_up.accelerator == "cpu":
+        return
+    if found.unknown_flags:
+        raise Refused("runtime", f"this benchmark_model was built without {set_up.delegate}")
+    whole = {name.upper(): whole for name, whole in found.delegates.items()}
+    if set_up.delegate not in whole:
+        raise Refused("model", f"{set_up.delegate} was not used: it fell back to the CPU")
+    if not whole[set_up.delegate]:
+        raise Refused("model", f"{set_up.delegate} does not run all of it: parts stay on the CPU")
+
+
+def _complaint(finished: Finished) -> str:
+    """The first error it printed, which is nearer to the cause than the last."""
+    errors = re.findall(r"^ERROR: (.+)$", finished.text + finished.stderr, re.M)
+    return errors[0][:300] if errors else finished.last_words

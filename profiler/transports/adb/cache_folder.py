@@ -1,0 +1,125 @@
+"""The cache on a phone: files named by the SHA-256 of their content, in a private folder.
+
+Files arrive under another name, are checked there, and are renamed: a name that is a hash holds
+what it says. Beyond a bound the files used longest ago are deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from shlex import quote
+
+from compofa.common.errors import DeviceError, file_error
+from compofa.profiler.transports.adb.phone import Phone
+from compofa.profiler.transports.base import LinkLost
+
+CAPACITY = 2_000_000_000
+"""Bytes of files that are kept on the phone."""
+
+HASHING_S = 60.0
+"""How long a phone may take to read a file of 100 MB."""
+
+PREPARE = """\
+umask 077 && mkdir -p {folder} && cd {folder} && [ -O . ] && [ ! -L {folder} ] && chmod 700 . \
+&& find . -maxdepth 1 -name '*.part' -mmin +10 -delete"""
+
+FIND = "cd {folder} && [ -f {name} ] && sha256sum {name} && touch {name}"
+
+LIST = "cd {folder} && stat -c '%Y %s %n' *"
+
+# Renamed only if what arrived is what was sent; 65 tells that from a failing command.
+ACCEPT = """\
+cd {folder} && set -- $(sha256sum {part}) && {{ [ "$1" = {name} ] || exit 65; }} \
+&& chmod {mode:o} {part} && touch {part} && mv -f {part} {name}"""
+
+DAMAGED = 65
+
+
+@dataclass
+class AdbFolder:
+    """The folder at `path` on a phone.
+
+    Attributes:
+        capacity: bytes that it may hold; files of this session stay in any case.
+    """
+
+    phone: Phone
+    path: str
+    capacity: int = CAPACITY
+    _there: set[str] = field(default_factory=set, init=False)
+
+    def prepare(self) -> None:
+        """Makes the folder, private, and clears what interrupted uploads left there.
+
+        Raises:
+            DeviceError: it cannot be made, or is somebody else's.
+        """
+        done = self.phone.run(PREPARE.format(folder=quote(self.path)))
+        if done.code:
+            raise DeviceError(
+                f"cannot use the folder {self.path} on {self.phone.serial}: {done.last_words}",
+                hint="the device's `folder` names another",
+            )
+
+    def put(self, file: Path, sha256: str, mode: int = 0o600) -> str:
+        """Makes sure that `file` is there, and returns its path on the phone.
+
+        Raises:
+            LinkLost: the connection broke.
+            DeviceError: no room, or the file arrived damaged.
+            UserError: `file` cannot be read.
+        """
+        if sha256 not in self._there:
+            found = self.phone.run(self._command(FIND, sha256), HASHING_S)
+            if found.code or found.text.split()[:1] != [sha256]:
+                self._upload(file, sha256, mode)
+            self._there.add(sha256)
+        return f"{self.path}/{sha256}"
+
+    def _upload(self, file: Path, sha256: str, mode: int) -> None:
+        try:
+            self._make_room(file.stat().st_size)
+        except OSError as error:
+            raise file_error(error, file, "cannot send the file") from None
+        # adbd deletes the file of a push that broke when it gets round to it, which may be while
+        # the next one is under way: so no two have the same name.
+        part = f"{sha256}.{token_hex(4)}.part"
+        try:
+            self.phone.push(file, f"{self.path}/{part}", mode)
+            accepted = self.phone.run(self._command(ACCEPT, sha256, mode, part), HASHING_S)
+            if accepted.code == DAMAGED:
+                raise DeviceError(f"{file.name} arrived damaged on {self.phone.serial}")
+            if accepted.code:
+                raise DeviceError(
+                    f"cannot keep a file on {self.phone.serial}: {accepted.last_words}"
+                )
+        except LinkLost:
+            raise
+        except DeviceError:
+            self.phone.run(f"cd {quote(self.path)} && rm -f {quote(part)}")
+            raise
+
+    def _make_room(self, size: int) -> None:
+        """Deletes files that were used longest ago until `size` bytes more fit."""
+        files = []
+        for line in self.phone.run(self._command(LIST)).text.splitlines():
+            words = line.split(" ", 2)
+            if len(words) == 3 and words[0].isdigit() and words[1].isdigit():
+                files.append((int(words[0]), int(words[1]), words[2]))
+        excess = sum(size for _, size, _ in files) + size - self.capacity
+        dropped = []
+        for _, bytes_, name in sorted(files):
+            if excess <= 0:
+                break
+            if len(name) == 64 and name not in self._there:
+                dropped.append(name)
+                excess -= bytes_
+        if dropped:
+            names = " ".join(map(quote, dropped))
+            self.phone.run(f"cd {quote(self.path)} && rm -f -- {names}")
+
+    def _command(self, form: str, name: str = "", mode: int = 0, part: str = "") -> str:
+        folder = quote(self.path)
+        return form.format(folder=folder, name=quote(name), mode=mode, part=quote(part))

@@ -1,0 +1,83 @@
+"""Holding a phone for one profiler: the same lock file as the agents', taken from the host.
+
+The lock is the kernel's, and a shell on the phone holds it as long as its stdin is open and beats
+come: the lock of a profiler that died, or whose line was cut, is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import UTC, datetime
+from shlex import quote
+
+from compofa.common.closing import Closing
+from compofa.common.console import printable
+from compofa.common.errors import DeviceError
+from compofa.profiler.agent.compofa_agent import Refused
+from compofa.profiler.transports.adb.phone import Phone
+from compofa.profiler.transports.adb.shell import RemoteCommand
+from compofa.profiler.transports.base import LinkLost
+
+SILENCE_S = 900
+"""Without a beat for so long the phone lets go; no request takes longer."""
+
+CLAIMING_S = 5.0
+
+HELD = b"held\n"
+
+# A descriptor of a group of commands is open in the programs it starts, in every shell.
+HOLD = """\
+umask 077; cd {folder} && {{ flock -n 9 || {{ cat lock; exit 75; }}; printf %s {holder} > lock; \
+echo held; while [ -n "$(timeout {silence} head -n 1)" ]; do :; done; }} 9>>lock"""
+
+
+class AdbLock(Closing):
+    """The lock of one folder on a phone; free until it is claimed."""
+
+    def __init__(self, phone: Phone, folder: str) -> None:
+        self._phone, self._folder = phone, folder
+        self._remote: RemoteCommand | None = None
+
+    def claim(self, holder: str) -> None:
+        """Takes the lock.
+
+        Raises:
+            Refused: with kind busy: somebody else has it; the message says who.
+            LinkLost: the phone is gone.
+        """
+        self.close()
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        text = quote(f"{printable(holder)[:300]} since {now}")
+        hold = HOLD.format(folder=quote(self._folder), holder=text, silence=SILENCE_S)
+        remote = self._phone.start(hold)
+        said, until = b"", time.monotonic() + CLAIMING_S
+        try:
+            while said != HELD and remote.code is None:
+                said += remote.receive(until - time.monotonic())
+        except (DeviceError, TimeoutError) as error:
+            remote.close()
+            raise LinkLost(f"cannot lock {self._phone.serial}: {error}") from None
+        if said != HELD:
+            remote.close()
+            holder = printable(said.decode(errors="replace"))[:400] or "another profiler"
+            raise Refused("busy", f"in use by {holder}")
+        self._remote = remote
+
+    def beat(self) -> None:
+        """Says that the profiler is alive, if it holds the lock.
+
+        Raises:
+            LinkLost: the line broke, and the lock with it.
+        """
+        if self._remote is not None:
+            self._remote.send(b"beat\n")
+
+    def close(self) -> None:
+        """Lets go of the lock. Safe to call twice."""
+        if self._remote is not None:
+            remote, self._remote = self._remote, None
+            # Waited for, so that whoever claims it next finds it free.
+            with remote, contextlib.suppress(DeviceError):
+                remote.close_stdin()
+                remote.finish(CLAIMING_S)

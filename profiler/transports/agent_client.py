@@ -1,0 +1,181 @@
+"""The host's end of the agent protocol: requests with ids, replies that are checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from compofa.common.console import printable
+from compofa.common.errors import DeviceError
+from compofa.profiler.agent import compofa_agent
+from compofa.profiler.transports.base import Channel
+
+LONGEST_REPLY = 16 << 20
+
+LONGEST_RUN_NS = 3600 * 10**9
+"""An hour: no single inference is longer, so a larger time is a lie."""
+
+ANSWER_S = 60.0
+"""How long a request that runs no model may take."""
+
+
+class AgentError(DeviceError):
+    """The agent answered with an error.
+
+    Attributes:
+        kind: model (it cannot be loaded or run), runtime (not there, or not what was asked for),
+            missing (the model's file), busy (another profiler has the device), setting, request,
+            memory.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What the agent says of itself and of the device.
+
+    Attributes:
+        runtimes: name -> version.
+        runtime_hashes: name -> hash of what is installed, where the agent can tell.
+    """
+
+    pid: int
+    affinity: tuple[int, ...] | None
+    runtimes: dict[str, str]
+    runtime_hashes: dict[str, str | None]
+    facts: dict[str, Any]
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to run.
+
+    Attributes:
+        output: a sample of what it computed for seed 0.
+        settings: how the runtime runs it, in the runtime's own words.
+    """
+
+    handle: int
+    runtime_version: str
+    load_ns: int
+    input_shape: tuple[int, ...]
+    output_size: int
+    output: tuple[float, ...]
+    settings: dict[str, Any]
+
+
+@dataclass
+class AgentLink:
+    """One agent, spoken to over `channel`."""
+
+    channel: Channel
+    _asked: int = field(default=0, init=False)
+
+    def hello(self, threads: int, cpus: list[int] | None, holder: str | None = None) -> Hello:
+        """Greets the agent; from here on it is bound to `cpus` and its runtimes use `threads`.
+
+        Args:
+            threads: of the runtimes.
+            cpus: None leaves the choice to the agent.
+            holder: who this is: the agent then has the device to itself for as long as it lives.
+        """
+        ok = self._request("hello", ANSWER_S, threads=threads, cpus=cpus, holder=holder)
+        if ok.get("version") != compofa_agent.VERSION:
+            raise DeviceError(
+                f"the agent speaks version {ok.get('version')!r} of the protocol, "
+                f"this is {compofa_agent.VERSION}"
+            )
+        try:
+            affinity = ok["affinity"]
+            return Hello(
+                pid=int(ok["pid"]),
+                affinity=None if affinity is None else tuple(map(int, affinity)),
+                runtimes={str(k): str(v["version"]) for k, v in ok["runtimes"].items()},
+                runtime_hashes={str(k): v["sha256"] for k, v in ok["runtimes"].items()},
+                facts=dict(ok["facts"]),
+                state=dict(ok["state"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._nonsense("hello", error) from None
+
+    def load(
+        self, sha256: str, runtime: str, options: dict[str, Any], deadline_s: float = 600.0
+    ) -> Loaded:
+        """Loads a model that was put on the device and runs it once."""
+        ok = self._request("load", deadline_s, model=sha256, runtime=runtime, options=options)
+        try:
+            loaded = Loaded(
+                handle=int(ok["model"]),
+                runtime_version=str(ok["version"]),
+                load_ns=int(ok["load_ns"]),
+                input_shape=tuple(map(int, ok["input"])),
+                output_size=int(ok["output_size"]),
+                output=tuple(map(float, ok["output"])),
+                settings=dict(ok.get("settings", {})),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._nonsense("load", error) from None
+        return loaded
+
+    def run(
+        self, handle: int, runs: int, seed: int, deadline_s: float
+    ) -> tuple[tuple[int, ...], dict[str, Any]]:
+        """Runs a model; returns the nanoseconds of each run, and the device's state after them."""
+        ok = self._request("run", deadline_s, model=handle, runs=runs, seed=seed)
+        try:
+            times, state = ok["ns"], dict(ok["state"])
+            if len(times) != runs:
+                raise ValueError(f"{len(times)} times for {runs} runs")
+            for ns in times:
+                if type(ns) is not int or not 0 < ns < LONGEST_RUN_NS:
+                    raise ValueError(f"a run of {ns!r} ns")
+            return tuple(times), state
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._nonsense("run", error) from None
+
+    def state(self) -> dict[str, Any]:
+        """The device's state now."""
+        state = self._request("state", ANSWER_S).get("state")
+        if not isinstance(state, dict):
+            raise self._nonsense("state", ValueError("no state"))
+        return state
+
+    def unload(self, handle: int) -> None:
+        """Lets go of a model."""
+        self._request("unload", ANSWER_S, model=handle)
+
+    def quit(self) -> None:
+        """Asks the agent to end, and waits for it."""
+        self._request("quit", ANSWER_S)
+        self.channel.close()
+
+    def _request(self, do: str, deadline_s: float, **fields: Any) -> dict[str, Any]:
+        self._asked += 1
+        request = {"id": self._asked, "do": do, "deadline_s": deadline_s, **fields}
+        self.channel.send(json.dumps(request).encode() + b"\n")
+        # The agent's own deadline comes first: its end is better news than silence.
+        line = self.channel.receive_line(deadline_s + 5, LONGEST_REPLY)
+        try:
+            reply = json.loads(line)
+        except (ValueError, RecursionError):
+            start = printable(line[:80].decode(errors="replace"))
+            raise DeviceError(f"the agent's reply to {do} is not JSON: {start!r}") from None
+        if not isinstance(reply, dict) or reply.get("id") != self._asked:
+            raise DeviceError(f"the agent's reply to {do} answers another request")
+        error = reply.get("error")
+        if isinstance(error, dict):
+            kind, message = str(error.get("kind")), printable(str(error.get("message")))
+            raise AgentError(kind, message[:500])
+        ok = reply.get("ok")
+        if not isinstance(ok, dict):
+            raise DeviceError(f"the agent's reply to {do} holds neither ok nor error")
+        return ok
+
+    @staticmethod
+    def _nonsense(do: str, error: Exception) -> DeviceError:
+        return DeviceError(f"the agent's reply to {do} makes no sense: {printable(str(error))}")

@@ -1,0 +1,68 @@
+"""Noticing that an SSH connection is dead although nobody said so, as after a pulled cable."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+import paramiko
+from paramiko.packet import Packetizer
+
+from compofa.common.closing import Closing
+
+ASK_S = 2.0
+"""Between two questions that the other end has to answer."""
+
+SILENCE_S = 7.0
+"""After so long without a byte from the other end, it is gone."""
+
+
+class HeardPacketizer(Packetizer):
+    """Keeps the time at which the other end was heard last, whatever it said.
+
+    On a slow line an answer may queue behind a large upload for long, while the upload's own
+    acknowledgements keep coming: so any packet counts, not the answers alone.
+    """
+
+    def __init__(self, socket: Any) -> None:
+        super().__init__(socket)
+        self.heard_s = time.monotonic()
+
+    def read_message(self) -> Any:
+        """The next packet, as its base class reads it."""
+        message = super().read_message()
+        self.heard_s = time.monotonic()
+        return message
+
+
+class Heartbeat(Closing):
+    """Asks the other end for a sign of life, and closes the connection that gives none.
+
+    paramiko's own keepalive wants no reply and so never notices; a closed connection wakes whoever
+    waits for it.
+    """
+
+    def __init__(self, transport: paramiko.Transport, packetizer: HeardPacketizer) -> None:
+        self._transport, self._packetizer = transport, packetizer
+        self._stopped = threading.Event()
+        self.silent = False
+        # Two threads, because to ask blocks once the line takes no more bytes.
+        for work in (self._ask, self._watch):
+            threading.Thread(target=work, name=f"ssh{work.__name__}", daemon=True).start()
+
+    def _ask(self) -> None:
+        with suppress(OSError, EOFError, paramiko.SSHException):
+            while not self._stopped.wait(ASK_S) and self._transport.is_active():
+                self._transport.global_request("keepalive@openssh.com", wait=True)
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.5) and self._transport.is_active():
+            if time.monotonic() - self._packetizer.heard_s > SILENCE_S:
+                self.silent = True
+                self._transport.close()
+
+    def close(self) -> None:
+        """See `Closing.close`."""
+        self._stopped.set()

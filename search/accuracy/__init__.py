@@ -1,0 +1,1 @@
+"""Where accuracies come from: tables, predictors, and the file that this package ships."""

@@ -1,0 +1,83 @@
+"""A family as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from compofa.search.answer import Answer, Infeasible, Limits, finite, result
+from compofa.search.candidates import Candidates
+from compofa.search.exact import nearest
+from compofa.search.family.family import Family, Served
+from compofa.search.output import Column
+
+
+def family_answer(candidates: Candidates, found: Family) -> Answer:
+    """The members as results, and the questions that no candidate can answer."""
+    cost = np.nan_to_num(candidates.latency_ms, nan=np.inf)
+    impossible = [each.limit_ms for each in found.served if not each.best]
+    return Answer(
+        tuple(result(candidates, int(member), None) for member in found.members),
+        tuple(
+            Infeasible(finite(limits), result(candidates, nearest(cost, limits), limits))
+            for limits in impossible
+        ),
+    )
+
+
+def family_title(candidates: Candidates, found: Family) -> str:
+    """How many serve what, and at which loss."""
+    possible = [each for each in found.served if each.best]
+    unserved = sum(each.member is None for each in possible)
+    left = f", {unserved} of them without a subnet" if unserved else ""
+    devices = ", ".join(table.device for table in candidates.tables)
+    return (
+        f"Family of {len(found.members)} from {candidates.compared:,} cells of "
+        f"{candidates.space.name} for {len(possible)} limits on {devices}{left}: "
+        f"{100 * found.loss:.2f} points of accuracy below the best for each"
+    )
+
+
+def family_columns(candidates: Candidates, found: Family) -> list[Column]:
+    """Which limits each member serves, table by table."""
+    columns = []
+    for i, table in enumerate(candidates.tables):
+        spans = [
+            _span([each.limit_ms[i] for each in found.served if each.member == member])
+            for member in range(len(found.members))
+        ]
+        columns.append(Column(f"limits on {table.device}", False, spans))
+    return columns
+
+
+def _span(limits: Sequence[float]) -> str:
+    """`15 to 25 ms` for the finite ones of `limits`."""
+    known = sorted(limit for limit in limits if math.isfinite(limit))
+    if not known:
+        return "none"
+    ends = f"{known[0]:g}" if known[0] == known[-1] else f"{known[0]:g} to {known[-1]:g}"
+    return f"{ends} ms"
+
+
+def family_json(candidates: Candidates, found: Family) -> dict[str, Any]:
+    """What `--json` adds: the loss, and for each question its member among the results."""
+    return {"loss": found.loss, "served": [_served(candidates, each) for each in found.served]}
+
+
+def _served(candidates: Candidates, served: Served) -> dict[str, Any]:
+    table = _table(served.limit_ms)
+    return {
+        "device": candidates.tables[table].device,
+        "limit_ms": served.limit_ms[table],
+        "member": served.member,
+        "top1": served.top1 if served.member is not None else None,
+        "best_top1": served.best or None,
+    }
+
+
+def _table(limits: Limits) -> int:
+    """The table that a question is about."""
+    return next(i for i, limit in enumerate(limits) if math.isfinite(limit))

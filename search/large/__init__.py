@@ -1,0 +1,1 @@
+"""Search of spaces that are too large to list."""

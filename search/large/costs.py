@@ -1,0 +1,111 @@
+"""What subnets of a large space cost, as functions of genomes: of terms, or a model's word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from compofa.profiler.block_tables.slot_terms import (
+    SlotTerms,
+    block_totals,
+    is_separable,
+    slot_terms,
+)
+from compofa.search.accuracy.accuracy import FloatArray, IntArray
+from compofa.search.large.genomes import Genomes
+from compofa.supernet.graph import Block
+
+
+class Cost(Protocol):
+    """Something that a limit can be put on."""
+
+    def of(self, genomes: IntArray) -> FloatArray:
+        """The cost of each genome, [n]."""
+
+    def least(self) -> IntArray | None:
+        """The genome that costs least, where that is known without a search."""
+
+
+@dataclass(frozen=True)
+class UnitCost:
+    """A cost made of one term for each unit, at each resolution.
+
+    Attributes:
+        fixed: [resolutions], of the blocks that every subnet has.
+        terms: for each unit, [resolutions, choices].
+        combine: how they make a total: `np.add`, or `np.maximum` where the worst decides.
+    """
+
+    fixed: FloatArray
+    terms: tuple[FloatArray, ...]
+    combine: np.ufunc = np.add
+
+    @classmethod
+    def from_slots(cls, genomes: Genomes, at: Callable[[int], SlotTerms]) -> UnitCost:
+        """Of the terms of slots that `at` gives for a resolution."""
+        slots = [at(resolution) for resolution in genomes.resolutions]
+        terms = [
+            np.stack([each.part(positions, unit.expands, unit.kernels) for each in slots])
+            for positions, unit in zip(genomes.space.slot_ranges, genomes.units, strict=True)
+        ]
+        fixed = np.array([each.fixed for each in slots])
+        return cls(fixed, tuple(terms), slots[0].combine)
+
+    def of(self, genomes: IntArray) -> FloatArray:
+        """See `Cost`."""
+        sizes = genomes[:, -1]
+        total: FloatArray = self.fixed[sizes]
+        for terms, at in zip(self.terms, genomes.T, strict=False):
+            total = self.combine(total, terms[sizes, at])
+        return total
+
+    def least(self) -> IntArray | None:
+        """Least in every unit, at the resolution where the total of those is least."""
+        totals = self.combine.reduce([self.fixed, *(terms.min(axis=1) for terms in self.terms)])
+        size = int(totals.argmin())
+        return np.array([*(int(terms[size].argmin()) for terms in self.terms), size])
+
+
+@dataclass(frozen=True)
+class GraphCost:
+    """A total over blocks, such as MACs, where blocks depend on more than their slot."""
+
+    genomes: Genomes
+    block: Callable[[Block], float]
+    combine: np.ufunc = np.add
+
+    def of(self, genomes: IntArray) -> FloatArray:
+        """See `Cost`."""
+        found = np.empty(len(genomes))
+        for i, resolution in enumerate(self.genomes.resolutions):
+            here = np.flatnonzero(genomes[:, -1] == i)
+            subnets = [self.genomes.subnet(genomes[row]) for row in here]
+            if subnets:
+                space = self.genomes.space
+                found[here] = block_totals(space, subnets, resolution, self.block, self.combine)
+        return found
+
+    def least(self) -> IntArray | None:
+        """Not known."""
+        return None
+
+
+def block_cost(
+    genomes: Genomes, block: Callable[[Block], float], combine: np.ufunc = np.add
+) -> Cost:
+    """`block` combined over the blocks of a subnet."""
+    if not is_separable(genomes.space):
+        return GraphCost(genomes, block, combine)
+
+    def at(resolution: int) -> SlotTerms:
+        return slot_terms(genomes.space, resolution, block, combine)
+
+    return UnitCost.from_slots(genomes, at)
+
+
+def costs_of(costs: Sequence[Cost], genomes: IntArray) -> FloatArray:
+    """[n, costs]."""
+    return np.column_stack([cost.of(genomes) for cost in costs])

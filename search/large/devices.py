@@ -1,0 +1,188 @@
+"""Where the latencies of a large space come from: block tables, or a model of measured cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from compofa.common.errors import UserError
+from compofa.profiler.block_tables.block_table import BlockTable, sums
+from compofa.profiler.latency_model import LatencyModel
+from compofa.profiler.results.predict import predicted_rows, shapes
+from compofa.profiler.results.table import Cell, Table
+from compofa.search.accuracy.accuracy import FloatArray, IntArray
+from compofa.search.exact import upper_ms
+from compofa.search.large.costs import Cost, UnitCost
+from compofa.search.large.genomes import Genomes
+from compofa.supernet.space import Space, Subnet
+
+CONFIDENCE = 0.9
+"""Of the intervals of predicted latencies."""
+
+
+class Device(Protocol):
+    """Something that knows the latency of every subnet of a space."""
+
+    @property
+    def path(self) -> Path:
+        """Where it was read; names it in messages."""
+
+    @property
+    def resolutions(self) -> tuple[int, ...] | None:
+        """The resolutions it knows, ascending; None where it knows all."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights and activations that were timed."""
+
+    def cost(self, genomes: Genomes, risk: float | None) -> Cost:
+        """What a latency limit is put on: the latency, or what it exceeds with that `risk`.
+
+        Raises:
+            UserError: it does not know all subnets, or not how sure its latencies are.
+        """
+
+    def table(self, space: Space, subnets: Mapping[int, Sequence[Subnet]]) -> Table:
+        """The latencies of some subnets at each resolution, computed from the subnets alone."""
+
+
+@dataclass(frozen=True)
+class BlockDevice:
+    """A device whose block latencies add up."""
+
+    blocks: BlockTable
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.blocks.folder
+
+    @property
+    def resolutions(self) -> tuple[int, ...] | None:
+        """Those of the folder."""
+        return self.blocks.resolutions
+
+    @property
+    def dtype(self) -> str:
+        """Block tables do not say."""
+        return "unknown"
+
+    def cost(self, genomes: Genomes, risk: float | None) -> Cost:
+        """See `Device`."""
+        if risk is not None:
+            message = "--risk needs latencies with intervals, which block tables do not have"
+            raise UserError(message, path=self.path)
+        space = genomes.space
+        cost = UnitCost.from_slots(
+            genomes, lambda resolution: self.blocks.slot_terms(space, resolution)
+        )
+        for i, resolution in enumerate(genomes.resolutions):
+            for unit, terms in enumerate(cost.terms):
+                for choice in np.flatnonzero(np.isnan(cost.fixed[i] + terms[i]))[:1]:
+                    genome = np.zeros(len(genomes.sizes), dtype=np.int64)
+                    genome[unit] = choice
+                    # Names the block that is missing.
+                    self.blocks.latency(space, genomes.subnet(genome), resolution)
+        return cost
+
+    def table(self, space: Space, subnets: Mapping[int, Sequence[Subnet]]) -> Table:
+        """See `Device`."""
+        return sums(self.blocks, space, self.path.resolve().name or "device", subnets)
+
+
+@dataclass(frozen=True)
+class ModelDevice:
+    """A device of which a latency model was fitted on the measured rows of a table.
+
+    Attributes:
+        batch_size: of the cells to predict.
+    """
+
+    path: Path
+    measured: Table
+    model: LatencyModel
+    batch_size: int
+
+    @classmethod
+    def fit(cls, path: Path, table: Table, space: Space, batch_size: int | None) -> ModelDevice:
+        """Fits the model.
+
+        Raises:
+            UserError: too few measured rows, or several batch sizes to choose from.
+        """
+        rows = {
+            row.cell: row.latency_ms
+            for row in table.rows
+            if row.cell.space == space.name and row.source == "measured" and row.latency_ms
+        }
+        try:
+            model = LatencyModel.fit(space, shapes(space, list(rows)), list(rows.values()))
+        except UserError as error:
+            raise UserError(error.message, path=path, hint=error.hint) from None
+        sizes = model.batch_sizes
+        if batch_size is None and len(sizes) > 1:
+            message = f"the table has batch sizes {', '.join(map(str, sizes))}"
+            raise UserError(message, path=path, hint="choose one with --batch-size")
+        if batch_size is not None and batch_size not in sizes:
+            known = ", ".join(map(str, sizes))
+            message = f"the table has too few measured cells of batch size {batch_size}"
+            raise UserError(message, path=path, hint=f"it has enough of {known}")
+        return cls(path, table, model, batch_size or sizes[0])
+
+    @property
+    def resolutions(self) -> tuple[int, ...] | None:
+        """Any."""
+        return None
+
+    @property
+    def dtype(self) -> str:
+        """The table's."""
+        return self.measured.setup.dtype
+
+    def cost(self, genomes: Genomes, risk: float | None) -> Cost:
+        """See `Device`."""
+        return PredictedCost(self.model, genomes, self.batch_size, risk)
+
+    def table(self, space: Space, subnets: Mapping[int, Sequence[Subnet]]) -> Table:
+        """See `Device`."""
+        cells = [
+            Cell(space.name, space.key(subnet), resolution, self.batch_size)
+            for resolution, here in subnets.items()
+            for subnet in here
+        ]
+        when = max((row.measured_at for row in self.measured.rows), default="")
+        known = {row.cell: row for row in self.measured.rows if row.source == "measured"}
+        rows = predicted_rows(self.model, space, cells, CONFIDENCE, when)
+        measured = tuple(known.get(row.cell, row) for row in rows)
+        return Table(self.measured.setup, measured, self.measured.extra)
+
+
+@dataclass(frozen=True)
+class PredictedCost:
+    """Latencies that a model predicts."""
+
+    model: LatencyModel
+    genomes: Genomes
+    batch_size: int
+    risk: float | None
+
+    def of(self, genomes: IntArray) -> FloatArray:
+        """See `Cost`."""
+        pixels = self.genomes.pixels(genomes).tolist()
+        cells = [
+            (self.genomes.subnet(genome), size, self.batch_size)
+            for genome, size in zip(genomes, pixels, strict=True)
+        ]
+        found = self.model.predict(cells, CONFIDENCE)
+        if self.risk is None:
+            return found.latency_ms
+        level = np.full(found.latency_ms.shape, CONFIDENCE)
+        return upper_ms(found.latency_ms, found.high_ms, level, self.risk)
+
+    def least(self) -> IntArray | None:
+        """Not known."""
+        return None

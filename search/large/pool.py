@@ -1,0 +1,86 @@
+"""The subnets that a search has looked at, each once, with their accuracies and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compofa.search.accuracy.accuracy import ArrayAccuracy, FloatArray, IntArray
+from compofa.search.large.costs import Cost, costs_of
+from compofa.search.large.genomes import Genomes
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched: subnets with an accuracy, and k costs that limits can be put on."""
+
+    genomes: Genomes
+    accuracy: ArrayAccuracy
+    costs: Sequence[Cost]
+
+    def top1(self, genomes: IntArray) -> FloatArray:
+        """The accuracy of each genome, [n]."""
+        subnets = self.genomes.arrays(genomes)
+        return self.accuracy.top1_of(self.genomes.space, subnets, self.genomes.pixels(genomes))
+
+
+class Pool:
+    """The subnets looked at so far, in the order in which they came.
+
+    Attributes:
+        genomes: [n, numbers].
+        top1: [n].
+        costs: [n, k].
+    """
+
+    def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
+        numbers = len(problem.genomes.sizes)
+        self.problem = problem
+        self.genomes = np.empty((0, numbers), dtype=np.int64)
+        self.top1 = np.empty(0)
+        self.costs = np.empty((0, len(problem.costs)))
+        # A genome's name is a random linear hash of it, modulo 2^64. Two of a million share one
+        # with probability 3e-8; the second would then be taken for the first.
+        self._multipliers = rng.integers(1, 2**63, size=numbers, dtype=np.int64)
+        self._names = np.empty(0, dtype=np.int64)
+        self._where = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.genomes)
+
+    def look(self, genomes: IntArray) -> IntArray:
+        """The positions of `genomes` in the pool, [n], where those that are new are added."""
+        names = genomes @ self._multipliers
+        new = np.flatnonzero(~self._known(names))
+        _, first = np.unique(names[new], return_index=True)
+        found = genomes[new[first]]
+        if len(found):
+            costs = costs_of(self.problem.costs, found)
+            self._add(names[new[first]], found, self.problem.top1(found), costs)
+        return self._where[np.searchsorted(self._names, names)]
+
+    def take_in(self, other: Pool) -> None:
+        """Adds what another pool of the same problem has looked at."""
+        names = other.genomes @ self._multipliers
+        order = np.argsort(names)
+        new = order[~self._known(names[order])]
+        self._add(names[new], other.genomes[new], other.top1[new], other.costs[new])
+
+    def _known(self, names: IntArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        if not len(self._names):
+            return np.zeros(len(names), dtype=np.bool_)
+        at = np.minimum(np.searchsorted(self._names, names), len(self._names) - 1)
+        known: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._names[at] == names
+        return known
+
+    def _add(self, names: IntArray, genomes: IntArray, top1: FloatArray, costs: FloatArray) -> None:
+        """Adds genomes whose `names` are new and ascending."""
+        positions = np.arange(len(self), len(self) + len(genomes))
+        places = np.searchsorted(self._names, names)
+        self._names = np.insert(self._names, places, names)
+        self._where = np.insert(self._where, places, positions)
+        self.genomes = np.concatenate([self.genomes, genomes])
+        self.top1 = np.concatenate([self.top1, top1])
+        self.costs = np.concatenate([self.costs, costs])

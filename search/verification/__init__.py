@@ -1,0 +1,1 @@
+"""Verification: finalists are measured on their device before one is named."""

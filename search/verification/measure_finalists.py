@@ -1,0 +1,88 @@
+"""Finalists measured on the devices of the tables, for `verify`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compofa.common.errors import UserError
+from compofa.profiler.inventory import AnyDevice, find_device
+from compofa.profiler.measurement.device_monitor import PATIENCE_S
+from compofa.profiler.measurement.handshake import as_measured
+from compofa.profiler.measurement.progress import Display
+from compofa.profiler.measurement.remeasure import remeasure
+from compofa.profiler.results.analysis import Analysis
+from compofa.profiler.results.table import Cell
+from compofa.search.candidates import Candidates
+from compofa.search.verification.acceptance import decided
+from compofa.search.verification.verify import Finalists
+
+MOST_SESSIONS = 10
+"""New sessions of a cell in one round."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Measures finalists on the device of every table, and reads the tables again.
+
+    Attributes:
+        devices: one per table.
+        again: reads what the search looks at anew.
+        until: in terms of `time.monotonic`, when to stop in any case.
+        patience_s: the longest pause on a disturbed device.
+    """
+
+    devices: Sequence[AnyDevice]
+    tables: Sequence[Path]
+    again: Callable[[], Candidates]
+    until: float = math.inf
+    patience_s: float = PATIENCE_S
+
+    def __call__(self, candidates: Candidates, wanted: Finalists) -> Candidates:
+        """Measures each cell where one of its limits is about that table's device."""
+        for t, (device, table) in enumerate(zip(self.devices, self.tables, strict=True)):
+            limits = {
+                cell: [asked[t] for asked in questions if math.isfinite(asked[t])]
+                for cell, questions in wanted.items()
+            }
+            cells = [cell for cell, here in limits.items() if here]
+            if not cells:
+                continue
+
+            def settled(
+                analysis: Analysis, cell: Cell, limits: dict[Cell, list[float]] = limits
+            ) -> bool:
+                estimate = analysis.estimate(cell)
+                return estimate is not None and decided(estimate, limits[cell])
+
+            with Display(device.name) as display:
+                remeasure(
+                    device,
+                    table,
+                    candidates.space,
+                    cells,
+                    settled,
+                    display,
+                    most_sessions=MOST_SESSIONS,
+                    until=self.until,
+                    patience_s=self.patience_s,
+                )
+        return self.again()
+
+
+def devices_of(candidates: Candidates, inventory: Path) -> list[AnyDevice]:
+    """The device of each table, with the settings that the table was measured with.
+
+    Raises:
+        UserError: a table is no file that a device was measured for, or its device is not in the
+            inventory.
+    """
+    found = []
+    for each in candidates.tables:
+        if each.path.is_dir():
+            message = "block tables come from no device that could be measured again"
+            raise UserError(message, path=each.path)
+        found.append(as_measured(find_device(inventory, each.device), each.table.setup))
+    return found

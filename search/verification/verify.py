@@ -1,0 +1,292 @@
+"""Verification: the finalists of a search are measured again until the winner is sure.
+
+Most latencies of a table are predicted, and a winner is chosen for looking fast: of many candidates
+near a limit, those whose error is in their favour come out on top. So the most accurate candidates
+that may meet the limit are measured, the table is made anew, which moves the predictions as well,
+and the question is asked again, until its answer is a cell that was measured for it. Measured cells
+have errors too, and again the one that noise made look fast wins; so the answer is measured on
+until it surely keeps its limit, and where that takes too long, the next one is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from compofa.profiler.results.table import Cell, Row
+from compofa.profiler.statistics.interval import Estimate
+from compofa.search.accuracy.accuracy import FloatArray
+from compofa.search.answer import Answer, Infeasible, Limits, Result, ask, costs_at, finite, result
+from compofa.search.candidates import Candidates
+from compofa.search.exact import nearest, ranking
+from compofa.search.uncertainty import chance
+from compofa.search.verification.acceptance import PROMISING, surely_keeps
+
+AT_ONCE = 4
+"""Finalists of a question that are measured together."""
+
+MOST_REPEATS = 5
+"""How often a winner is measured again until it surely keeps its limit; then it is passed over for
+the next one, if that surely does."""
+
+MOST_ROUNDS = 40
+
+Finalists = Mapping[Cell, tuple[Limits, ...]]
+"""Cells to measure, each with the limits of the questions that it may answer."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of one question.
+
+    Attributes:
+        limit_ms: one per table; infinite where it asks nothing.
+        before: the answer that the table gave.
+        after: the answer after measuring; None where nothing that was measured meets the limits.
+        sure: whether the answer surely keeps its limits, and no candidate is left that is more
+            accurate and promising, but not measured.
+    """
+
+    limit_ms: Limits
+    before: Result | None
+    after: Result | None
+    sure: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether measuring led to another subnet."""
+        return _cell(self.before) != _cell(self.after)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "limit_ms": finite(self.limit_ms),
+            "before": None if self.before is None else asdict(self.before),
+            "after": None if self.after is None else asdict(self.after),
+            "changed": self.changed,
+            "sure": self.sure,
+        }
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All questions, verified.
+
+    Attributes:
+        candidates: with the tables that were made anew.
+        measured: the cells that were measured.
+    """
+
+    candidates: Candidates
+    questions: tuple[Verified, ...]
+    measured: frozenset[Cell]
+    rounds: int
+
+    def sentence(self) -> str:
+        """What came of it, for people."""
+        moved = sum(each.changed for each in self.questions)
+        unsure = sum(not each.sure for each in self.questions)
+        found = (
+            f"verified: {len(self.measured)} cells measured in {self.rounds} rounds; "
+            f"{moved} of {len(self.questions)} answers changed"
+        )
+        return found + (f"; {unsure} not sure yet: the same command goes on" if unsure else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "rounds": self.rounds,
+            "measured": [asdict(cell) for cell in sorted(self.measured, key=_order)],
+            "questions": [each.as_json() for each in self.questions],
+        }
+
+    @property
+    def answer(self) -> Answer:
+        """The verified answers; a question that nothing meets names what comes nearest."""
+        known = _only(self.candidates, self.measured)
+        pool = known if len(known) else self.candidates
+        cost = np.nan_to_num(pool.latency_ms, nan=np.inf)
+        return Answer(
+            tuple(each.after for each in self.questions if each.after is not None),
+            tuple(
+                Infeasible(finite(limits), result(pool, nearest(cost, limits), limits))
+                for limits in (each.limit_ms for each in self.questions if each.after is None)
+            ),
+        )
+
+
+def verify(
+    candidates: Candidates,
+    questions: Sequence[Limits],
+    measure: Callable[[Candidates, Finalists], Candidates],
+    risk: float | None = None,
+) -> Verification:
+    """Measures finalists until each question's winner is accepted, or rounds run out.
+
+    Args:
+        candidates: what the tables say so far.
+        questions: at least one.
+        measure: measures cells of the candidates on every table's device, until it is decided
+            whether they keep their limits or has cost enough, and returns the candidates with that
+            in their tables.
+        risk: as in `answer.ask`.
+    """
+    before = [_best(candidates, asked, risk) for asked in questions]
+    known = _Known(candidates, Counter(), risk)
+    rounds = 0
+    while rounds < MOST_ROUNDS:
+        wanted = known.wanted(questions)
+        if not wanted:
+            break
+        tries = known.tries + Counter(wanted.keys())
+        known = _Known(measure(known.candidates, wanted), tries, risk)
+        rounds += 1
+    return Verification(
+        known.candidates,
+        tuple(map(known.verified, questions, before)),
+        known.measured,
+        rounds,
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the tables say after some rounds, and how often which cell was measured for it."""
+
+    candidates: Candidates
+    tries: Counter[Cell]
+    risk: float | None
+
+    @cached_property
+    def measured(self) -> frozenset[Cell]:
+        """The cells that were tried and have a measured row in some table."""
+        rows = zip(*self.candidates.rows, strict=True)
+        return frozenset(
+            cell
+            for cell, here in zip(self.candidates.cells, rows, strict=True)
+            if cell in self.tries and any(row.source == "measured" for row in here)
+        )
+
+    def wanted(self, questions: Sequence[Limits]) -> Finalists:
+        """What to measure: finalists that were not tried yet, or else winners that may be over."""
+        found: defaultdict[Cell, tuple[Limits, ...]] = defaultdict(tuple)
+        for asked in questions:
+            for cell in self.finalists(asked):
+                # What was tried and is not measured has failed, or there was no time for it.
+                if cell not in self.tries:
+                    found[cell] += (asked,)
+        if found:
+            return found
+        for asked in questions:
+            winner = self.winner(asked)
+            if winner is not None and not self._given_up(winner) and not self._sure(winner, asked):
+                found[self.candidates.cells[winner]] += (asked,)
+        return found
+
+    def finalists(self, asked: Limits) -> list[Cell]:
+        """The next cells to measure: promising, and more accurate than the best of the trusted.
+
+        None where no candidate is promising.
+        """
+        enough = self._trusted(asked)
+        found: list[Cell] = []
+        for i in self._ranked:
+            if i == enough or len(found) == AT_ONCE:
+                break
+            cell = self.candidates.cells[i]
+            if cell not in self.measured and self._chance(i, asked) >= PROMISING:
+                found.append(cell)
+        return found
+
+    def winner(self, asked: Limits) -> int | None:
+        """The most accurate of the trusted, or else of those that seem to meet the limits."""
+        trusted = self._trusted(asked)
+        return next(self._meeting(asked), None) if trusted is None else trusted
+
+    def verified(self, asked: Limits, before: Result | None) -> Verified:
+        """What has become of a question."""
+        winner = self.winner(asked)
+        sure = winner is None or self._sure(winner, asked)
+        after = None if winner is None else result(self.candidates, winner, asked)
+        return Verified(asked, before, after, sure and not self.finalists(asked))
+
+    @cached_property
+    def _cost(self) -> FloatArray:
+        return costs_at(self.candidates, self.risk)
+
+    @cached_property
+    def _ranked(self) -> list[int]:
+        order: list[int] = ranking(self.candidates.top1, self.candidates.latency_ms).tolist()
+        return order
+
+    @cached_property
+    def _ranked_measured(self) -> list[int]:
+        return [i for i in self._ranked if self.candidates.cells[i] in self.measured]
+
+    def _meeting(self, asked: Limits) -> Iterator[int]:
+        """Measured candidates whose latencies meet the limits, the most accurate first."""
+        for i in self._ranked_measured:
+            if (self._cost[i] <= asked).all():
+                yield i
+
+    def _trusted(self, asked: Limits) -> int | None:
+        """The most accurate of those that surely keep the limits, or may still turn out to."""
+        good = (i for i in self._meeting(asked) if not self._given_up(i) or self._sure(i, asked))
+        return next(good, None)
+
+    def _given_up(self, index: int) -> bool:
+        return self.tries[self.candidates.cells[index]] > MOST_REPEATS
+
+    def _estimates(self, index: int, asked: Limits) -> list[tuple[Estimate, float]]:
+        """What is known of a candidate's latencies that are asked about, and their limits."""
+        found = []
+        for rows, limit in zip(self.candidates.rows, asked, strict=True):
+            estimate = _estimate(rows[index])
+            if estimate is not None and math.isfinite(limit):
+                found.append((estimate, limit))
+        return found
+
+    def _sure(self, index: int, asked: Limits) -> bool:
+        """Whether a candidate surely keeps its limits, wherever it has an interval."""
+        return all(surely_keeps(each, limit) for each, limit in self._estimates(index, asked))
+
+    def _chance(self, index: int, asked: Limits) -> float:
+        """The probability that a candidate meets all limits; 0 or 1 without an interval."""
+        found = 1.0
+        for rows, limit in zip(self.candidates.rows, asked, strict=True):
+            row = rows[index]
+            if row.latency_ms is None or math.isinf(limit):
+                continue
+            known = chance(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit)
+            found *= float(row.latency_ms <= limit) if known is None else known
+        return found
+
+
+def _estimate(row: Row) -> Estimate | None:
+    """A row's latency, where it has an interval."""
+    if row.latency_ms is None or row.ci_low_ms is None or row.ci_high_ms is None:
+        return None
+    return Estimate(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, row.n_sessions)
+
+
+def _best(candidates: Candidates, asked: Limits, risk: float | None) -> Result | None:
+    results = ask(candidates, [asked], top=1, risk=risk).results
+    return results[0] if results else None
+
+
+def _only(candidates: Candidates, cells: frozenset[Cell]) -> Candidates:
+    return candidates.keep(np.array([cell in cells for cell in candidates.cells], dtype=np.bool_))
+
+
+def _cell(found: Result | None) -> Cell | None:
+    return None if found is None else found.cell
+
+
+def _order(cell: Cell) -> tuple[int, str, int]:
+    return cell.resolution, cell.subnet, cell.batch_size

@@ -1,0 +1,145 @@
+"""Our own checkpoints: a supernet's weights, and of which space they are.
+
+A checkpoint is a `torch.save` file of plain values and tensors: `format`, `version`, `space` (a
+name, or the full definition of a space that has none), `kernel_transform`, `state_dict` and
+`metadata`. Reading one never runs code from it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compofa.common.errors import UserError, suggestion
+from compofa.common.files import write_atomically
+from compofa.supernet.checkpoints.torch_files import difference, read_torch_file, shapes_of
+from compofa.supernet.space import SPACES, Space
+from compofa.supernet.supernet import Supernet
+
+FORMAT = "compofa checkpoint"
+VERSION = 1
+
+Metadata = Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A supernet with weights, and what else its file says (where they come from, and so on)."""
+
+    supernet: Supernet
+    metadata: Metadata
+
+
+def checkpoint_bytes(supernet: Supernet, metadata: Metadata) -> bytes:
+    """The content of a checkpoint file."""
+    space = supernet.space
+    known = SPACES.get(space.name) == space
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": space.name if known else _space_type().dump_python(space, mode="json"),
+        "kernel_transform": supernet.kernel_transform,
+        "state_dict": supernet.state_dict(),
+        "metadata": dict(metadata),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def save_checkpoint(path: Path, supernet: Supernet, metadata: Metadata) -> None:
+    """Writes a checkpoint; an old file stays whole until the new one is.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    write_atomically(path, checkpoint_bytes(supernet, metadata), "the checkpoint")
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint of ours, in evaluation mode and on the CPU.
+
+    Raises:
+        UserError: it cannot be read, is truncated, is not one of ours, or its weights are not
+            those of its space.
+    """
+    content = read_torch_file(path, "the checkpoint")
+    if not is_checkpoint(content):
+        hint = "released OFA and CompOFA files are read by `compofa-train import`"
+        raise UserError("not a checkpoint of compofa", path=path, hint=hint)
+    if content.get("version") != VERSION:
+        message = f"a checkpoint of version {content.get('version')}, this program reads {VERSION}"
+        raise UserError(message, path=path)
+    tensors = float_tensors(content.get("state_dict"), path)
+    space = _read_space(content.get("space"), len(tensors), path)
+    supernet = _empty_supernet(space, content.get("kernel_transform") is True, path)
+    wrong = difference(shapes_of(supernet.state_dict()), shapes_of(tensors))
+    if wrong is not None:
+        raise UserError(f"its weights are not those of space {space.name}: {wrong}", path=path)
+    supernet.load_state_dict(tensors, assign=True)
+    metadata = content.get("metadata")
+    return Checkpoint(supernet.eval(), metadata if isinstance(metadata, dict) else {})
+
+
+def is_checkpoint(content: object) -> bool:
+    """Whether what a file holds is one of our checkpoints."""
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def float_tensors(state: object, path: Path) -> dict[str, Tensor]:
+    """A state dict from a file, its floating-point tensors as float32.
+
+    Raises:
+        UserError: it is no mapping of names to tensors.
+    """
+    if not isinstance(state, dict) or not state:
+        raise UserError("it has no state dict", path=path)
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise UserError(f"its state dict has a {type(tensor).__name__} at {name!r}", path=path)
+        found[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return found
+
+
+def _space_type() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Space)
+
+
+def _read_space(record: object, tensors: int, path: Path) -> Space:
+    """The space of a checkpoint with that many tensors."""
+    from pydantic import ValidationError
+
+    if isinstance(record, str):
+        if record not in SPACES:
+            hint = suggestion(record, list(SPACES))
+            raise UserError(f"a checkpoint of the unknown space {record!r}", path=path, hint=hint)
+        return SPACES[record]
+    try:
+        space: Space = _space_type().validate_python(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        message = f"its space is not well defined: {place}: {first['msg']}"
+        raise UserError(message, path=path) from None
+    # A block has several tensors, so a definition with more blocks than that is not worth building.
+    if not space.units or not space.resolutions or space.slots > tensors:
+        raise UserError(f"its weights are not those of space {space.name}", path=path)
+    return space
+
+
+def _empty_supernet(space: Space, kernel_transform: bool, path: Path) -> Supernet:
+    """A supernet of shapes alone; the weights are put in later."""
+    try:
+        with torch.device("meta"):
+            return Supernet(space, kernel_transform)
+    except (RuntimeError, TypeError, ArithmeticError, ValueError, LookupError):
+        raise UserError(f"its space {space.name} cannot be built", path=path) from None

@@ -1,0 +1,163 @@
+"""Released OFA and CompOFA checkpoints as supernets of ours.
+
+Their names are those of the reference implementations (mit-han-lab/once-for-all and
+gatech-sysml/CompOFA): blocks counted through, `blocks.0` the first, 7x7 kernels in every elastic
+block, with or without the matrices that transform them. A space with fixed kernels takes the
+kernels that those networks would have used, transforms included, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from compofa.common.errors import UserError
+from compofa.supernet.checkpoints.checkpoint import float_tensors, is_checkpoint
+from compofa.supernet.checkpoints.torch_files import difference, read_torch_file, shapes_of
+from compofa.supernet.elastic import ElasticConv2d, smaller_kernel
+from compofa.supernet.space import SPACES, Space, Unit
+from compofa.supernet.supernet import Supernet
+
+KERNELS = (3, 5, 7)
+"""The kernel sizes of the released supernets."""
+
+_PARTS = {
+    "expand": "inverted_bottleneck",
+    "depthwise": "depth_conv",
+    "se": "depth_conv.se.fc",
+    "project": "point_linear",
+}
+_ENDS = {
+    "stem": "first_conv",
+    "final_expand": "final_expand_layer",
+    "feature_mix": "feature_mix_layer",
+    "classifier": "classifier.linear",
+}
+
+
+def import_released(path: Path, space: Space) -> Supernet:
+    """The supernet of `space` with the weights of a released checkpoint.
+
+    Smaller kernels are transformed where the file has the matrices, else cropped.
+
+    Raises:
+        UserError: the file cannot be read, is no released checkpoint, or is one of another space
+            (then the spaces that fit are named).
+    """
+    if space.family == "resnet50":
+        message = f"released checkpoints cannot be imported into space {space.name}"
+        raise UserError(message, hint="MobileNetV3's and ProxylessNAS's can")
+    tensors = _released_tensors(path)
+    layout = _layout(space, tensors)
+    supernet = _empty(layout, any(name.endswith("_matrix") for name in tensors))
+    shapes = shapes_of(supernet.state_dict())
+    names = {released_name(name, space): name for name in shapes}
+    expected = {released: shapes[ours] for released, ours in names.items()}
+    # Files of old torch versions lack the counts of batches, which nothing depends on.
+    counts = {name: torch.tensor(0) for name in expected if name.endswith("num_batches_tracked")}
+    completed = counts | tensors
+    wrong = difference(expected, shapes_of(completed))
+    if wrong is not None:
+        raise UserError(
+            f"its weights are not those of space {space.name}: {wrong}",
+            path=path,
+            hint=_fitting(tensors, space),
+        )
+    state = {ours: completed[released] for released, ours in names.items()}
+    supernet.load_state_dict(state, assign=True)
+    return restrict(supernet, space).eval()
+
+
+def restrict(source: Supernet, space: Space) -> Supernet:
+    """The supernet of `space` with the part of the weights of `source` that it has use for.
+
+    Args:
+        source: a supernet whose space contains `space`.
+        space: with fewer expand ratios or kernels.
+    """
+    target = _empty(space, source.kernel_transform and not space.fixed_kernels)
+    tensors = source.state_dict()
+    state: dict[str, Tensor] = {}
+    for name, wanted in target.state_dict().items():
+        tensor = tensors[name]
+        if tensor.dim() == 4 and tensor.shape[-1] != wanted.shape[-1]:
+            conv: ElasticConv2d = attrgetter(name.removesuffix(".weight"))(source)
+            transforms = {step: matrix.detach() for step, matrix in conv.transforms.items()}
+            tensor = smaller_kernel(tensor, conv.kernels, wanted.shape[-1], transforms)
+        state[name] = tensor[tuple(slice(size) for size in wanted.shape)].clone()
+    target.load_state_dict(state, assign=True)
+    return target
+
+
+def released_name(name: str, space: Space) -> str:
+    """What the reference implementations call our tensor `name`."""
+    in_block = re.fullmatch(r"(first|units\.(\d+)\.(\d+))\.([a-z]+)\.(.+)", name)
+    if in_block is None:
+        module, tensor = name.split(".", 1)
+        return f"{_ENDS[module]}.{tensor}"
+    where, unit, block, part, tensor = in_block.groups()
+    if where == "first":
+        return f"blocks.0.mobile_inverted_conv.{_PARTS[part]}.{tensor}"
+    # Elastic layers wrap a plain one of the same name.
+    if part != "se":
+        tensor = re.sub(r"^conv\.weight$", "conv.conv.weight", tensor)
+        tensor = re.sub(r"^conv\.transforms\.(.+)$", r"conv.\1_matrix", tensor)
+        tensor = re.sub(r"^bn\.", "bn.bn.", tensor)
+    index = 1 + space.slot_ranges[int(unit)].start + int(block)
+    return f"blocks.{index}.mobile_inverted_conv.{_PARTS[part]}.{tensor}"
+
+
+def _released_tensors(path: Path) -> dict[str, Tensor]:
+    what = "the released checkpoint"
+    content = read_torch_file(path, what)
+    if is_checkpoint(content):
+        raise UserError("already a checkpoint of compofa; there is nothing to import", path=path)
+    if not isinstance(content, dict):
+        raise UserError(f"{what} holds a {type(content).__name__}, not a state dict", path=path)
+    state = content.get("state_dict", content)
+    # Checkpoints saved from inside DataParallel or DDP prefix every name.
+    return {
+        name.removeprefix("module."): tensor for name, tensor in float_tensors(state, path).items()
+    }
+
+
+def _layout(space: Space, tensors: Mapping[str, Tensor]) -> Space:
+    """`space` as the released supernets hold it: any expand ratio, kernels as large as stored."""
+    units = []
+    for index, unit in enumerate(space.units):
+        name = released_name(f"units.{index}.0.depthwise.conv.weight", space)
+        units.append(replace(unit, coupling=None, kernels=_stored_kernels(unit, tensors.get(name))))
+    return replace(space, units=tuple(units))
+
+
+def _stored_kernels(unit: Unit, weight: Tensor | None) -> tuple[int, ...]:
+    """The kernel sizes that a unit's stored kernels give; at least those that the unit needs."""
+    largest = max(unit.kernels)
+    if weight is not None and weight.dim() == 4:
+        largest = max(largest, weight.shape[-1])
+    return tuple(size for size in KERNELS if size <= largest)
+
+
+def _empty(space: Space, kernel_transform: bool) -> Supernet:
+    with torch.device("meta"):
+        return Supernet(space, kernel_transform)
+
+
+def _fitting(tensors: Mapping[str, Tensor], space: Space) -> str | None:
+    """Which known spaces these released tensors are of, as a hint."""
+    found = []
+    for other in SPACES.values():
+        if other.family == "resnet50" or other.name == space.name:
+            continue
+        supernet = _empty(_layout(other, tensors), any(n.endswith("_matrix") for n in tensors))
+        shapes = shapes_of(dict(supernet.named_parameters()))
+        expected = {released_name(name, other): shape for name, shape in shapes.items()}
+        if all(name in tensors and tensors[name].shape == expected[name] for name in expected):
+            found.append(other.name)
+    return f"they fit {', '.join(found)}" if found else None

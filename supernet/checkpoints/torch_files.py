@@ -1,0 +1,106 @@
+"""Reading files that torch wrote, without trusting them, and comparing their tensors."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compofa.common.errors import UserError, file_error
+
+LARGEST = 2 * 1024**3
+"""Bytes; larger files are refused. The released ones have under 200 MB."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def read_torch_file(path: Path, what: str) -> Any:
+    """What `torch.save` wrote to `path`: tensors and plain values only, never code.
+
+    Args:
+        path: the file.
+        what: names it in messages, as in "the checkpoint".
+
+    Raises:
+        UserError: it cannot be read, is too large, truncated, not torch's, or holds more than data.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except OSError as error:
+        raise file_error(error, path, f"cannot read {what}") from None
+    if not raw:
+        raise UserError(f"{what} is empty", path=path)
+    if len(raw) > LARGEST:
+        raise UserError(f"{what} is too large: more than {LARGEST:,} bytes", path=path)
+    try:
+        if raw.startswith(b"PK"):
+            _check_archive(raw)
+        with warnings.catch_warnings():
+            # Torch warns of odd versions in damaged files, on which it then fails.
+            warnings.simplefilter("ignore")
+            return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"nsupported (?:global: )?GLOBAL ([\w.]+)", str(error))
+        if refused is None:
+            raise _unreadable(path, what, raw) from None
+        message = f"{what} holds more than tensors and plain values: {refused[1]}"
+        hint = "save its state dict alone from the program that made it"
+        raise UserError(message, path=path, hint=hint) from None
+    except Exception as error:
+        # On damaged files torch's readers raise whatever they stumble over.
+        raise _unreadable(path, what, raw) from error
+
+
+def _unreadable(path: Path, what: str, raw: bytes) -> UserError:
+    # How torch's archives begin, and the pickles that it wrote before 1.6.
+    ours = raw.startswith((b"PK", b"\x80"))
+    reason = "is truncated or damaged" if ours else "is not a file of torch.save"
+    return UserError(f"{what} {reason}", path=path)
+
+
+def _check_archive(raw: bytes) -> None:
+    """Raises BadZipFile if a part is damaged, or grows beyond bounds when unpacked."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        if sum(part.file_size for part in archive.infolist()) > LARGEST:
+            raise zipfile.BadZipFile("too large when unpacked")
+        if archive.testzip() is not None:
+            raise zipfile.BadZipFile("a part is damaged")
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def difference(expected: Shapes, found: Shapes) -> str | None:
+    """In what `found` is not as `expected`, the first few names each; None where it agrees."""
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    misshaped = [
+        f"{name} is {_shown(found[name])}, not {_shown(shape)}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    parts = [
+        f"{len(names)} {kind}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for kind, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", misshaped),
+        )
+        if names
+    ]
+    return "; ".join(parts) or None
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a single number"

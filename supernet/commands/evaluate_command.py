@@ -1,0 +1,97 @@
+"""compofa-train evaluate: the accuracy table that `compofa-search --accuracy` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compofa.common.console import print_json, printable
+from compofa.supernet.commands import require_torch
+from compofa.supernet.commands.evaluation_options import (
+    BATCH_SIZE,
+    CALIBRATION_IMAGES,
+    BatchOption,
+    CalibrationOption,
+    CheckpointOption,
+    DataOption,
+    DeviceOption,
+    EvaluationOptions,
+    FreshOption,
+    ResolutionsOption,
+    SeedOption,
+    SplitFileOption,
+    SplitOption,
+    SplitPart,
+    WorkersOption,
+    chosen_subnets,
+    resolutions_of,
+    tell_memory,
+)
+
+if TYPE_CHECKING:
+    from compofa.supernet.evaluation.accuracy_file import AccuracyRow
+
+
+def evaluate(
+    checkpoint: CheckpointOption,
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="The accuracy table; rows that it has are kept.")],
+    split: SplitOption = SplitPart.HELDOUT,
+    split_file: SplitFileOption = None,
+    resolutions: ResolutionsOption = None,
+    subnet: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Only this one; may be repeated.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="As many subnets at random instead of all.")
+    ] = None,
+    calibration_images: CalibrationOption = CALIBRATION_IMAGES,
+    batch_size: BatchOption = BATCH_SIZE,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    fresh: FreshOption = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print what was measured as one JSON object.")
+    ] = False,
+) -> None:
+    """Measure the accuracy of subnets, each with batch norm statistics of its own."""
+    require_torch()
+    from compofa.supernet.training.ranks import joined_ranks
+
+    options = EvaluationOptions(
+        checkpoint, data, split, split_file, calibration_images, batch_size, workers, seed, fresh
+    )
+    with joined_ranks(device) as ranks:
+        supernet = options.load(ranks)
+        subnets = chosen_subnets(supernet.space, subnet, sample, seed)
+        sizes = resolutions_of(resolutions, supernet.space)
+        run = options.run(out, supernet, ranks)
+        if ranks.first:
+            tell_memory(supernet, subnets, max(sizes), calibration_images)
+        rows = run.fill(subnets, sizes)
+        if ranks.first:
+            _tell(out, rows, json_)
+
+
+def _tell(out: Path, rows: list[AccuracyRow], as_json: bool) -> None:
+    """The best row, and how many there are."""
+    best = max(rows, key=lambda row: row.top1)
+    if as_json:
+        print_json(
+            {
+                "path": str(out),
+                "space": best.space,
+                "rows": len(rows),
+                "best": {"subnet": best.subnet, "resolution": best.resolution, "top1": best.top1},
+            }
+        )
+        return
+    print(
+        printable(
+            f"{out}: {len(rows)} rows of {best.space}, the best {best.subnet} at "
+            f"{best.resolution}: {100 * best.top1:.2f} %, {best.source}"
+        )
+    )

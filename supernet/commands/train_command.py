@@ -1,0 +1,76 @@
+"""compofa-train: supernets and their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compofa.common.console import print_json, printable, run_command
+from compofa.common.files import sha256, write_atomically
+from compofa.supernet.commands import require_torch
+from compofa.supernet.commands.evaluate_command import evaluate
+from compofa.supernet.commands.predictor_command import predictor
+from compofa.supernet.commands.recipe_commands import add_recipes
+from compofa.supernet.space import get_space
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+@app.callback()
+def train() -> None:
+    """Supernets: the weights that all subnets of a space share."""
+
+
+add_recipes(app)
+app.command()(evaluate)
+app.command()(predictor)
+
+
+@app.command("import")
+def import_(
+    released: Annotated[
+        Path, typer.Argument(metavar="RELEASED.pth", help="A checkpoint of OFA or CompOFA.")
+    ],
+    space: Annotated[str, typer.Option(help="A space's name or a space file.")],
+    out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print what was written as one JSON object.")
+    ] = False,
+) -> None:
+    """Turn a released OFA or CompOFA checkpoint into one of ours."""
+    # The space is checked before torch is loaded, which takes seconds.
+    known = get_space(space)
+    require_torch()
+    from compofa.supernet.checkpoints.checkpoint import checkpoint_bytes
+    from compofa.supernet.checkpoints.released import import_released
+
+    supernet = import_released(released, known)
+    metadata = {"imported_from": released.name, "imported_sha256": sha256(released.read_bytes())}
+    content = checkpoint_bytes(supernet, metadata)
+    write_atomically(out, content, "the checkpoint")
+    params = sum(parameter.numel() for parameter in supernet.parameters())
+    if json_:
+        report = {
+            "path": str(out),
+            "space": known.name,
+            "kernel_transform": supernet.kernel_transform,
+            "params": params,
+            "sha256": sha256(content),
+            "bytes": len(content),
+        }
+        print_json(report)
+    else:
+        summary = f"{out}: {known.name}, {params / 1e6:.2f} M parameters, from {released.name}"
+        print(printable(summary))
+
+
+def main() -> None:
+    """The entry point of `compofa-train`."""
+    run_command(app)
+
+
+if __name__ == "__main__":
+    # As `torchrun -m compofa.supernet.commands.train_command` starts it.
+    main()

@@ -1,0 +1,130 @@
+"""Batches of pictures from files: decoded, cut out and scaled with pillow, in worker processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from compofa.supernet.data.batches.order import Request
+from compofa.supernet.data.images import FileImages, UnreadableImage, unreadable
+from compofa.supernet.data.view import Augmentation, Box, middle_box, random_boxes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Decoded(NamedTuple):
+    """A batch as a worker hands it over.
+
+    Attributes:
+        images: uint8 [n, channels, r, r], the readable ones.
+        labels: [n].
+        unreadable: says of every other picture which one it is, and why it was left out.
+    """
+
+    request: Request
+    images: Tensor
+    labels: Tensor
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PictureBatches(Dataset[Decoded]):
+    """A data set whose positions are requests for whole batches.
+
+    Attributes:
+        channels: 3 for colours, 1 for shades of grey.
+    """
+
+    images: FileImages
+    augmentation: Augmentation
+    channels: int
+
+    def __getitem__(self, request: Request) -> Decoded:
+        """The pictures of `request`, in its order."""
+        rng = None if request.seed is None else np.random.default_rng(request.seed)
+        found: list[npt.NDArray[np.uint8]] = []
+        labels, failures = [], []
+        for position in request.positions:
+            try:
+                found.append(self._picture(int(position), request.resolution, rng))
+                labels.append(int(self.images.labels[position]))
+            except UnreadableImage as error:
+                failures.append(str(error))
+        size = (0, self.channels, request.resolution, request.resolution)
+        stacked = np.stack(found) if found else np.zeros(size, dtype=np.uint8)
+        return Decoded(
+            request,
+            torch.from_numpy(stacked),
+            torch.tensor(labels, dtype=torch.int64),
+            tuple(failures),
+        )
+
+    @property
+    def _mode(self) -> str:
+        return "L" if self.channels == 1 else "RGB"
+
+    def _picture(
+        self, position: int, resolution: int, rng: np.random.Generator | None
+    ) -> npt.NDArray[np.uint8]:
+        """One picture, [channels, resolution, resolution]."""
+        picture = self.images.open(position)
+        box = middle_box(*picture.size)
+        if rng is not None:
+            box = tuple(random_boxes(rng, 1, *picture.size, self.augmentation)[0])
+        try:
+            values = np.asarray(_seen(picture, box, resolution, self._mode))
+        except Exception as error:
+            # On damaged files decoders raise whatever they stumble over.
+            raise unreadable(self.images.name(position), error) from error
+        return np.ascontiguousarray(np.atleast_3d(values).transpose(2, 0, 1))
+
+
+def _seen(picture: Image, box: Box, resolution: int, mode: str) -> Image:
+    """The part of `picture` in `box`, scaled to `resolution`."""
+    from PIL.Image import Resampling
+
+    width, height = picture.size
+    left, top, right, bottom = box
+    # JPEG decoders scale down by 2, 4 or 8 on the way, which takes a fraction of the time.
+    scale = resolution / min(right - left, bottom - top)
+    picture.draft(mode, (math.ceil(scale * width), math.ceil(scale * height)))
+    across, down = picture.size[0] / width, picture.size[1] / height
+    scaled = (left * across, top * down, right * across, bottom * down)
+    return picture.convert(mode).resize((resolution, resolution), Resampling.BILINEAR, scaled)
+
+
+def picture_batches(
+    images: FileImages,
+    requests: Iterable[Request],
+    augmentation: Augmentation,
+    channels: int,
+    device: torch.device,
+    workers: int,
+) -> Iterator[Decoded]:
+    """The requested batches, in order.
+
+    Args:
+        images: the files.
+        requests: read ahead of what is taken.
+        augmentation: of the requests that have a seed.
+        channels: 3 or 1.
+        device: where the tensors go to later; memory is prepared for that.
+        workers: processes that decode; 0 decodes in this one.
+    """
+    loader: DataLoader[Decoded] = DataLoader(
+        PictureBatches(images, augmentation, channels),
+        batch_size=None,
+        sampler=requests,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+    )
+    yield from loader

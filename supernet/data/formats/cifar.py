@@ -1,0 +1,56 @@
+"""CIFAR-10 and CIFAR-100 in their binary version (cs.toronto.edu/~kriz/cifar.html).
+
+A record is one label (CIFAR-100: a coarse one, then a fine one) and 3072 bytes: 32x32 pixels,
+red first, row by row.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from compofa.common.errors import UserError, file_error
+from compofa.supernet.data.images import PixelImages
+
+PIXELS = 3 * 32 * 32
+
+_FILES = {
+    "cifar10": ([f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"]),
+    "cifar100": (["train.bin"], ["test.bin"]),
+}
+_LABELS = {"cifar10": 1, "cifar100": 2}
+
+
+def which_cifar(folder: Path) -> str | None:
+    """cifar10 or cifar100, whichever `folder` holds; None if neither."""
+    for kind, (training, _) in _FILES.items():
+        if (folder / training[0]).is_file():
+            return kind
+    return None
+
+
+def cifar_images(folder: Path, kind: str) -> tuple[PixelImages, PixelImages]:
+    """The training images and the test images; labels of CIFAR-100 are the fine ones.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    training, test = _FILES[kind]
+    return _read(folder, training, _LABELS[kind]), _read(folder, test, _LABELS[kind])
+
+
+def _read(folder: Path, names: list[str], labels: int) -> PixelImages:
+    records = []
+    for name in names:
+        path = folder / name
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise file_error(error, path, "cannot read the images") from None
+        if not raw or len(raw) % (labels + PIXELS):
+            raise UserError("truncated or damaged", path=path)
+        records.append(np.frombuffer(raw, dtype=np.uint8).reshape(-1, labels + PIXELS))
+    joined = np.concatenate(records)
+    pixels = np.ascontiguousarray(joined[:, labels:]).reshape(-1, 3, 32, 32)
+    return PixelImages(pixels, joined[:, labels - 1].astype(np.int64))

@@ -1,0 +1,82 @@
+"""MNIST's format: a magic number, sizes, then bytes (yann.lecun.com/exdb/mnist, "file formats").
+
+Fashion-MNIST, KMNIST and others come in it too. Files may be compressed with gzip.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from compofa.common.errors import UserError, file_error
+from compofa.supernet.data.images import PixelImages
+
+LARGEST = 4 * 1024**3
+"""Bytes, unpacked; larger files are refused."""
+
+TRAIN, TEST = "train", "t10k"
+"""How the names of the files of each part begin."""
+
+
+def has_idx(folder: Path) -> bool:
+    """Whether `folder` has training images in this format."""
+    return _find(folder, TRAIN, "images") is not None
+
+
+def idx_images(folder: Path, part: str) -> PixelImages | None:
+    """The images of one part, TRAIN or TEST; None where the folder has none.
+
+    Raises:
+        UserError: a file is missing, damaged, or does not go with the other.
+    """
+    found = {kind: _find(folder, part, kind) for kind in ("images", "labels")}
+    images, labels = found["images"], found["labels"]
+    if images is None and labels is None:
+        return None
+    if images is None or labels is None:
+        missing = "labels" if labels is None else "images"
+        raise UserError(f"there is no file {part}-{missing}-idx*-ubyte beside it", path=folder)
+    pixels, classes = read_idx(images), read_idx(labels)
+    if pixels.ndim != 3 or classes.ndim != 1 or len(pixels) != len(classes):
+        shapes = f"{pixels.shape} and {classes.shape}"
+        raise UserError(f"images and labels do not go together: {shapes}", path=images)
+    return PixelImages(pixels[:, None], classes.astype(np.int64))
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """The array of bytes in an idx file.
+
+    Raises:
+        UserError: it cannot be read, is damaged, or holds something other than bytes.
+    """
+    try:
+        raw = path.read_bytes()
+        if raw.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as file:
+                raw = file.read(LARGEST + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise UserError("truncated or damaged", path=path) from None
+    except OSError as error:
+        raise file_error(error, path, "cannot read the images") from None
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != 8:
+        raise UserError("not an idx file of bytes", path=path)
+    start = 4 + 4 * raw[3]
+    if len(raw) < start:
+        raise UserError("truncated or damaged", path=path)
+    shape = struct.unpack(f">{raw[3]}I", raw[4:start])
+    if len(raw) - start != math.prod(shape):
+        size = "x".join(map(str, shape))
+        message = f"{len(raw) - start:,} bytes of data, but its header says {size}"
+        raise UserError(message, path=path)
+    return np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _find(folder: Path, part: str, kind: str) -> Path | None:
+    """The first file of a part and kind; `-` and `.` both occur before `idx`."""
+    return min(folder.glob(f"*{part}-{kind}[-.]idx[13]-ubyte*"), default=None)

@@ -1,0 +1,120 @@
+"""WebDataset shards: tar files in which `KEY.jpg` lies beside `KEY.cls`, its label in digits.
+
+The shards' headers are read once. From then on any picture can be read by its place, so splits,
+shuffling and resuming work as for all other images; the order of training keeps pictures of the
+same shards together (see `order`), so that a shard is read while it is in the system's cache.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from compofa.common.errors import UserError, file_error
+from compofa.supernet.data.formats.folder import SUFFIXES
+from compofa.supernet.data.images import FileImages, listing_digest
+
+LABEL = ".cls"
+
+LONGEST_LABEL = 20
+"""Bytes of a label file."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture lies: which shard, from which byte on, how many bytes."""
+
+    shard: int
+    start: int
+    size: int
+    label: int
+
+
+class ShardImages(FileImages):
+    """The pictures of several shards."""
+
+    def __init__(self, shards: Sequence[Path]) -> None:
+        """Reads the headers of all `shards`.
+
+        Raises:
+            UserError: a shard is damaged, or has no pictures with labels.
+        """
+        self.shards = tuple(shards)
+        places = [place for number, path in enumerate(shards) for place in _scan(number, path)]
+        self.labels = np.array([place.label for place in places], dtype=np.int64)
+        self._numbers = np.array([place.shard for place in places], dtype=np.int64)
+        self.groups = self._numbers
+        self._places = np.array([(place.start, place.size) for place in places], dtype=np.int64)
+
+    def name(self, position: int) -> str:
+        """Its shard, and where in it."""
+        return f"{self._shard(position)} at byte {self._places[position, 0]}"
+
+    def content(self, position: int) -> bytes:
+        """The picture's file."""
+        start, size = map(int, self._places[position])
+        with self._shard(position).open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the shards, the places in them and the labels."""
+        names = [path.name for path in self.shards]
+        return listing_digest(names, np.concatenate([self.labels, self._places.ravel()]))
+
+    def _shard(self, position: int) -> Path:
+        return self.shards[int(self._numbers[position])]
+
+
+def _scan(number: int, path: Path) -> Iterator[Place]:
+    """The pictures of one shard; the members of one picture follow each other."""
+    found = False
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for key, members in _samples(tar):
+                yield _place(number, path, key, members, tar)
+                found = True
+    except tarfile.TarError:
+        raise UserError("a damaged or compressed tar file", path=path) from None
+    except OSError as error:
+        raise file_error(error, path, "cannot read the shard") from None
+    if not found:
+        raise UserError("a shard without pictures", path=path)
+
+
+def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    """Members that share a key, which is their name up to the first dot behind the last slash."""
+    key, members = "", dict[str, tarfile.TarInfo]()
+    for member in tar:
+        if not member.isfile():
+            continue
+        folder, slash, name = member.name.rpartition("/")
+        stem, dot, suffix = name.partition(".")
+        if members and folder + slash + stem != key:
+            yield key, members
+            members = {}
+        key = folder + slash + stem
+        members[(dot + suffix).lower()] = member
+    if members:
+        yield key, members
+
+
+def _place(
+    number: int, path: Path, key: str, members: dict[str, tarfile.TarInfo], tar: tarfile.TarFile
+) -> Place:
+    picture = next((member for suffix, member in members.items() if suffix in SUFFIXES), None)
+    label = members.get(LABEL)
+    if picture is None or label is None:
+        missing = f"no label {key}{LABEL}" if label is None else "no picture beside its label"
+        raise UserError(f"{key} has {missing}", path=path)
+    file = tar.extractfile(label)
+    text = b"" if file is None else file.read(LONGEST_LABEL)
+    if not text.strip().isdigit():
+        raise UserError(f"the label of {key} is not a whole number: {text!r}", path=path)
+    return Place(number, picture.offset_data, picture.size, int(text))

@@ -1,0 +1,209 @@
+"""Batch norm statistics of single subnets, computed anew on some training images.
+
+The running statistics of a supernet mix those of all the subnets it was trained as, and fit none of
+them (Cai et al., Once-for-All, ICLR 2020). A calibrated subnet takes its own: those of an ordinary
+network in training mode if all calibration images were one batch. So they do not depend on how the
+images are cut into batches. They are kept apart from the supernet, whose own buffers and training
+mode play no part.
+
+All images go through a layer before the next layer runs, as it builds on that layer's statistics.
+So the activations of all calibration images are in memory: the outputs of the tree's nodes on the
+way to the one that runs, and the layers of one block (`calibration_bytes` says how much).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeGuard
+
+import torch
+from torch import Tensor
+
+from compofa.common.errors import UserError
+from compofa.supernet.elastic import convolve
+from compofa.supernet.evaluation.prefix_tree import Node, prefix_tree, walk
+from compofa.supernet.graph import Block, Conv, Layer
+from compofa.supernet.network import Network, WeightedLayer, activate, run_block, run_layer
+from compofa.supernet.space import Subnet
+from compofa.supernet.supernet import Supernet
+
+Statistics = Mapping[str, Tensor]
+"""Means and variances by their names in a subnet's state dict, such as `stem.bn.running_mean`."""
+
+Images = Iterable[Tensor]
+"""Batches of images, each [n, channels, height, width], all of one size."""
+
+
+def calibrate(supernet: Supernet, subnet: Subnet, images: Images) -> Statistics:
+    """The statistics of `subnet` on `images`, on the supernet's device.
+
+    Raises:
+        UserError: there are no images, or a statistic is not finite.
+    """
+    tree = prefix_tree(supernet.space, [subnet], supernet.space.resolutions[-1])
+    return calibrate_tree(supernet, tree, images)[tree]
+
+
+def calibrate_tree(supernet: Supernet, tree: Node, images: Images) -> dict[Node, Statistics]:
+    """The statistics of each node's blocks; each node runs once, for all subnets that share it.
+
+    Raises:
+        UserError: there are no images, or a statistic is not finite.
+    """
+    batches: Sequence[Tensor] = [placed(batch, supernet) for batch in images if len(batch)]
+    if not batches:
+        raise UserError("there are no images to calibrate batch norm on")
+    found: dict[Node, Statistics] = {}
+
+    def run(node: Node, xs: Sequence[Tensor]) -> Sequence[Tensor]:
+        statistics: dict[str, Tensor] = {}
+        # In half precision, statistics would lose digits that all later layers build on.
+        with torch.no_grad(), torch.autocast(batches[0].device.type, enabled=False):
+            for block in node.blocks:
+                xs = _calibrate_block(supernet, block, xs, statistics)
+        found[node] = statistics
+        return xs
+
+    for _ in walk(tree, batches, run):
+        pass
+    return found
+
+
+def run_calibrated(
+    supernet: Supernet, blocks: Iterable[Block], x: Tensor, statistics: Statistics
+) -> Tensor:
+    """The output of `blocks` for `x`, normalised by `statistics`.
+
+    For inference only: they are folded into the convolutions, and activations work in place.
+    """
+
+    def compute(layer: WeightedLayer, x: Tensor) -> Tensor:
+        if not _is_normalised(layer):
+            return supernet.run_layer(layer, x)
+        mean, variance = (statistics[name] for name in _names(layer))
+        scale, shift = supernet.norm(layer).scale_and_shift(mean, variance)
+        weight = supernet.conv(layer).active_weight(layer) * scale[:, None, None, None]
+        return activate(convolve(x, weight, shift, layer), layer.activation, inplace=True)
+
+    for block in blocks:
+        x = run_block(block, x, compute)
+    return x
+
+
+def extract_calibrated(supernet: Supernet, subnet: Subnet, images: Images) -> Network:
+    """`subnet` as an ordinary network in evaluation mode, with its own statistics on `images`.
+
+    Raises:
+        UserError: the subnet is not of this space, there are no images, or a statistic is not
+            finite.
+    """
+    network = supernet.extract(subnet)
+    network.load_state_dict(calibrate(supernet, subnet, images), strict=False)
+    return network.eval()
+
+
+def placed(images: Tensor, supernet: Supernet) -> Tensor:
+    """Images where the supernet is, as float32 with channels last: convolutions run faster so."""
+    # With one channel, torch takes any layout for channels last and keeps the one it has.
+    target = torch.empty(
+        images.shape,
+        dtype=torch.float32,
+        device=device_of(supernet),
+        memory_format=torch.channels_last,
+    )
+    return target.copy_(images, non_blocking=True)
+
+
+def device_of(supernet: Supernet) -> torch.device:
+    """Where its weights are."""
+    return next(supernet.parameters()).device
+
+
+def calibration_bytes(tree: Node) -> int:
+    """The most memory that activations take in `calibrate_tree`, per calibration image."""
+    first = tree
+    while not first.blocks:
+        first = first.children[0]
+    return 4 * _most_elements(tree, first.blocks[0].layers[0].input.elements)
+
+
+def _most_elements(node: Node, held: int) -> int:
+    """The most numbers that are held while `node` and those below run, `held` before it."""
+    most, given = held, 0
+    for block in node.blocks:
+        made = sum(layer.output.elements for layer in block.layers)
+        most = max(most, held + given + made)
+        given = block.layers[-1].output.elements
+    return max([most, *(_most_elements(child, held + given) for child in node.children)])
+
+
+def _calibrate_block(
+    supernet: Supernet, block: Block, xs: Sequence[Tensor], found: dict[str, Tensor]
+) -> list[Tensor]:
+    """The outputs of `block` for all batches; the statistics of its layers are added to `found`."""
+    values = [{block.layers[0].sources[0]: x} for x in xs]
+    for layer in block.layers:
+        inputs = [[value[source] for source in layer.sources] for value in values]
+        if _is_normalised(layer):
+            outputs, statistics = _calibrate_conv(supernet, layer, [x for (x,) in inputs])
+            found |= statistics
+        else:
+            outputs = [run_layer(layer, each, supernet.run_layer) for each in inputs]
+        for value, output in zip(values, outputs, strict=True):
+            value[layer.name] = output
+    return [value[block.layers[-1].name] for value in values]
+
+
+def _calibrate_conv(
+    supernet: Supernet, layer: Conv, xs: Sequence[Tensor]
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """The outputs of a convolution with batch norm for all batches, and its statistics."""
+    outputs = [supernet.conv(layer)(x, layer) for x in xs]
+    mean, variance = moments(outputs)
+    if not (mean.isfinite().all() and variance.isfinite().all()):
+        raise UserError(
+            f"layer {layer.name} gives numbers that are not finite",
+            hint="so the weights are broken, or the images to calibrate batch norm on",
+        )
+    norm = supernet.norm(layer)
+    scale, shift = (each[:, None, None] for each in norm.scale_and_shift(mean, variance))
+    outputs = [activate(y.mul_(scale).add_(shift), layer.activation, inplace=True) for y in outputs]
+    return outputs, dict(zip(_names(layer), (mean, variance), strict=True))
+
+
+def moments(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel over all batches together, as float32 [channels].
+
+    Args:
+        batches: [n, channels, h, w] each; n, h and w may differ.
+
+    Returns:
+        The mean, and the mean square difference from it: the variances within batches, and that
+        between their means, each batch weighted by how many numbers it has (Chan et al., Updating
+        formulae and a pairwise algorithm for computing sample variances, 1979).
+    """
+    sizes = [batch.numel() / batch.shape[1] for batch in batches]
+    weights = torch.tensor(sizes, dtype=torch.float64, device=batches[0].device) / sum(sizes)
+    found = [_mean_and_variance(batch) for batch in batches]
+    means, within = (torch.stack(each).double() for each in zip(*found, strict=True))
+    mean = weights @ means
+    variance = weights @ (within + (means - mean) ** 2)
+    return mean.float(), variance.float()
+
+
+def _mean_and_variance(batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel of one batch."""
+    # Ten times as fast as torch.var_mean on a CPU; the normalised batch is not used. The epsilon is
+    # nothing beside any variance but keeps that of a constant channel from becoming 0 / 0.
+    _, mean, scale = torch.native_batch_norm(batch, None, None, None, None, True, 0, 1e-30)
+    return mean, scale.double() ** -2
+
+
+def _is_normalised(layer: Layer) -> TypeGuard[Conv]:
+    """Whether a layer is a convolution with batch norm."""
+    return isinstance(layer, Conv) and layer.batch_norm
+
+
+def _names(layer: Conv) -> tuple[str, str]:
+    """What its mean and variance are called."""
+    return f"{layer.name}.bn.running_mean", f"{layer.name}.bn.running_var"

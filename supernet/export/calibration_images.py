@@ -1,0 +1,94 @@
+"""Images by which quantisation learns the range of activations: an .npz file, or a folder."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from compofa.common.errors import MissingExtra, UserError, file_error
+from compofa.supernet.data.formats.folder import SUFFIXES
+from compofa.supernet.export.weights import Array
+from compofa.supernet.graph import Graph
+from compofa.supernet.preprocessing import Preprocessing, preprocessing
+
+MOST_PICTURES = 256
+"""Of a folder with more, as many are taken, evenly spaced: ranges hardly change beyond."""
+
+LARGEST = 2 * 1024**3
+"""Bytes of an .npz file once unpacked; larger ones are refused."""
+
+
+def calibration_batches(path: Path, graph: Graph, batch_size: int) -> list[Array]:
+    """Inputs of `graph`, [batch_size, channels, height, width] float32 each.
+
+    Args:
+        path: an .npz file with one array of preprocessed images [n, channels, height, width], or a
+            folder of pictures, at any depth, which are preprocessed as for evaluation.
+        graph: what they are the inputs of.
+        batch_size: images of a batch; the last one begins again with the first images if need be.
+
+    Raises:
+        UserError: they cannot be read, or are not what the graph takes.
+        MissingExtra: pictures need pillow, and it is not installed.
+    """
+    images = _pictures(path, graph) if path.is_dir() else _array(path, graph)
+    order = np.resize(np.arange(len(images)), -(-len(images) // batch_size) * batch_size)
+    return [images[order[i : i + batch_size]] for i in range(0, len(order), batch_size)]
+
+
+def _array(path: Path, graph: Graph) -> Array:
+    """The images in an .npz file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(part.file_size for part in archive.infolist()) > LARGEST:
+                raise UserError(f"holds more than {LARGEST:,} bytes", path=path)
+        with np.load(path, allow_pickle=False) as members:
+            if len(members.files) != 1:
+                raise UserError(f"has {len(members.files)} arrays, not one of images", path=path)
+            images = members[members.files[0]]
+    except OSError as error:
+        raise file_error(error, path, "cannot read the calibration images") from None
+    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError):
+        hint = "give a file of numpy.savez, or a folder of pictures"
+        raise UserError("not an .npz file of numbers", path=path, hint=hint) from None
+    if images.ndim != 4 or images.shape[1:] != graph.input or not len(images):
+        given, wanted = _sizes(images.shape), _sizes(("n", *graph.input))
+        raise UserError(f"has images of {given}, the subnet takes {wanted}", path=path)
+    if not np.issubdtype(images.dtype, np.floating) or not np.isfinite(images).all():
+        raise UserError("its images are not preprocessed: not floats, or not finite", path=path)
+    found: Array = images.astype(np.float32, copy=False)
+    return found
+
+
+def _sizes(shape: tuple[object, ...]) -> str:
+    return "x".join(map(str, shape)) or "one number"
+
+
+def _pictures(folder: Path, graph: Graph) -> Array:
+    """The pictures below `folder`, preprocessed."""
+    channels = graph.space.in_channels
+    steps = preprocessing(channels)
+    if steps is None:
+        message = f"how pictures become {channels} input channels is not known: give an .npz file"
+        raise UserError(message, path=folder)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise UserError("has no pictures", path=folder, hint=f"such as {', '.join(SUFFIXES[:3])}")
+    count = min(len(found), MOST_PICTURES)
+    taken = np.linspace(0, len(found) - 1, count).round().astype(int)
+    return np.stack([_picture(found[i], steps, graph.resolution) for i in taken])
+
+
+def _picture(path: Path, steps: Preprocessing, resolution: int) -> Array:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtra("pillow", "quantise") from None
+    try:
+        with Image.open(path) as picture:
+            return steps.apply(picture, resolution)
+    except Exception as error:
+        # On damaged files decoders raise whatever they stumble over.
+        raise UserError(f"cannot be read as a picture: {error}", path=path) from error

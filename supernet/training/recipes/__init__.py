@@ -1,0 +1,1 @@
+"""What a training consists of: its phases, schedules, losses, and the published recipes."""

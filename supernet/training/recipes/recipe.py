@@ -1,0 +1,144 @@
+"""What a training consists of: phases with their part of the space, schedule and losses.
+
+Learning rates are those for 2048 images a step and scale linearly with the number there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+from compofa.common.errors import UserError
+from compofa.supernet.space import Space, Unit
+
+REFERENCE_BATCH = 2048
+"""Images a step that published learning rates are for."""
+
+ALL = 99
+"""More choices than any space has."""
+
+Sampling = Literal["largest", "random", "sandwich"]
+Targets = Literal["labels", "teacher", "largest"]
+
+T = TypeVar("T", int, float)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one schedule.
+
+    Attributes:
+        epochs: passes over the training images after the warm-up; need not be whole.
+        warmup_epochs: before them, the learning rate rises linearly from zero.
+        learning_rate: at 2048 images a step.
+        subnets: trained at each step.
+        sampling: `largest` trains the largest subnet alone; `random` draws each choice uniformly;
+            `sandwich` takes the largest, the smallest, and the rest at random.
+        targets: what subnets learn: the `labels`; those and what the `teacher` says; or what the
+            `largest` of the same step says, while that one learns the labels.
+        depths, expands, kernels: how many of the largest choices of each a unit has.
+        sort_channels: whether channels are sorted by importance before it begins.
+        ramp_epochs: over which the share of all but the largest subnet rises from 0 to 1.
+        curve: the part of a cosine from 1 to 0 that the learning rate follows.
+    """
+
+    name: str
+    epochs: float
+    learning_rate: float
+    subnets: int = 1
+    sampling: Sampling = "random"
+    targets: Targets = "teacher"
+    warmup_epochs: float = 0
+    depths: int = ALL
+    expands: int = ALL
+    kernels: int = ALL
+    sort_channels: bool = False
+    ramp_epochs: float = 0
+    curve: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def all_epochs(self) -> float:
+        """The warm-up included."""
+        return self.warmup_epochs + self.epochs
+
+    def narrowed(self, space: Space) -> Space:
+        """The part of `space` that this phase draws from; its subnets are of `space` too."""
+        return replace(space, units=tuple(self._narrowed(unit) for unit in space.units))
+
+    def _narrowed(self, unit: Unit) -> Unit:
+        return replace(
+            unit,
+            depths=_largest(unit.depths, self.depths),
+            expands=_largest(unit.expands, self.expands),
+            kernels=_largest(unit.kernels, self.kernels),
+            widths=_largest(unit.widths, self.expands),
+        )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named training and the settings that all of its phases share.
+
+    Attributes:
+        needs_teacher: whether it starts from, and learns from, a trained network.
+        compound: what kind of space it is for; None if for any.
+        dropout: before the classifier, while training.
+        distillation: weight of the teacher's say; the labels' is 1, the sum is scaled back to 2
+            parts as published.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+    about: str
+    needs_teacher: bool = True
+    compound: bool | None = None
+    momentum: float = 0.9
+    weight_decay: float = 3e-5
+    label_smoothing: float = 0.1
+    dropout: float = 0.1
+    distillation: float = 1.0
+
+    @property
+    def epochs(self) -> float:
+        """Of all phases, warm-ups included."""
+        return sum(phase.all_epochs for phase in self.phases)
+
+    def scaled(self, epochs: float = 1, learning_rate: float = 1) -> Recipe:
+        """The same with all epochs, and all learning rates, multiplied by these."""
+        phases = tuple(_scaled(phase, epochs, learning_rate) for phase in self.phases)
+        return replace(self, phases=phases)
+
+    def check_space(self, space: Space) -> None:
+        """Raises UserError if the recipe is not for spaces such as `space`."""
+        if self.compound is None or self.compound == space.compound:
+            return
+        kind = "couples depth and expand ratio" if space.compound else "has free expand ratios"
+        other = "progressive" if self.compound else "compound"
+        hint = f"`compofa-train {other}` is for such spaces"
+        raise UserError(f"{self.name} is not for space {space.name}, which {kind}", hint=hint)
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values; `ALL` choices become null."""
+        found = dataclasses.asdict(self)
+        for phase in found["phases"]:
+            phase["curve"] = list(phase["curve"])
+            for choice in ("depths", "expands", "kernels"):
+                phase[choice] = None if phase[choice] == ALL else phase[choice]
+        found["phases"] = list(found["phases"])
+        return found
+
+
+def _largest(choices: Iterable[T], count: int) -> tuple[T, ...]:
+    return tuple(sorted(choices)[-count:])
+
+
+def _scaled(phase: Phase, epochs: float, learning_rate: float) -> Phase:
+    return replace(
+        phase,
+        epochs=phase.epochs * epochs,
+        warmup_epochs=phase.warmup_epochs * epochs,
+        ramp_epochs=phase.ramp_epochs * epochs,
+        learning_rate=phase.learning_rate * learning_rate,
+    )

@@ -1,0 +1,1 @@
+"""The files that a training run leaves, and from which it goes on."""

@@ -1,0 +1,73 @@
+"""Tables that grow row by row while a training runs, and are cut back when it goes on from before.
+
+The first two columns are the phase, counted from 1, and how many of its steps were done.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from compofa.common.errors import UserError, file_error
+from compofa.common.files import write_atomically
+
+Cell = str | int | float
+
+
+class Rows:
+    """A CSV file that is appended to."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        """Takes up `path`, or begins it where there is no such file.
+
+        Raises:
+            UserError: it cannot be written, or has other columns.
+        """
+        self.path = path
+        self._header = _line(("phase", "step", *columns))
+        if not path.exists():
+            write_atomically(path, self._header, "the table")
+
+    def cut(self, phase: int, step: int) -> None:
+        """Forgets what came after that step, and a last line that was not finished.
+
+        Raises:
+            UserError: it cannot be read or written, or has other columns.
+        """
+        try:
+            lines = self.path.read_text().splitlines(keepends=True)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error if isinstance(error, OSError) else OSError("it is not text")
+            raise file_error(reason, self.path, "cannot go on with the table") from None
+        if not lines or lines[0] != self._header:
+            raise UserError("not a table of this training", path=self.path, line=1)
+        kept = [line for line in lines[1:] if line.endswith("\n") and _place(line) <= (phase, step)]
+        write_atomically(self.path, "".join([lines[0], *kept]), "the table")
+
+    def add(self, rows: Sequence[Sequence[Cell]]) -> None:
+        """Appends rows, and returns when they are on disk.
+
+        Raises:
+            UserError: they cannot be written.
+        """
+        try:
+            with self.path.open("a") as file:
+                file.write("".join(map(_line, rows)))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise file_error(error, self.path, "cannot write the table") from None
+
+
+def _place(line: str) -> tuple[int, int]:
+    phase, step, _ = line.split(",", 2)
+    return int(phase), int(step)
+
+
+def _line(cells: Sequence[Cell]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()

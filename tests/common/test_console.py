@@ -1,0 +1,116 @@
+"""How commands end: exit codes, messages, broken pipes, Ctrl-C, full disks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compofa.common.console import printable
+
+APP = """
+import signal, sys, time, typer
+from compofa.common.console import print_json, run_command
+from compofa.common.errors import DeviceError, OutOfTime, UserError
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+@app.command()
+def go(what: str, times: int = 1):
+    if what == "user": raise UserError("bad\\x1b[31m row", path="t.csv", line=3)
+    if what == "device": raise DeviceError("gone")
+    if what == "time": raise OutOfTime("too late")
+    if what == "no": raise typer.Exit(1)
+    if what == "bug": raise ZeroDivisionError
+    if what == "nan": print_json({"x": float("nan")})
+    if what == "interrupt": signal.raise_signal(signal.SIGINT)
+    if what == "stop": signal.raise_signal(signal.SIGTERM)
+    if what == "import":
+        try: signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt: pass
+        raise ImportError("initialization failed")  # as numpy's and onnxruntime's C code does
+    if what == "sleep": print("ready", flush=True); time.sleep(60)
+    for _ in range(times): print_json({"what": what})
+
+run_command(app)
+"""
+
+
+def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", APP, *arguments]
+    defaults: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.run(command, text=True, check=False, **(defaults | options))
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "message"),
+    [
+        ("fine", 0, ""),
+        ("no", 1, ""),
+        ("user", 2, r"error: t.csv:3: bad\x1b[31m row" + "\n"),
+        ("device", 4, "error: gone\n"),
+        ("time", 124, "error: too late\n"),
+        ("interrupt", 130, "interrupted\n"),
+        ("stop", 130, "interrupted\n"),
+        ("import", 130, "interrupted\n"),
+    ],
+)
+def test_an_ending_has_its_code_and_one_line(what: str, code: int, message: str) -> None:
+    ended = run(what)
+    assert (ended.returncode, ended.stderr) == (code, message)
+
+
+def test_a_usage_error_is_the_users_mistake() -> None:
+    ended = run("fine", "--tims", "3")
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("what", ["bug", "nan"])
+def test_a_bug_keeps_its_traceback_and_does_not_look_like_an_answer(what: str) -> None:
+    ended = run(what)
+    assert ended.returncode == 70
+    assert "Traceback" in ended.stderr
+    assert "this is a bug in compofa" in ended.stderr
+
+
+def test_ctrl_c_from_outside_says_interrupted() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", APP, "sleep"],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("times", ["1", "100000"])
+def test_a_reader_that_has_had_enough_is_no_error(times: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = run("fine", "--times", times, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("times", ["1", "100000"])
+def test_output_to_a_full_disk_is_an_error(times: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = run("fine", "--times", times, stdout=full)
+    assert ended.returncode == 2
+    assert ended.stderr == "error: standard output: cannot write: no space left on device\n"
+
+
+def test_what_is_printed_stays_on_one_line_and_moves_no_cursor() -> None:
+    assert printable("a\nb\x1b[2Jc\u202e") == r"a\nb\x1b[2Jc\u202e"
+    assert printable("ünï côdé 日本") == "ünï côdé 日本"

@@ -1,0 +1,219 @@
+"""compofa-profile as a person calls it: exit codes, JSON, and one line per mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compofa.profiler.commands import main
+from compofa.profiler.commands.devices_command import complain
+from compofa.profiler.measurement.noise_probe import Quietness
+from compofa.profiler.results.table import Cell, Row, SetUp, Table, read_table, write_table
+from compofa.supernet.graph import build_graph
+from compofa.supernet.space import Space
+
+CELLS = "space,subnet,resolution,batch_size\n"
+INVENTORY = "here: {transport: local}\nboard: {transport: ssh, host: board.invalid}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "devices.yaml").write_text(INVENTORY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["compofa-profile", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no device given"),
+        (("--device", "hare"), "no device is called 'hare' (did you mean 'here'?)"),
+        (("--device", "here", "--inventory", "none.yaml"), "none.yaml: cannot read the inventory"),
+        (("--device", "here", "--space", "compofo"), "did you mean 'compofa'?"),
+        (("--device", "here", "--plan", "some"), "--plan must be auto, full, a number"),
+        (("--device", "here", "--plan", "none.csv"), "none.csv: cannot read the table"),
+        (("--device", "here", "--plan", "0"), "--plan must be auto, full, a number"),
+        (("--device", "here", "--target", "nan"), "--target must be between 0% and 100%"),
+        (("--device", "here", "--confidence", "1"), "--confidence must be between 50% and 100%"),
+        (("--device", "here", "--max-time", "soon"), "--max-time must be a duration"),
+        (("--device", "here", "--resolutions", "x"), "--resolutions must be a list of sizes"),
+        (("--device", "here", "--batch-size", "0"), "--batch-size must be from 1 to 4096"),
+        (("--device", "here", "--runtime", "onnx"), "did you mean 'onnxruntime'?"),
+        (("--device", "here", "--device", "board", "--out", "x.csv"), "--out names one table"),
+        (("--device", "here", "--out", "no/where.csv"), "cannot write the journal: no such file"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    assert call(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_options_that_do_not_exist_exit_2(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(monkeypatch, "--devise", "here") == 2
+    assert call(monkeypatch, "chek", "--device", "here") == 2
+
+
+def test_devices_lists_the_inventory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "devices") == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["here", "local"],
+        ["board", "ssh"],
+    ]
+    assert call(monkeypatch, "devices", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)["devices"]
+    assert listed[1]["host"] == "board.invalid"
+
+
+def test_check_says_what_the_device_has(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "check", "--device", "here", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["runtimes"]["onnxruntime"]
+    assert 0 < said["quietness"]["latency_ms"] < 1000
+    assert 0 <= said["quietness"]["scatter"] < 10
+    assert call(monkeypatch, "check", "--device", "here") == 0
+    assert "onnxruntime" in capsys.readouterr().out
+
+
+def test_complaints_name_the_cause() -> None:
+    assert complain({"cpus": 4}, {"load_1m": 0.3, "cpu_pressure_10s": 0.0}) == []
+    busy = complain({"cpus": 2}, {"load_1m": 1.8, "cpu_pressure_10s": 40.0})
+    assert "40 %" in busy[0]
+    assert "load average 1.8" in busy[1]
+    assert "powersave" in complain({"cpus": 2}, {"governor": "powersave"})[0]
+
+
+def test_an_unsteady_device_is_called_so() -> None:
+    assert Quietness(5.0, 0.004, 0.02).complaints == []
+    unsteady, interrupted = Quietness(5.0, 0.05, 0.3).complaints
+    assert "scatters by 5.0% within one process" in unsteady
+    assert "30% of runs were interrupted" in interrupted
+
+
+def test_a_profile_reports_itself_as_json(
+    folder: Path,
+    tiny_space_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ("--space", str(tiny_space_file), "--resolutions", "32", "--plan", "5")
+    code = call(
+        monkeypatch, "--device", "here", *options, "--max-time", "5s", "--no-pause", "--json"
+    )
+    told = json.loads(capsys.readouterr().out)["tables"][0]
+    assert code == (124 if told["out_of_time"] else 3 if told["unconverged"] else 0)
+    assert told["table"] == "here.csv"
+    assert told["cells"] == len(read_table(Path("here.csv")).rows) <= 243
+    assert told["sessions"] >= 1
+
+
+def test_one_device_that_fails_does_not_keep_the_rest_from_it(
+    folder: Path,
+    tiny_space_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "devices.yaml").write_text(
+        "here: {transport: local}\nlacking: {transport: local, accelerator: qnn}\n"
+    )
+    options = ("--space", str(tiny_space_file), "--resolutions", "32", "--plan", "5")
+    devices = ("--device", "lacking", "--device", "here")
+    assert call(monkeypatch, *devices, *options, "--max-time", "5s", "--no-pause", "--json") == 3
+    failed, told = json.loads(capsys.readouterr().out)["tables"]
+    assert "onnxruntime here has no QNNExecutionProvider" in failed["error"]
+    assert told["cells"]
+
+
+def synthetic_table(space: Space, path: Path) -> None:
+    """A table whose latencies follow from the MACs."""
+    rows = []
+    for subnet in space.enumerate()[::6]:
+        ms = 0.1 + build_graph(space, subnet, 32).macs / 1e7
+        cell = Cell(space.name, space.key(subnet), 32, 1)
+        rows.append(
+            Row(cell, ms, ms * 0.99, ms * 1.01, 0.95, ms, "measured", "ok", 5, 50, "", "2026-01-01")
+        )
+    write_table(path, Table(SetUp("here", "onnxruntime", "1", "cpu", 1, "float32"), tuple(rows)))
+
+
+def test_predict_fills_cells(
+    folder: Path, tiny_space: Space, tiny_space_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthetic_table(tiny_space, Path("t.csv"))
+    Path("cells.csv").write_text(CELLS + "tiny,d23432,32,1\ntiny,d44444,36,1\n")
+    files = ("--table", "t.csv", "--cells", "cells.csv", "--out", "out.csv")
+    assert call(monkeypatch, "predict", *files, "--space", str(tiny_space_file)) == 0
+    rows = read_table(Path("out.csv")).rows
+    assert [row.cell.resolution for row in rows] == [32, 36]
+    for row in rows:
+        assert (row.source, row.confidence) == ("predicted", 0.9)
+        assert row.latency_ms
+        assert row.ci_low_ms
+        assert row.ci_high_ms
+        assert row.ci_low_ms < row.latency_ms < row.ci_high_ms
+    truth = 0.1 + build_graph(tiny_space, tiny_space.parse("d23432"), 32).macs / 1e7
+    assert rows[0].latency_ms == pytest.approx(truth, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("tiny,d23432,32,64\n", "batch"),
+        ("compofa,d23432,160,1\n", "knows one space"),
+        ("tiny,d99999,32,1\n", "depth 9 is not one of 2, 3, 4"),
+        ("tiny,d23432,0,1\n", "cells.csv:2: resolution must be"),
+        ("tiny,d23432,32,1\n" * 2, "cells.csv:3: the same cell as on line 2"),
+        ("", "has no rows"),
+    ],
+)
+def test_predict_refuses_what_it_cannot_know(
+    folder: Path,
+    tiny_space: Space,
+    tiny_space_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cells: str,
+    said: str,
+) -> None:
+    synthetic_table(tiny_space, Path("t.csv"))
+    Path("cells.csv").write_text(CELLS + cells)
+    files = ("--table", "t.csv", "--cells", "cells.csv", "--out", "out.csv")
+    assert call(monkeypatch, "predict", *files, "--space", str(tiny_space_file)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_broken_pipe_is_no_error(folder: Path) -> None:
+    command = [sys.executable, "-c", "from compofa.profiler.commands import main; main()"]
+    process = subprocess.Popen(
+        [*command, "devices"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.wait(20) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()

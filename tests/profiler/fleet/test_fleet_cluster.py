@@ -1,0 +1,166 @@
+"""Devices that hang on the hosts of a real Ray cluster, and a host that dies."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compofa.common.errors import UserError
+from compofa.profiler.commands import main
+from compofa.profiler.fleet.cluster import Cluster
+from compofa.profiler.fleet.fleet import Fleet
+from compofa.profiler.fleet.job import Failed, Finished
+from compofa.profiler.inventory import SshDevice
+from compofa.profiler.measurement.progress import Screen
+from compofa.profiler.results.journal import Timing, of_kind, read_journal
+from compofa.profiler.results.table import read_table
+from rigs.boards import ONE_SUBNET, add_boards, small_job
+from rigs.cluster import SETTINGS, RayCluster
+from rigs.peer import processes_naming
+from rigs.sshd import Sshd
+
+
+@pytest.fixture(scope="module")
+def boards(sshd: Sshd) -> list[SshDevice]:
+    return add_boards(sshd, ["first", "second"])
+
+
+@pytest.fixture(scope="module")
+def cluster(sshd: Sshd, boards: list[SshDevice]) -> Iterator[RayCluster]:
+    """Two hosts, with a board each; hosts alone know the way to the boards."""
+    handler = signal.getsignal(signal.SIGTERM)
+    with RayCluster(sshd.home) as started, pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        for board in boards:
+            started.add(f"host-of-{board.name}", [board.name])
+        yield started
+    signal.signal(signal.SIGTERM, handler)
+
+
+def written(journal: Path) -> bool:
+    return journal.exists() and journal.stat().st_size > 0
+
+
+def timings(journal: Path) -> list[Timing]:
+    return of_kind(read_journal(journal)[1], Timing) if written(journal) else []
+
+
+def meanwhile(cluster: RayCluster, journal: Path) -> None:
+    """Kills the second board's host in the middle, and gives the board to another."""
+    until = time.monotonic() + 60
+    while len(timings(journal)) < 9 and time.monotonic() < until:
+        time.sleep(0.05)
+    cluster.kill("host-of-second")
+    cluster.add("another", ["second"])
+
+
+def test_what_a_dead_host_had_measured_is_kept_and_another_goes_on(
+    cluster: RayCluster,
+    boards: list[SshDevice],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    jobs = [small_job(board) for board in boards]
+    nowhere = SshDevice(name="nowhere", host="nowhere")
+    jobs.append(small_job(nowhere))
+    killer = threading.Thread(target=meanwhile, args=(cluster, Path("second.journal.jsonl")))
+    with Cluster(cluster.address) as hosts, Screen(plain=True) as screen:
+        killer.start()
+        *done, lacking = Fleet(jobs, hosts, screen).run()
+        killer.join()
+    assert lacking == Failed("no host has it", 4)
+    captured = capsys.readouterr()
+    assert "second: its host" in captured.err
+    assert "it goes on where a host has it" in captured.err
+    assert captured.out == ""
+    for board, end in zip(boards, done, strict=True):
+        assert isinstance(end, Finished)
+        rows = read_table(end.outcome.written.path).rows
+        measured = {row.cell for row in rows if row.source == "measured"}
+        assert len(measured) == len(ONE_SUBNET.resolutions)
+        found = Counter(
+            (timing.session, timing.cell)
+            for timing in timings(Path(f"{board.name}.journal.jsonl"))
+            if timing.cell
+        )
+        assert set(found.values()) == {1}
+        assert {cell for _, cell in found} == measured
+        assert Path(f"{board.name}.meta.json").exists()
+
+
+def test_ctrl_c_ends_the_agents_on_other_hosts_too(
+    cluster: RayCluster,
+    boards: list[SshDevice],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = Path("first.journal.jsonl")
+
+    def press() -> None:
+        until = time.monotonic() + 60
+        while len(timings(journal)) < 3 and time.monotonic() < until:
+            time.sleep(0.02)
+        signal.raise_signal(signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    with Cluster(cluster.address) as hosts, Screen(quiet=True) as screen:
+        presser.start()
+        with pytest.raises(KeyboardInterrupt):
+            Fleet([small_job(boards[0])], hosts, screen).run()
+        presser.join()
+    assert 3 <= len(timings(journal)) < 2 * len(ONE_SUBNET.resolutions)
+    assert processes_naming(boards[0].folder) == []
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["compofa-profile", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_the_command_measures_over_the_cluster(
+    cluster: RayCluster,
+    boards: list[SshDevice],
+    tiny_space_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = boards[0].model_dump(exclude_defaults=True, exclude={"name"})
+    Path("devices.yaml").write_text(json.dumps({"first": {"transport": "ssh", **settings}}))
+    options = ("--space", str(tiny_space_file), "--plan", "5", "--no-pause", "--max-time", "4s")
+    code = call(monkeypatch, "--device", "first", "--cluster", cluster.address, *options, "--json")
+    assert code == 124
+    (told,) = json.loads(capsys.readouterr().out)["tables"]
+    assert told["table"] == "first.csv"
+    assert told["measured"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("here", "--cluster must be auto or HOST:PORT"),
+        ("-x:1", "--cluster must be auto or HOST:PORT"),
+        ("127.0.0.1:1", "cannot join the cluster at 127.0.0.1:1: Connection refused"),
+        ("127.0.0.1:99999", "cannot join the cluster"),
+        ("nowhere.invalid:6379", "cannot join the cluster at nowhere.invalid:6379: Name or serv"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_the_user_s_mistake(address: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Cluster(address)

@@ -1,0 +1,144 @@
+"""The host's end of the protocol: an agent that lies, dies or rambles is named, never believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from compofa.common.errors import DeviceError
+from compofa.profiler.transports.agent_client import AgentError, AgentLink
+from compofa.profiler.transports.base import Channel
+from compofa.profiler.transports.local import LocalChannel
+
+
+class Scripted(Channel):
+    """An agent whose replies are made by a function of the request."""
+
+    def __init__(self, answer: Callable[[dict[str, Any]], Any]) -> None:
+        self.answer = answer
+        self.request: dict[str, Any] = {}
+
+    def send(self, data: bytes) -> None:
+        self.request = json.loads(data)
+
+    def receive_line(self, deadline_s: float, longest: int) -> bytes:
+        reply = self.answer(self.request)
+        return reply if isinstance(reply, bytes) else json.dumps(reply).encode() + b"\n"
+
+    def diagnosis(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
+def ok(**fields: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda request: {"id": request["id"], "ok": fields}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda _: b"hello\n", "not JSON: 'hello"),
+        (lambda _: b"\x1b[31mred\n", r"not JSON: '\\\\x1b"),
+        (lambda _: b"[" * 100_000 + b"\n", "not JSON"),
+        (lambda _: [], "answers another request"),
+        (lambda _: {"id": 99, "ok": {}}, "answers another request"),
+        (lambda r: {"id": r["id"]}, "neither ok nor error"),
+        (ok(), "makes no sense"),
+        (ok(ns=[1, 2], state={}), "2 times for 3 runs"),
+        (ok(ns=[1, 2, 0], state={}), "a run of 0 ns"),
+        (ok(ns=[1, 2, -5], state={}), "a run of -5 ns"),
+        (ok(ns=[1, 2, float("nan")], state={}), "a run of nan ns"),
+        (ok(ns=[1, 2, 10**15], state={}), "a run of 1000000000000000 ns"),
+        (ok(ns=[1, 2, True], state={}), "a run of True ns"),
+        (ok(ns="abc", state={}), "a run of 'a' ns"),
+        (ok(ns=[1, 2, 3], state=7), "makes no sense"),
+    ],
+)
+def test_replies_that_make_no_sense_are_the_device_s_fault(
+    answer: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    with pytest.raises(DeviceError, match=said) as caught:
+        AgentLink(Scripted(answer)).run(1, 3, 0, 1.0)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_errors_of_the_agent_keep_their_kind() -> None:
+    error = {"kind": "model", "message": "bad\x1b[2J" + "x" * 10_000}
+    link = AgentLink(Scripted(lambda request: {"id": request["id"], "error": error}))
+    with pytest.raises(AgentError) as caught:
+        link.load("0" * 64, "onnxruntime", {})
+    assert caught.value.kind == "model"
+    assert len(str(caught.value)) < 600
+    assert "\x1b" not in str(caught.value)
+
+
+def test_another_version_of_the_protocol_is_refused() -> None:
+    with pytest.raises(DeviceError, match="version 2 of the protocol"):
+        AgentLink(Scripted(ok(version=2))).hello(1, None)
+
+
+@pytest.mark.parametrize("facts", [None, 3, []])
+def test_a_hello_without_facts_is_refused(facts: object) -> None:
+    hello = ok(version=1, pid=1, affinity=None, runtimes={}, facts=facts, state={})
+    if facts == []:
+        assert AgentLink(Scripted(hello)).hello(1, None).facts == {}
+    else:
+        with pytest.raises(DeviceError, match="hello makes no sense"):
+            AgentLink(Scripted(hello)).hello(1, None)
+
+
+def program(code: str) -> LocalChannel:
+    channel = LocalChannel([sys.executable, "-c", code])
+    channel.closing_s = 0.2
+    return channel
+
+
+def test_a_peer_that_writes_one_byte_at_a_time_is_understood() -> None:
+    slow = (
+        "import sys, os, time\n"
+        "sys.stdin.readline()\n"
+        'for c in b\'{"id": 1, "ok": {"ns": [5], "state": {}}}\\n\':\n'
+        "    os.write(1, bytes([c])); time.sleep(0.002)\n"
+    )
+    with program(slow) as channel:
+        assert AgentLink(channel).run(1, 1, 0, 10.0) == ((5,), {})
+
+
+def test_a_peer_that_dies_is_named_with_its_last_words() -> None:
+    with (
+        program("import sys; sys.stdin.readline(); sys.exit('no memory left')") as channel,
+        pytest.raises(DeviceError, match="the agent ended: exit code 1, no memory left"),
+    ):
+        AgentLink(channel).unload(1)
+
+
+def test_a_silent_peer_is_left_after_the_deadline() -> None:
+    with program("import time; time.sleep(60)") as channel:
+        begun = time.monotonic()
+        with pytest.raises(DeviceError, match=r"said nothing for 0\.3 s"):
+            channel.receive_line(0.3, 1000)
+        assert time.monotonic() - begun < 2
+
+
+def test_a_peer_without_end_of_line_is_cut_off() -> None:
+    with (
+        program("import os\nwhile True: os.write(1, b'x' * 65536)") as channel,
+        pytest.raises(DeviceError, match="a line of more than 1,000,000 bytes"),
+    ):
+        channel.receive_line(10.0, 1_000_000)
+
+
+def test_closing_ends_a_peer_that_does_not_want_to() -> None:
+    channel = program("import time; time.sleep(600)")
+    channel.close()
+    channel.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(channel.pid, 0)
