@@ -51,7 +51,7 @@ bench: setup ## the long measurements; results go to benchmarks/results
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 agent: setup ## build the native agent for Linux and Android, into build/
-	$(BIN)/python -m compofa.profiler.agent.native.build build
+	$(BIN)/python -m compofa.profiler.agent.native.build_agent build
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) build *.egg-info local.*

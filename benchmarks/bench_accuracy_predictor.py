@@ -21,12 +21,13 @@ import torch
 from machine import save
 from scipy.stats import spearmanr
 
+from compofa.common.arrays import FloatArray
 from compofa.search.accuracy.released_predictor import read_predictor
-from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, choices_of
+from compofa.supernet.accuracy_predictor.choices import Choices, choices_of
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.perceptron import fit_perceptron
-from compofa.supernet.accuracy_predictor.predictor import Model
-from compofa.supernet.accuracy_predictor.released import LAYOUT
+from compofa.supernet.accuracy_predictor.predictor import AccuracyModel
+from compofa.supernet.accuracy_predictor.released_layout import LAYOUT
 from compofa.supernet.space import SEARCHED_RESOLUTIONS, SPACES
 
 SPACE_NAMES = ("ofa-mbv3", "compofa-elastic")
@@ -35,7 +36,7 @@ TESTED = 1000
 IMAGES = 10_000
 
 
-def fit(name: str, choices: Choices, top1: FloatArray) -> Model:
+def fit(name: str, choices: Choices, top1: FloatArray) -> AccuracyModel:
     if name == "gp":
         return GaussianProcess.fit(choices, top1)
     return fit_perceptron(choices, top1, LAYOUT)

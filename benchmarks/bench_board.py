@@ -31,7 +31,7 @@ from board.emulator import Board
 from board.image import make_image
 from machine import save
 
-from compofa.profiler.agent.native.build import build
+from compofa.profiler.agent.native.build_agent import build
 from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports.agent_client import AgentLink

@@ -32,8 +32,8 @@ from compofa.profiler.comparison.changes import Changes, compare_tables
 from compofa.profiler.comparison.confirm import confirm
 from compofa.profiler.comparison.sides import load_side
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.measurement.plan import Measure
-from compofa.profiler.measurement.profile import Request, profile
+from compofa.profiler.measurement.plan import PlanSize
+from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.statistics.compare import Verdict
 from compofa.supernet.space import SPACES, Space
@@ -73,10 +73,10 @@ def take_profiles(work: Path, wanted: dict[str, int]) -> dict[str, list[Path]]:
         path = work / f"{kind}-{number:02}.csv"
         if not path.exists():
             space = space_of(kind)
-            cells: Measure = "auto"
+            cells: PlanSize = "auto"
             if kind != "base":
                 cells = tuple(load_side(found["base"][0]).measured())
-            request = Request(
+            request = ProfileRequest(
                 space, space.resolutions, (1,), path, cells, fresh=True, keep_models=work / "models"
             )
             with Display("local") as display:

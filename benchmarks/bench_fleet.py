@@ -31,10 +31,10 @@ from machine import save
 
 from compofa.profiler.fleet.cluster import Cluster
 from compofa.profiler.fleet.fleet import Fleet, Workers
-from compofa.profiler.fleet.job import CellBegun, End, Finished, Job, Progress, SessionBegun
-from compofa.profiler.fleet.schedule import Schedule
+from compofa.profiler.fleet.job import CellBegun, End, FinishedJob, Job, Progress, SessionBegun
+from compofa.profiler.fleet.schedule import FleetSchedule
 from compofa.profiler.inventory import SshDevice
-from compofa.profiler.measurement.profile import Outcome, Request
+from compofa.profiler.measurement.profile import Outcome, ProfileRequest
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.results.build import Tabulated
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
@@ -66,7 +66,7 @@ class Simulated(Workers):
         session = [SessionBegun(1, SESSIONS, CELLS), *[cell] * CELLS]
         self._script: list[Progress | End] = [
             *session * SESSIONS,
-            Finished(Outcome(NOTHING, 1.0, False)),
+            FinishedJob(Outcome(NOTHING, 1.0, False)),
         ]
         self._playing: dict[str, Iterator[Progress | End]] = {}
 
@@ -93,11 +93,11 @@ class Simulated(Workers):
 
 
 def schedule_cost() -> float:
-    """Seconds of CPU a session that `Schedule` takes, one device in a hundred being lost."""
+    """Seconds of CPU a session that `FleetSchedule` takes, one device in a hundred being lost."""
     names = [f"device{i}" for i in range(DEVICES)]
     left = dict.fromkeys(names, SESSIONS)
     # Two entries of the inventory for every board.
-    schedule = Schedule({name: str(i // 2) for i, name in enumerate(names)})
+    schedule = FleetSchedule({name: str(i // 2) for i, name in enumerate(names)})
     rng, measured, sessions = random.Random(0), deque[str](), 0
     begun = time.process_time()
     while left:
@@ -119,7 +119,7 @@ def loop_cost() -> float:
     jobs = []
     for i in range(DEVICES):
         name = f"device{i}"
-        request = Request(space, (160,), (1,), Path(f"{name}.csv"))
+        request = ProfileRequest(space, (160,), (1,), Path(f"{name}.csv"))
         jobs.append(Job(SshDevice(name=name, host=name), request, 0.0))
     workers = Simulated([job.name for job in jobs])
     begun = time.process_time()
@@ -163,7 +163,9 @@ def soak(folder: Path) -> dict[str, Any]:
     with Sshd(folder) as sshd, environment(TMPDIR=str(folder), **SETTINGS):
         boards = add_boards(sshd, names)
         jobs = [
-            Job(b, Request(space, (32,), (1,), folder / f"{b.name}.csv", 5, ONE_SESSION), 0.0)
+            Job(
+                b, ProfileRequest(space, (32,), (1,), folder / f"{b.name}.csv", 5, ONE_SESSION), 0.0
+            )
             for b in boards
         ]
         with RayCluster(sshd.home) as ray:
@@ -191,7 +193,7 @@ def soak(folder: Path) -> dict[str, Any]:
             seconds = time.monotonic() - begun
     kept = {name: timings(folder / f"{name}.journal.jsonl") for name in names}
     unsent = {name: len(at_death[name] - kept[name]) for name in doomed}
-    done = [name for name, end in ends.items() if isinstance(end, Finished)]
+    done = [name for name, end in ends.items() if isinstance(end, FinishedJob)]
     assert done == [name for name in names if name not in left_behind], ends
     return {
         "boards": BOARDS,

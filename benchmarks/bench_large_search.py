@@ -23,9 +23,9 @@ from compofa.profiler.block_tables.block_table import BlockTable, read_block_tab
 from compofa.search.accuracy.released_predictor import Predictor, read_predictor
 from compofa.search.answer import ask
 from compofa.search.large.beam import explore
-from compofa.search.large.devices import BlockDevice
 from compofa.search.large.genomes import Genomes, unit_table
 from compofa.search.large.large_search import search_large
+from compofa.search.large.latency_sources import BlockDevice
 from compofa.search.large.pool import Problem
 from compofa.supernet.space import SPACES
 

@@ -21,8 +21,8 @@ import numpy as np
 import onnxruntime
 from machine import save
 
-from compofa.profiler.agent.native.build import build
-from compofa.profiler.models.model_store import Model, ModelStore
+from compofa.profiler.agent.native.build_agent import build
+from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.statistics.student import student_quantile
@@ -36,7 +36,7 @@ LIMIT = 0.02
 """By how much the agents may differ."""
 
 
-def begin(command: list[str], model: Model) -> tuple[AgentLink, int]:
+def begin(command: list[str], model: ModelFile) -> tuple[AgentLink, int]:
     """A fresh agent with the model warmed up, and the model's handle."""
     link = AgentLink(LocalChannel(command))
     link.hello(1, None)
@@ -46,7 +46,7 @@ def begin(command: list[str], model: Model) -> tuple[AgentLink, int]:
 
 
 def take_turns(
-    commands: dict[str, list[str]], model: Model, order: Sequence[str]
+    commands: dict[str, list[str]], model: ModelFile, order: Sequence[str]
 ) -> dict[str, float]:
     """What each agent makes of one model, in ms; they start and run in the order given."""
     agents = {name: begin(commands[name], model) for name in order}

@@ -15,7 +15,7 @@ from pathlib import Path
 from machine import save
 
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.measurement.profile import Request, profile
+from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
@@ -26,7 +26,7 @@ def main() -> None:
     """Measures, prints and saves."""
     space = SPACES["compofa"]
     with tempfile.TemporaryDirectory() as folder:
-        request = Request(space, space.resolutions, (1,), Path(folder) / "local.csv")
+        request = ProfileRequest(space, space.resolutions, (1,), Path(folder) / "local.csv")
         with Display("local") as display:
             outcome = profile(LocalDevice(name="local"), request, display)
         _, lines = read_journal(journal_path(request.out))

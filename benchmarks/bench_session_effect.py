@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from machine import save
 
-from compofa.profiler.models.model_store import Model, ModelStore
+from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.location import MEDIAN, QUIET, Slice, condense
 from compofa.profiler.transports.agent_client import AgentLink
@@ -48,7 +48,7 @@ class Process:
         self.link = AgentLink(self.channel)
         self.link.hello(1, None if bound else sorted(os.sched_getaffinity(0)))
 
-    def load(self, model: Model) -> int:
+    def load(self, model: ModelFile) -> int:
         return self.link.load(model.sha256, "onnxruntime", {}).handle
 
     def time(self, handle: int) -> tuple[int, ...]:

@@ -273,7 +273,7 @@ def wandering_estimates(
     """What a device whose speed wanders within seconds does to estimates, as shared hosts' do.
 
     The log of its speed is autoregressive along a session (`memory` from a cell to the next
-    reference point), the cells go along with 0.7 of it, and both have 3 % of noise of their own.
+    reference point), the cells covary with 0.7 of it, and both have 3 % of noise of their own.
     """
     rng = np.random.default_rng(11)
     estimates, plain_estimates = [], []
@@ -407,7 +407,7 @@ def restless_host(
 ) -> dict[str, Result]:
     """Two sides of ten sessions on a host whose speed wanders between sessions, by 5 % if not said.
 
-    Cells go along with `slope` of what the reference shows, each with a slope of its own (sd 0.1),
+    Cells covary with `slope` of what the reference shows, each with a slope of its own (sd 0.1),
     and have 2 % of noise of their own. On the new side, the host is slower by `shift` for the
     reference, and all cells by `slow` besides.
     """

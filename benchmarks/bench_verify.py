@@ -22,7 +22,7 @@ from machine import save
 
 from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.plan import Plan
-from compofa.profiler.measurement.profile import Request as ProfileRequest
+from compofa.profiler.measurement.profile import SearchRequest as ProfileRequest
 from compofa.profiler.measurement.profile import profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.analysis import analyse
@@ -31,8 +31,8 @@ from compofa.profiler.results.journal import read_journal
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.search.answer import ask
-from compofa.search.request import Request, find_candidates
-from compofa.search.verification.measure_finalists import Measuring
+from compofa.search.request import SearchRequest, find_candidates
+from compofa.search.verification.measure_finalists import FinalistMeasurement
 from compofa.search.verification.verify import Verification, verify
 from compofa.supernet.space import SPACES
 
@@ -44,15 +44,15 @@ SESSIONS = 60
 
 def spread_limits(table: Path, count: int) -> list[tuple[float]]:
     """Limits in even ratios between the ends of the front."""
-    front = ask(find_candidates(Request([table])), []).results
+    front = ask(find_candidates(SearchRequest([table])), []).results
     ends = front[-1].latency_ms[0], front[0].latency_ms[0]
     return [(float(each),) for each in np.geomspace(*ends, count + 2)[1:-1]]
 
 
 def verified(table: Path, limits: list[tuple[float]]) -> Verification:
     """All limits, verified together on this computer."""
-    request = Request([table])
-    measuring = Measuring([DEVICE], [table], lambda: find_candidates(request))
+    request = SearchRequest([table])
+    measuring = FinalistMeasurement([DEVICE], [table], lambda: find_candidates(request))
     return verify(find_candidates(request), limits, measuring)
 
 

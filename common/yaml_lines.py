@@ -11,7 +11,7 @@ from compofa.common.errors import UserError, file_error
 LARGEST = 1_000_000
 """Bytes; a configuration file larger than this is refused."""
 
-Place = tuple[str | int, ...]
+YamlPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Document:
 
     path: Path
     data: Any
-    lines: dict[Place, int]
+    lines: dict[YamlPath, int]
 
-    def error(self, place: Place, message: str, hint: str | None = None) -> UserError:
+    def error(self, place: YamlPath, message: str, hint: str | None = None) -> UserError:
         """An error about the value at `place`, or the nearest place around it."""
         while place not in self.lines and place:
             place = place[:-1]
@@ -49,7 +49,7 @@ def read_yaml(path: Path, what: str) -> Document:
     if len(raw) > LARGEST:
         raise UserError(f"{what} of {len(raw):,} bytes is too large", path=path)
     loader = None
-    lines: dict[Place, int] = {}
+    lines: dict[YamlPath, int] = {}
     try:
         # Loader set-up already decodes the first bytes, so it can fail on them.
         loader = yaml.SafeLoader(raw.decode("utf-8"))
@@ -71,7 +71,7 @@ def read_yaml(path: Path, what: str) -> Document:
     return Document(path, data, lines)
 
 
-def _walk(node: Any, place: Place, lines: dict[Place, int], path: Path) -> None:
+def _walk(node: Any, place: YamlPath, lines: dict[YamlPath, int], path: Path) -> None:
     from yaml.nodes import MappingNode, SequenceNode
 
     lines.setdefault(place, node.start_mark.line + 1)

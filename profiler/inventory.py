@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from compofa.common.errors import UserError, suggestion
-from compofa.common.yaml_lines import Document, Place, read_yaml
+from compofa.common.yaml_lines import Document, YamlPath, read_yaml
 
 Runtime = Literal["onnxruntime", "tflite", "torch", "coreml", "openvino", "benchmark_model"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
@@ -197,7 +197,7 @@ def _device(document: Document, name: Any) -> AnyDevice:
         return kind(name=name, **settings)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        loc: Place = tuple(first["loc"])
+        loc: YamlPath = tuple(first["loc"])
         field = ".".join(map(str, loc)) or "settings"
         message = f"{name}: {field}: {first['msg'].removeprefix('Value error, ')}"
         if first["type"] != "missing":

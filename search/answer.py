@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
-from compofa.profiler.results.table import Cell, Row, Source, Status
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
+from compofa.profiler.results.table import Cell, Row, RowSource, Status
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
 from compofa.search.measures import BYTES, Measure
-from compofa.search.uncertainty import chance, half_widths, rivals
+from compofa.search.uncertainty import half_widths, indistinguishable, probability_within
 from compofa.supernet.graph import graph_blocks
 
 Limits = tuple[float, ...]
@@ -30,11 +30,11 @@ class Result:
         latency_ms, ci_low_ms, ci_high_ms, source, status: of its cell, one per table.
         limit_ms: what it was asked to meet, one per table (None for a table that the question
             is not about); None for a member of the front.
-        chance: the probability that its true latency meets the limit, one per table; None where
+        probability: that its true latency meets the limit, one per table; None where
             there is no limit or no interval.
-        joint_chance: that all limits are met, errors in different tables being independent.
-        rival: another member of the front, as "KEY at RESOLUTION", that may in truth be as
-            accurate and as fast; None where noise leaves no doubt.
+        joint_probability: that all limits are met, errors in different tables being independent.
+        indistinguishable_from: another member of the front, as "KEY at RESOLUTION", that may in
+            truth be as accurate and as fast; None where noise leaves no doubt.
         macs, params: multiply-accumulates per image, trainable parameters.
         weight_bytes: of a model file, but for its names; see `Graph.weight_bytes`. In the widest
             dtype of the tables.
@@ -50,7 +50,7 @@ class Result:
     latency_ms: tuple[float, ...]
     ci_low_ms: tuple[float | None, ...]
     ci_high_ms: tuple[float | None, ...]
-    source: tuple[Source, ...]
+    source: tuple[RowSource, ...]
     status: tuple[Status, ...]
     limit_ms: tuple[float | None, ...] | None
     macs: int
@@ -58,9 +58,9 @@ class Result:
     weight_bytes: int
     memory_bytes: int
     extra: tuple[dict[str, float | None], ...]
-    chance: tuple[float | None, ...] | None = None
-    joint_chance: float | None = None
-    rival: str | None = None
+    probability: tuple[float | None, ...] | None = None
+    joint_probability: float | None = None
+    indistinguishable_from: str | None = None
 
     @property
     def cell(self) -> Cell:
@@ -157,20 +157,20 @@ def finite(limits: Limits) -> tuple[float | None, ...]:
 
 
 def _front_results(candidates: Candidates, members: IntArray) -> tuple[Result, ...]:
-    """Members of the front, each with the rival that noise cannot tell it from."""
+    """Members of the front, each with one that noise cannot tell it from."""
     confidence = np.array([[rows[i].confidence for rows in candidates.rows] for i in members])
     width = (candidates.high_ms - candidates.low_ms)[members] / 2
-    doubtful = rivals(
+    doubtful = indistinguishable(
         candidates.top1[members],
         candidates.top1_sd[members],
         candidates.latency_ms[members],
         width / half_widths(confidence),
     )
     found = []
-    for i, rival in zip(members, doubtful, strict=True):
-        cell = None if rival < 0 else candidates.cells[members[rival]]
+    for i, other in zip(members, doubtful, strict=True):
+        cell = None if other < 0 else candidates.cells[members[other]]
         name = None if cell is None else f"{cell.subnet} at {cell.resolution}"
-        found.append(replace(result(candidates, i, None), rival=name))
+        found.append(replace(result(candidates, i, None), indistinguishable_from=name))
     return tuple(found)
 
 
@@ -208,23 +208,30 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
 def _asked(candidates: Candidates, found: Result, index: int, limits: Limits) -> Result:
     """Candidate `index` as the answer to a question."""
     asked = finite(limits)
-    chances = _chances([each[index] for each in candidates.rows], asked)
-    return replace(found, limit_ms=asked, chance=chances, joint_chance=_joint(chances, asked))
+    probabilities = _probabilities([each[index] for each in candidates.rows], asked)
+    return replace(
+        found,
+        limit_ms=asked,
+        probability=probabilities,
+        joint_probability=_joint(probabilities, asked),
+    )
 
 
-def _chances(rows: Sequence[Row], limits: Sequence[float | None]) -> tuple[float | None, ...]:
+def _probabilities(rows: Sequence[Row], limits: Sequence[float | None]) -> tuple[float | None, ...]:
     """The probability, table by table, that a limit is met."""
     return tuple(
         None
         if limit is None or row.latency_ms is None
-        else chance(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit)
+        else probability_within(
+            row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit
+        )
         for row, limit in zip(rows, limits, strict=True)
     )
 
 
-def _joint(chances: Sequence[float | None], limits: Sequence[float | None]) -> float | None:
+def _joint(probabilities: Sequence[float | None], limits: Sequence[float | None]) -> float | None:
     """The probability that all limits are met; None where one of the probabilities is unknown."""
-    known = [each for each in chances if each is not None]
+    known = [each for each in probabilities if each is not None]
     asked = sum(limit is not None for limit in limits)
     return math.prod(known) if known and len(known) == asked else None
 

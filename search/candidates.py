@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.slot_terms import block_totals
 from compofa.profiler.results.table import Cell, Row, Table, read_table
-from compofa.search.accuracy.accuracy import AccuracySource, Cells, FloatArray, IntArray
+from compofa.search.accuracy.accuracy import AccuracySource, Cells
 from compofa.supernet.graph import Block
 from compofa.supernet.space import Space, Subnet, get_space
 

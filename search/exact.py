@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.search.uncertainty import half_widths
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from compofa.common.console import note
 from compofa.common.errors import UserError, file_error
 from compofa.search.answer import Result
-from compofa.supernet.export.formats import SUFFIXES, Dtype, Format, Request, save, write
+from compofa.supernet.export.formats import SUFFIXES, Dtype, ExportRequest, Format, save, write
 from compofa.supernet.export.source import open_source
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
@@ -36,8 +36,8 @@ class Deployment:
     def __post_init__(self) -> None:
         self._request(1)
 
-    def _request(self, batch_size: int) -> Request:
-        return Request(self.format, self.dtype, batch_size, calibration=self.calibration)
+    def _request(self, batch_size: int) -> ExportRequest:
+        return ExportRequest(self.format, self.dtype, batch_size, calibration=self.calibration)
 
     def write(self, results: Sequence[Result], space: Space) -> tuple[Path, ...]:
         """Writes each subnet, resolution and batch size once; the files' paths.

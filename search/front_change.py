@@ -6,8 +6,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.profiler.comparison.front import FrontChange, Limit
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
 from compofa.search.candidates import Candidates
 from compofa.search.exact import front, ranking
 from compofa.search.uncertainty import half_widths

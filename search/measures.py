@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError, suggestion
-from compofa.search.accuracy.accuracy import FloatArray
 from compofa.search.candidates import Candidates
 from compofa.supernet.graph import Block
 

@@ -27,7 +27,7 @@ OUT_COLUMNS = (
 def as_json(candidates: Candidates, answer: Answer) -> dict[str, Any]:
     """The object that `--json` prints; docs/search.md describes it."""
     return {
-        "results": [asdict(each) for each in answer.results],
+        "results": [_as_json(each) for each in answer.results],
         "infeasible": [asdict(each) for each in answer.infeasible],
         "space": candidates.space.name,
         "accuracy": candidates.accuracy,
@@ -36,6 +36,15 @@ def as_json(candidates: Candidates, answer: Answer) -> dict[str, Any]:
         ],
         "candidates": candidates.compared,
         "notes": list(candidates.notes),
+    }
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    """The result with the names that earlier versions gave some of its keys, for one release."""
+    return asdict(result) | {
+        "chance": result.probability,
+        "joint_chance": result.joint_probability,
+        "rival": result.indistinguishable_from,
     }
 
 
@@ -58,7 +67,8 @@ def write_results(path: Path, candidates: Candidates, answer: Answer) -> None:
                     found.ci_high_ms[i], found.limit_ms[i] if found.limit_ms else None,
                     found.source[i], found.status[i], found.macs, found.params,
                     found.weight_bytes, found.memory_bytes,
-                    found.chance[i] if found.chance else None, found.joint_chance, found.rival,
+                    found.probability[i] if found.probability else None,
+                    found.joint_probability, found.indistinguishable_from,
                     *map(found.extra[i].get, own),
                 ]
             )  # fmt: skip
@@ -122,11 +132,13 @@ def columns(candidates: Candidates, answer: Answer) -> list[Column]:
         intervals = [_interval(each, i) for each in results]
         if any(intervals):
             found.append(Column("interval", True, intervals))
-    if any(each.joint_chance is not None for each in results):
-        chances = [_percent(each.joint_chance) for each in results]
-        found.append(Column("meets it %", True, chances))
-    if any(each.rival for each in results):
-        found.append(Column("not told from", False, [each.rival or "" for each in results]))
+    if any(each.joint_probability is not None for each in results):
+        probabilities = [_percent(each.joint_probability) for each in results]
+        found.append(Column("meets it %", True, probabilities))
+    if any(each.indistinguishable_from for each in results):
+        found.append(
+            Column("not told from", False, [each.indistinguishable_from or "" for each in results])
+        )
     found += [
         Column("M MACs", True, [f"{each.macs / 1e6:.0f}" for each in results]),
         Column("M params", True, [f"{each.params / 1e6:.2f}" for each in results]),

@@ -14,12 +14,12 @@ from compofa.supernet.space import ENUMERABLE, Space, get_space
 
 if TYPE_CHECKING:
     from compofa.search.answer import Limits
-    from compofa.search.large.devices import Device
+    from compofa.search.large.latency_sources import LatencySource
     from compofa.search.measures import Bound
 
 
 @dataclass(frozen=True)
-class Request:
+class SearchRequest:
     """What to search.
 
     Attributes:
@@ -44,7 +44,7 @@ class Request:
     seed: int = 0
 
 
-def find_candidates(request: Request) -> Candidates:
+def find_candidates(request: SearchRequest) -> Candidates:
     """Reads what the request names, and finds the cells that can answer it.
 
     Cells of tables, and of folders of block tables where the space can be listed, are all taken.
@@ -71,7 +71,7 @@ def find_candidates(request: Request) -> Candidates:
     return replace(found, notes=(*notes, *found.notes))
 
 
-def _searched(request: Request, space: Space | None) -> Candidates:
+def _searched(request: SearchRequest, space: Space | None) -> Candidates:
     from compofa.search.large.large_search import search_large
 
     if space is None:
@@ -89,10 +89,10 @@ def _searched(request: Request, space: Space | None) -> Candidates:
     )
 
 
-def _device(path: Path, space: Space, batch_size: int | None) -> Device:
+def _device(path: Path, space: Space, batch_size: int | None) -> LatencySource:
     from compofa.profiler.block_tables.block_table import read_block_table
     from compofa.profiler.results.table import read_table
-    from compofa.search.large.devices import BlockDevice, ModelDevice
+    from compofa.search.large.latency_sources import BlockDevice, ModelDevice
 
     if not path.is_dir():
         return ModelDevice.fit(path, read_table(path), space, batch_size)

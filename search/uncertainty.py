@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
+from compofa.common.arrays import FloatArray, IntArray
 
 SEPARATE = 0.95
 """Two figures are apart where a difference of none lies outside an interval of this confidence."""
@@ -23,7 +23,7 @@ def half_widths(confidence: FloatArray) -> FloatArray:
     return found
 
 
-def chance(
+def probability_within(
     latency_ms: float, low_ms: float | None, high_ms: float | None, confidence: float, limit: float
 ) -> float | None:
     """The probability that the true latency is at most `limit`; None without an interval.
@@ -40,7 +40,7 @@ def chance(
     return NormalDist().cdf((limit - latency_ms) / deviation)
 
 
-def rivals(
+def indistinguishable(
     top1: FloatArray, top1_sd: FloatArray, latency_ms: FloatArray, latency_sd: FloatArray
 ) -> IntArray:
     """For each member of a front, another that may in truth be as accurate and as fast; else -1.

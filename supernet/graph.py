@@ -135,7 +135,7 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class PoolLayer:
     """Pooling: global average, maximum (padding `kernel // 2`), or average (rounding up)."""
 
     name: str
@@ -187,7 +187,7 @@ class Linear:
         return self.macs + self.output.channels
 
 
-Layer = Conv | SqueezeExcite | Add | Pool | Linear
+Layer = Conv | SqueezeExcite | Add | PoolLayer | Linear
 
 
 @dataclass(frozen=True)
@@ -404,7 +404,7 @@ def _plain_conv(
 @lru_cache(maxsize=4096)
 def _global_pool(source: str, input: Shape) -> Block:
     output = Shape(input.channels, 1, 1)
-    pool = Pool("pool", source, input, output, "global_average")
+    pool = PoolLayer("pool", source, input, output, "global_average")
     return Block(f"AvgPool2D-input:{input}-output:{output}", None, (pool,))
 
 
@@ -447,7 +447,7 @@ def _resnet_blocks(space: Space, subnet: Subnet, image: Shape) -> tuple[Block, .
     blocks.append(_plain_conv("Stem", "stem.2", at.name, at.output, out, 3, 1, "relu"))
     at = blocks[-1].layers[-1]
     pooled = Shape(out, _strided(at.output.height, 2), _strided(at.output.width, 2))
-    pool = Pool("stem.pool", at.name, at.output, pooled, "max", 3, 2)
+    pool = PoolLayer("stem.pool", at.name, at.output, pooled, "max", 3, 2)
     blocks.append(Block(f"MaxPool2D-input:{at.output}-output:{pooled}", None, (pool,)))
     for u, (unit, slots) in list(enumerate(zip(space.units, space.slot_ranges, strict=True)))[1:]:
         for b in range(unit.base_blocks + subnet.depths[u]):
@@ -482,7 +482,7 @@ def _bottleneck(
         pooled = Shape(input.channels, size, size)
         if stride > 1:
             layers.append(
-                Pool(f"{name}.shrink", shortcut, input, pooled, "average", stride, stride)
+                PoolLayer(f"{name}.shrink", shortcut, input, pooled, "average", stride, stride)
             )
             shortcut = layers[-1].name
         layers.append(Conv(f"{name}.shortcut", shortcut, pooled, output, 1, 1, 1, "none"))

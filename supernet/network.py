@@ -9,7 +9,7 @@ from operator import attrgetter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compofa.supernet.graph import Add, Block, Conv, Graph, Layer, Linear, Pool, SqueezeExcite
+from compofa.supernet.graph import Add, Block, Conv, Graph, Layer, Linear, PoolLayer, SqueezeExcite
 from compofa.supernet.space import Activation, Family
 
 BN_EPSILON: dict[Family, float] = {"mbv3": 1e-5, "proxyless": 1e-3, "resnet50": 1e-5}
@@ -58,14 +58,14 @@ def run_layer(
     """The output of `layer` for what its sources gave; `compute` runs it if it has weights."""
     if isinstance(layer, Add):
         return activate(inputs[0] + inputs[1], layer.activation)
-    if isinstance(layer, Pool):
+    if isinstance(layer, PoolLayer):
         return _pool(inputs[0], layer)
     if isinstance(layer, Linear):
         return compute(layer, inputs[0].flatten(1))
     return compute(layer, inputs[0])
 
 
-def _pool(x: Tensor, pool: Pool) -> Tensor:
+def _pool(x: Tensor, pool: PoolLayer) -> Tensor:
     if pool.kind == "global_average":
         return x.mean((2, 3), keepdim=True)
     if pool.kind == "max":
@@ -127,7 +127,7 @@ class Network(nn.Module):
 def weighted_layers(blocks: Iterable[Block]) -> list[WeightedLayer]:
     """The layers of `blocks` that have weights, in order."""
     layers = (layer for block in blocks for layer in block.layers)
-    return [layer for layer in layers if not isinstance(layer, Add | Pool)]
+    return [layer for layer in layers if not isinstance(layer, Add | PoolLayer)]
 
 
 def _plain(layer: WeightedLayer, epsilon: float) -> nn.Module:

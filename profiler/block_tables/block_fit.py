@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.block_files import BlockTime
-from compofa.profiler.block_tables.slot_terms import FloatArray
 from compofa.profiler.results.table import Row, Table
 from compofa.supernet.graph import Block, graph_blocks
 from compofa.supernet.space import Space

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from compofa.common.arrays import FloatArray
 from compofa.common.csv_lines import check_text
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.block_files import (
@@ -16,7 +17,7 @@ from compofa.profiler.block_tables.block_files import (
     block_file,
     read_block_files,
 )
-from compofa.profiler.block_tables.slot_terms import FloatArray, SlotTerms, is_separable, slot_terms
+from compofa.profiler.block_tables.slot_terms import SlotTerms, is_separable, slot_terms
 from compofa.profiler.results.table import Cell, Row, SetUp, Table
 from compofa.supernet.graph import Block, graph_blocks
 from compofa.supernet.space import SPACES, Space, Subnet

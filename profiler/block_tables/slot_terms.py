@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from compofa.common.arrays import FloatArray
 from compofa.supernet.graph import Block, graph_blocks
 from compofa.supernet.space import Space, Subnet, SubnetArrays
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,8 @@ def check_command(
     if wheels is not None and not provision:
         raise UserError("--wheels goes with --provision")
     from compofa.profiler.inventory import find_device
-    from compofa.profiler.measurement.device_lease import Turns
-    from compofa.profiler.measurement.handshake import REFERENCE, greet
+    from compofa.profiler.measurement.device_lease import DeviceLease
+    from compofa.profiler.measurement.handshake import REFERENCE, shake_hands
     from compofa.profiler.measurement.noise_probe import probe
     from compofa.profiler.models.model_store import ModelStore
     from compofa.profiler.runtimes.runtimes import check_settings
@@ -82,7 +82,7 @@ def check_command(
 
     settings = find_device(inventory, device)
     check_settings(settings)
-    turns = Turns(settings, note)
+    lease = DeviceLease(settings, note)
     spaces = [SPACES[REFERENCE.space]]
     with (
         open_transport(settings) as transport,
@@ -90,8 +90,8 @@ def check_command(
     ):
         if provision:
             _provision(settings, transport, wheels)
-        hello = greet(settings, transport, turns, models)
-        quietness = probe(settings, transport, turns, models)
+        hello = shake_hands(settings, transport, lease, models)
+        quietness = probe(settings, transport, lease, models)
     complaints = complain(hello.facts, hello.state) + quietness.complaints
     if json_:
         print_json(

@@ -7,26 +7,26 @@ from typing import Any
 
 from compofa.common.console import print_json, printable
 from compofa.common.errors import ExitCode
-from compofa.profiler.fleet.job import Failed, Finished, Job
+from compofa.profiler.fleet.job import FailedJob, FinishedJob, Job
 from compofa.profiler.measurement.profile import Outcome
 
 PREVIEW_ROWS = 12
 
 
-def tell(jobs: Sequence[Job], ends: Sequence[Finished | Failed], json_: bool) -> int:
+def tell(jobs: Sequence[Job], ends: Sequence[FinishedJob | FailedJob], json_: bool) -> int:
     """Prints what became of each job; returns the exit code.
 
     Of a single device a part of the table is shown too. A device that failed has been told of
     when it did.
     """
-    measured = [end.outcome for end in ends if isinstance(end, Finished)]
-    failed = [end.exit_code for end in ends if isinstance(end, Failed)]
+    measured = [end.outcome for end in ends if isinstance(end, FinishedJob)]
+    failed = [end.exit_code for end in ends if isinstance(end, FailedJob)]
     if json_:
         pairs = zip(jobs, ends, strict=True)
         print_json({"tables": [_described(job.name, end) for job, end in pairs]})
     else:
         for job, end in zip(jobs, ends, strict=True):
-            if isinstance(end, Finished):
+            if isinstance(end, FinishedJob):
                 if len(jobs) == 1:
                     _show_rows(end.outcome)
                 _show_summary(job.name, end.outcome)
@@ -43,9 +43,9 @@ def _exit_code(outcome: Outcome) -> ExitCode:
     return ExitCode.PARTIAL if partial else ExitCode.DONE
 
 
-def _described(device: str, end: Finished | Failed) -> dict[str, Any]:
+def _described(device: str, end: FinishedJob | FailedJob) -> dict[str, Any]:
     """What became of a device as JSON."""
-    if isinstance(end, Failed):
+    if isinstance(end, FailedJob):
         return {"device": device, "error": end.message}
     outcome, written = end.outcome, end.outcome.written
     return {

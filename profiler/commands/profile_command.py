@@ -21,8 +21,8 @@ from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.space import DEFAULT_SPACE, get_space
 
 if TYPE_CHECKING:
-    from compofa.profiler.fleet.job import Failed, Finished, Job
-    from compofa.profiler.measurement.plan import Measure
+    from compofa.profiler.fleet.job import FailedJob, FinishedJob, Job
+    from compofa.profiler.measurement.plan import PlanSize
     from compofa.profiler.results.table import Cell
 
 LARGEST_BATCH = 4096
@@ -86,7 +86,7 @@ def profile_command(
     from compofa.profiler.commands.outcome import tell
     from compofa.profiler.fleet.job import Job
     from compofa.profiler.inventory import changed, find_device
-    from compofa.profiler.measurement.profile import Request
+    from compofa.profiler.measurement.profile import ProfileRequest
     from compofa.profiler.settings import Protocol
 
     protocol = Protocol(
@@ -101,7 +101,7 @@ def profile_command(
         settings = changed(
             settings, runtime=runtime, accelerator=accelerator, dtype=dtype, threads=threads
         )
-        request = Request(
+        request = ProfileRequest(
             space=found,
             resolutions=_sizes(resolutions, found.resolutions),
             batch_sizes=(
@@ -122,21 +122,21 @@ def profile_command(
     raise typer.Exit(tell(jobs, ends, json_))
 
 
-def _measure_alone(job: Job) -> Finished:
+def _measure_alone(job: Job) -> FinishedJob:
     """Profiles one device in this process; what goes wrong is raised."""
-    from compofa.profiler.fleet.job import Finished
+    from compofa.profiler.fleet.job import FinishedJob
     from compofa.profiler.measurement.profile import profile
     from compofa.profiler.measurement.progress import Display
 
     try:
         with Display(job.name) as display:
-            return Finished(profile(job.device, job.request, display, patience_s=job.patience_s))
+            return FinishedJob(profile(job.device, job.request, display, patience_s=job.patience_s))
     except KeyboardInterrupt:
         note(f"{job.request.out}: what was measured is kept; the same command goes on from there")
         raise
 
 
-def _measure_fleet(jobs: list[Job], cluster: str | None) -> list[Finished | Failed]:
+def _measure_fleet(jobs: list[Job], cluster: str | None) -> list[FinishedJob | FailedJob]:
     """Profiles several devices side by side, or those of a cluster."""
     from compofa.profiler.fleet.fleet import Fleet
     from compofa.profiler.measurement.progress import Screen
@@ -158,7 +158,7 @@ def _sizes(text: str | None, default: tuple[int, ...]) -> tuple[int, ...]:
     return parse_sizes(text, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
 
 
-def _measure(plan: str) -> Measure:
+def _measure(plan: str) -> PlanSize:
     if plan == "auto":
         return "auto"
     if plan == "full":

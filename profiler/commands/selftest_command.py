@@ -29,7 +29,7 @@ def selftest_command(
 ) -> None:
     """Measure the same thing twice (A/A) and say what the set-up can be trusted with."""
     from compofa.profiler.inventory import find_device
-    from compofa.profiler.measurement.profile import Request, profile
+    from compofa.profiler.measurement.profile import ProfileRequest, profile
     from compofa.profiler.measurement.progress import Display
     from compofa.profiler.measurement.selftest import run_selftest, selftest_plan
     from compofa.profiler.results.build import journal_path
@@ -38,7 +38,7 @@ def selftest_command(
 
     settings = find_device(inventory, device)
     found = get_space(space)
-    request = Request(
+    request = ProfileRequest(
         space=found,
         resolutions=found.resolutions,
         batch_sizes=(1,),

@@ -20,12 +20,12 @@ from compofa.common.files import sha256
 from compofa.profiler.comparison.changes import CellChange, Changes, Confirmation
 from compofa.profiler.comparison.sides import Side, unalike
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
-from compofa.profiler.measurement.handshake import REFERENCE, greet, header
+from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
 from compofa.profiler.measurement.progress import Listener
-from compofa.profiler.measurement.sessions import Measuring
-from compofa.profiler.models.model_store import TOLERANCES, Model, Models, ModelStore
+from compofa.profiler.measurement.sessions import Sessions
+from compofa.profiler.models.model_store import TOLERANCES, ModelFile, Models, ModelStore
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import Journal, PlanLine, utc_now
@@ -100,11 +100,11 @@ class _BothSides(Models):
             )
         return named
 
-    def model(self, cell: Cell) -> Model:
+    def model(self, cell: Cell) -> ModelFile:
         """See `Models.model`. What a found file computes was checked when it was profiled."""
         if cell in self._found:
             path = self._found[cell]
-            return Model(path, path.name, None, 0)
+            return ModelFile(path, path.name, None, 0)
         return self._store.model(self._built.get(cell, cell))
 
     def close(self) -> None:
@@ -157,16 +157,16 @@ def confirm(
         found = dict.fromkeys(identical, SAME_FILE)
         sessions = 0
         if pairs:
-            turns = Turns(device, display.note, until)
+            lease = DeviceLease(device, display.note, until)
             with open_transport(device) as way:
-                hello = greet(device, way, turns, models)
+                hello = shake_hands(device, way, lease, models)
                 told = header(device, hello)
                 _check_device(changes.new, asdict(told.setup) | told.fingerprint)
                 place = journal_path(changes.new.path.with_suffix(".confirm.csv"))
                 with Journal.open(place, told) as journal:
                     journal.append(_plan(space, pairs, protocol))
-                    measuring = Measuring(
-                        device, hello, protocol, way, journal, models, display, turns, patience_s
+                    measuring = Sessions(
+                        device, hello, protocol, way, journal, models, display, lease, patience_s
                     )
                     judge = _Judge(pairs, changes.min_effect, changes.confidence)
                     if time.monotonic() < until:

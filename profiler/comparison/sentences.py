@@ -86,7 +86,7 @@ def _device(change: DeviceChange) -> str:
     found = f"The reference model went {percent(change.reference_ratio)}: that is the device"
     known = f", give or take {100 * change.doubt:.1f} %" if change.doubt > SMALL_DOUBT else ""
     return (
-        f"{found}. Cells go along with {100 * change.slope:.0f} % of it: "
+        f"{found}. Cells covary with {100 * change.slope:.0f} % of it: "
         f"{percent(change.ratio)}{known} is taken off each."
     )
 

@@ -22,16 +22,21 @@ from pathlib import Path
 from typing import Any
 
 from compofa.common.errors import CompofaError, MissingExtra, UserError
-from compofa.profiler.fleet.cluster_host import Measured, OnHost, installed_version, measure_here
+from compofa.profiler.fleet.cluster_host import (
+    ClusterResult,
+    OnHost,
+    installed_version,
+    measure_here,
+)
 from compofa.profiler.fleet.fleet import Workers
 from compofa.profiler.fleet.job import (
     SOFTWARE,
     End,
-    Failed,
-    Finished,
+    FailedJob,
+    FinishedJob,
     Interrupted,
     Job,
-    Lost,
+    LostJob,
     Progress,
 )
 from compofa.profiler.fleet.remote_journal import JournalCopy
@@ -131,7 +136,7 @@ class Cluster(Workers):
         reachable = self.reachable()
         for name in [n for n, a in self._attempts.items() if a.node is None and n not in reachable]:
             self._ray.cancel(self._attempts.pop(name).task)
-            taken.append((name, Lost("its host left the cluster before it began")))
+            taken.append((name, LostJob("its host left the cluster before it began")))
         return taken
 
     def _reports(self) -> Iterator[tuple[str, Progress | End]]:
@@ -144,7 +149,7 @@ class Cluster(Workers):
                 self._journals[message.device].append(message.lines)
             except CompofaError as error:
                 self._ray.cancel(self._attempts.pop(message.device).task)
-                yield message.device, Failed(str(error), error.exit_code)
+                yield message.device, FailedJob(str(error), error.exit_code)
                 continue
             if isinstance(message.report, OnHost):
                 attempt.node = message.report.node
@@ -156,21 +161,21 @@ class Cluster(Workers):
         attempt = self._attempts.pop(name)
         exceptions = self._ray.exceptions
         try:
-            said: Measured | Failed | Interrupted = self._ray.get(attempt.task)
-            return _tabulated(attempt.job, said) if isinstance(said, Measured) else said
+            said: ClusterResult | FailedJob | Interrupted = self._ray.get(attempt.task)
+            return _tabulated(attempt.job, said) if isinstance(said, ClusterResult) else said
         except exceptions.TaskCancelledError:
             return Interrupted()
         except exceptions.RayTaskError as error:
             print(error, file=sys.stderr)
-            return Failed("this is a bug in compofa: please report it", SOFTWARE)
+            return FailedJob("this is a bug in compofa: please report it", SOFTWARE)
         except exceptions.NodeDiedError:
             if attempt.node is not None:
                 self._dead.add(attempt.node)
-            return Lost("its host was lost")
+            return LostJob("its host was lost")
         except exceptions.RayError as error:
-            return Lost(f"its host no longer measures: {str(error).splitlines()[0]}")
+            return LostJob(f"its host no longer measures: {str(error).splitlines()[0]}")
         except CompofaError as error:
-            return Failed(str(error), error.exit_code)
+            return FailedJob(str(error), error.exit_code)
 
     def interrupt(self) -> None:
         """See `Workers.interrupt`."""
@@ -213,8 +218,8 @@ def _queue_here() -> Any:
     return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
 
 
-def _tabulated(job: Job, measured: Measured) -> Finished:
+def _tabulated(job: Job, measured: ClusterResult) -> FinishedJob:
     out = job.request.out
     header, lines = read_journal(journal_path(out))
     written = write_tables(out, job.request.space, header, lines)
-    return Finished(Outcome(written, measured.seconds, measured.out_of_time))
+    return FinishedJob(Outcome(written, measured.seconds, measured.out_of_time))

@@ -10,8 +10,8 @@ from typing import Any
 
 from compofa.common.errors import ExitCode
 from compofa.profiler.fleet.job import (
-    Failed,
-    Finished,
+    FailedJob,
+    FinishedJob,
     Interrupted,
     Job,
     Progress,
@@ -30,7 +30,7 @@ class OnHost:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ClusterResult:
     """A task's last word: the journal is complete, as far as time allowed."""
 
     seconds: float
@@ -59,7 +59,7 @@ def installed_version() -> str:
 
 def measure_here(
     wanted: str, job: Job, attempt: int, journal: bytes, messages: Any
-) -> Measured | Failed | Interrupted:
+) -> ClusterResult | FailedJob | Interrupted:
     """What a task does, on the host that the device hangs on.
 
     Args:
@@ -73,7 +73,7 @@ def measure_here(
 
     if wanted != installed_version():
         message = f"its host has compofa {installed_version()}, this computer {wanted}"
-        return Failed(message, ExitCode.USER)
+        return FailedJob(message, ExitCode.USER)
     with tempfile.TemporaryDirectory(prefix="compofa-fleet-") as folder:
         out = Path(folder) / job.request.out.name
         path = journal_path(out)
@@ -88,8 +88,8 @@ def measure_here(
         end = carry_out(replace(job, request=request), Reporter(send), None)
         send(None)
     match end:
-        case Finished(outcome):
-            return Measured(outcome.seconds, outcome.out_of_time)
-        case Failed(message, exit_code):
-            return Failed(message.replace(f"{folder}/", ""), exit_code)
+        case FinishedJob(outcome):
+            return ClusterResult(outcome.seconds, outcome.out_of_time)
+        case FailedJob(message, exit_code):
+            return FailedJob(message.replace(f"{folder}/", ""), exit_code)
     return Interrupted()

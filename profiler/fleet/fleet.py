@@ -12,15 +12,15 @@ from compofa.common.closing import Closing
 from compofa.common.errors import CompofaError, ExitCode
 from compofa.profiler.fleet.job import (
     End,
-    Failed,
-    Finished,
+    FailedJob,
+    FinishedJob,
     Interrupted,
     Job,
-    Lost,
+    LostJob,
     Progress,
     retell,
 )
-from compofa.profiler.fleet.schedule import Schedule
+from compofa.profiler.fleet.schedule import FleetSchedule
 from compofa.profiler.measurement.progress import Display, Screen
 
 POLL_S = 0.2
@@ -90,15 +90,15 @@ class Fleet:
     ) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._workers, self._screen, self._return_s = workers, screen, return_s
-        self._schedule = Schedule({job.name: workers.place(job) for job in jobs}, alone)
+        self._schedule = FleetSchedule({job.name: workers.place(job) for job in jobs}, alone)
         self._displays: dict[str, Display] = {}
-        self._ended: dict[str, Finished | Failed] = {}
+        self._ended: dict[str, FinishedJob | FailedJob] = {}
         self._begun: dict[str, float] = {}
         self._losses: dict[str, int] = {}
         # Devices without a host, and until when each may be.
         self._missing: dict[str, float] = {}
 
-    def run(self) -> list[Finished | Failed]:
+    def run(self) -> list[FinishedJob | FailedJob]:
         """Measures until every device has ended; what became of each, in the order of the jobs.
 
         Raises:
@@ -126,7 +126,7 @@ class Fleet:
             try:
                 self._workers.start(self._current(name))
             except CompofaError as error:
-                self._end(name, Failed(str(error), error.exit_code))
+                self._end(name, FailedJob(str(error), error.exit_code))
         if reachable is not None:
             self._give_up(reachable)
 
@@ -147,16 +147,16 @@ class Fleet:
             grace = self._return_s if name in self._begun else 0.0
             if now >= self._missing.setdefault(name, now + grace):
                 why = f"no host has had it for {grace:g} s" if grace else "no host has it"
-                self._end(name, Failed(f"{why}{self._kept(name)}", ExitCode.DEVICE))
+                self._end(name, FailedJob(f"{why}{self._kept(name)}", ExitCode.DEVICE))
 
     def _listen(self) -> None:
         for name, report in self._workers.take(POLL_S):
             match report:
-                case Finished() | Failed():
+                case FinishedJob() | FailedJob():
                     self._end(name, report)
                 case Interrupted():
-                    self._end(name, Failed("it was interrupted", ExitCode.INTERRUPTED))
-                case Lost(why):
+                    self._end(name, FailedJob("it was interrupted", ExitCode.INTERRUPTED))
+                case LostJob(why):
                     self._lose(name, why)
                 case _:
                     retell(report, self._displays[name])
@@ -165,7 +165,7 @@ class Fleet:
         self._losses[name] = self._losses.get(name, 0) + 1
         if self._losses[name] == MOST_LOSSES:
             message = f"lost {MOST_LOSSES} times, at last: {why}{self._kept(name)}"
-            self._end(name, Failed(message, ExitCode.DEVICE))
+            self._end(name, FailedJob(message, ExitCode.DEVICE))
             return
         self._displays[name].note(f"{why}; it goes on where a host has it")
         self._displays[name].status("waiting for a host")
@@ -174,10 +174,10 @@ class Fleet:
     def _kept(self, name: str) -> str:
         return "; the same command goes on from what was measured" if name in self._begun else ""
 
-    def _end(self, name: str, end: Finished | Failed) -> None:
+    def _end(self, name: str, end: FinishedJob | FailedJob) -> None:
         self._schedule.end(name)
         self._ended[name] = end
-        if isinstance(end, Finished):
+        if isinstance(end, FinishedJob):
             said = "out of time" if end.outcome.out_of_time else "done"
             self._displays[name].note(f"{said}: {end.outcome.written.path}")
             self._displays[name].status(said)

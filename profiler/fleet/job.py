@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from compofa.common.errors import CompofaError
 from compofa.profiler.inventory import AdbDevice, AnyDevice, SshDevice
-from compofa.profiler.measurement.profile import Outcome, Request, profile
+from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.models.model_store import Models
 from compofa.profiler.results.table import Cell
@@ -22,7 +22,7 @@ class Job:
     """A device to measure; `patience_s` is the longest pause while it is disturbed."""
 
     device: AnyDevice
-    request: Request
+    request: ProfileRequest
     patience_s: float
 
     @property
@@ -65,14 +65,14 @@ class Noted:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedJob:
     """The device's table is written."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedJob:
     """The device was given up; its journal keeps what was measured."""
 
     message: str
@@ -85,14 +85,14 @@ class Interrupted:
 
 
 @dataclass(frozen=True)
-class Lost:
+class LostJob:
     """The host that measured it is gone; what was measured is kept, and another may go on."""
 
     why: str
 
 
 Progress = SessionBegun | CellBegun | Noted
-End = Finished | Failed | Interrupted | Lost
+End = FinishedJob | FailedJob | Interrupted | LostJob
 
 
 class Reporter:
@@ -128,10 +128,10 @@ def retell(report: Progress, listener: Listener) -> None:
 def carry_out(job: Job, listener: Listener, models: Models | None) -> End:
     """Profiles the device of `job`; returns what became of it. A bug of ours is raised."""
     try:
-        return Finished(
+        return FinishedJob(
             profile(job.device, job.request, listener, models=models, patience_s=job.patience_s)
         )
     except CompofaError as error:
-        return Failed(str(error), error.exit_code)
+        return FailedJob(str(error), error.exit_code)
     except KeyboardInterrupt:
         return Interrupted()

@@ -22,7 +22,7 @@ from compofa.profiler.fleet.fleet import Workers
 from compofa.profiler.fleet.job import (
     SOFTWARE,
     End,
-    Failed,
+    FailedJob,
     Interrupted,
     Job,
     Progress,
@@ -32,7 +32,7 @@ from compofa.profiler.fleet.job import (
 from compofa.profiler.fleet.shared_models import ModelShop, ModelWanted, OrderedModels
 from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.handshake import REFERENCE
-from compofa.profiler.models.model_store import Model
+from compofa.profiler.models.model_store import ModelFile
 from compofa.supernet.space import SPACES
 
 KILLED_S = 10.0
@@ -94,16 +94,16 @@ class Processes(Workers):
             taken.append((job.name, report))
         return taken
 
-    def _died(self, connection: Connection) -> Failed:
+    def _died(self, connection: Connection) -> FailedJob:
         """What to report of a child that ended without a word."""
         _, child = self._children[connection]
         child.join(KILLED_S)
         code = child.exitcode or 0
         if code == 1:  # its traceback is on the screen
-            return Failed("this is a bug in compofa: please report it", SOFTWARE)
+            return FailedJob("this is a bug in compofa: please report it", SOFTWARE)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         message = f"the process that measured it ended ({how}); the same command goes on from there"
-        return Failed(message, ExitCode.DEVICE)
+        return FailedJob(message, ExitCode.DEVICE)
 
     def interrupt(self) -> None:
         """See `Workers.interrupt`."""
@@ -122,7 +122,7 @@ class Processes(Workers):
         self._shop.close()
 
 
-def _deliver(connection: Connection, made: Model | Failed) -> None:
+def _deliver(connection: Connection, made: ModelFile | FailedJob) -> None:
     # Whoever ordered it may be gone.
     with suppress(OSError):
         connection.send(made)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 
 
-class Schedule:
+class FleetSchedule:
     """Who waits and who is measured.
 
     At one place (a board, a phone) one device of the inventory is measured at a time, in the order

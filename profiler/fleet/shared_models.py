@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 
 from compofa.common.closing import Closing
 from compofa.common.errors import CompofaError, UserError
-from compofa.profiler.fleet.job import Failed
+from compofa.profiler.fleet.job import FailedJob
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.models.model_store import Model, Models, ModelStore
+from compofa.profiler.models.model_store import ModelFile, Models, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.supernet.space import Space
 
@@ -37,21 +37,21 @@ class ModelShop(Closing):
         self._maker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="models")
 
     def order(
-        self, device: AnyDevice, cell: Cell, deliver: Callable[[Model | Failed], None]
+        self, device: AnyDevice, cell: Cell, deliver: Callable[[ModelFile | FailedJob], None]
     ) -> None:
         """Makes the model of `cell` for `device` and hands it over, or why that cannot be."""
         self._maker.submit(self._make, device, cell, deliver)
 
     def _make(
-        self, device: AnyDevice, cell: Cell, deliver: Callable[[Model | Failed], None]
+        self, device: AnyDevice, cell: Cell, deliver: Callable[[ModelFile | FailedJob], None]
     ) -> None:
         kind = device.runtime, device.dtype
         try:
             if kind not in self._stores:
                 self._stores[kind] = ModelStore(self._spaces, *kind)
-            made: Model | Failed = self._stores[kind].model(cell)
+            made: ModelFile | FailedJob = self._stores[kind].model(cell)
         except CompofaError as error:
-            made = Failed(str(error), error.exit_code)
+            made = FailedJob(str(error), error.exit_code)
         deliver(made)
 
     def close(self) -> None:
@@ -73,12 +73,12 @@ class OrderedModels(Models):
         self._connection, self._send = connection, send
         self._lock = threading.Lock()
 
-    def model(self, cell: Cell) -> Model:
+    def model(self, cell: Cell) -> ModelFile:
         """See `Models.model`."""
         with self._lock:
             self._send(ModelWanted(cell))
-            made: Model | Failed = self._connection.recv()
-        if isinstance(made, Failed):
+            made: ModelFile | FailedJob = self._connection.recv()
+        if isinstance(made, FailedJob):
             raise UserError(made.message)
         return made
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.profiler.comparison.sentences import cell_name, percent
 from compofa.profiler.history.history_sentences import entry_name, event_sentence
 from compofa.profiler.history.trend import Cause, Trend
@@ -16,7 +17,6 @@ from compofa.profiler.report.offline import offline_page, page_part
 from compofa.profiler.report.remarks import count
 from compofa.profiler.report.style import Spec
 from compofa.profiler.results.table import Cell
-from compofa.profiler.statistics.latencies import Floats
 
 MOST_CELLS = 300
 """Cells of a set-up that have a line, those first that changed most."""
@@ -38,7 +38,7 @@ GRADES = {
 
 
 @dataclass(frozen=True)
-class Line:
+class CellLine:
     """One cell: its latest latency, its change since the first profile, and its points to draw.
 
     Attributes:
@@ -65,13 +65,13 @@ class Happened:
 
 
 @dataclass(frozen=True)
-class Panel:
+class CellPanel:
     """What the page says of one set-up."""
 
     title: str
     subtitle: str
     events: tuple[Happened, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[CellLine, ...]
     left_out: int
 
 
@@ -87,10 +87,10 @@ def history_page(trends: Sequence[Trend]) -> str:
     )
 
 
-def _panel(trend: Trend) -> Panel:
+def _panel(trend: Trend) -> CellPanel:
     cells = sorted(trend.latency_ms, key=lambda cell: -abs(math.log(trend.change(cell))))
     first, last = trend.entries[0], trend.entries[-1]
-    return Panel(
+    return CellPanel(
         title=trend.name,
         subtitle=f"{count(len(trend.entries), 'profile')}, "
         f"{entry_name(first)} to {entry_name(last)}",
@@ -144,7 +144,7 @@ def _overview(trend: Trend) -> Spec:
     )
 
 
-def _mean_cell(trend: Trend) -> Floats:
+def _mean_cell(trend: Trend) -> FloatArray:
     """The mean step of the cells that neighbouring profiles share, added up: raw log latencies."""
     logs = np.log(np.array(list(trend.latency_ms.values())))
     steps = np.diff(logs, axis=1)
@@ -154,12 +154,12 @@ def _mean_cell(trend: Trend) -> Floats:
     return np.concatenate([[0.0], np.cumsum(mean)])
 
 
-def _first(logs: Floats) -> float:
+def _first(logs: FloatArray) -> float:
     known = logs[np.isfinite(logs)]
     return float(known[0]) if known.size else 0.0
 
 
-def _line(trend: Trend, cell: Cell) -> Line:
+def _line(trend: Trend, cell: Cell) -> CellLine:
     absolute = trend.latency_ms[cell]
     known = np.flatnonzero(np.isfinite(absolute))[-MOST_POINTS:]
     logs = trend.beside_reference[cell]
@@ -170,7 +170,7 @@ def _line(trend: Trend, cell: Cell) -> Line:
         for moved in event.moved
         if moved.cell == cell
     ]
-    return Line(
+    return CellLine(
         name=cell_name(cell),
         latest_ms=f"{absolute[known[-1]]:.3f}",
         change=percent(trend.change(cell)),
@@ -183,7 +183,7 @@ def _line(trend: Trend, cell: Cell) -> Line:
     )
 
 
-def _places(positions: np.ndarray, logs: Floats, n: int) -> list[tuple[float, float]]:
+def _places(positions: np.ndarray, logs: FloatArray, n: int) -> list[tuple[float, float]]:
     """Where profiles lie in a line's picture, which is at least 10 % high."""
     middle = float(logs.max() + logs.min()) / 2
     span = max(float(np.ptp(logs)), 0.1)

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.profiler.history.history_folder import Entry, Profile
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.device_change import STEEPEST
-from compofa.profiler.statistics.lasting_changes import Step, find_steps
-from compofa.profiler.statistics.latencies import Floats
+from compofa.profiler.statistics.lasting_changes import LastingChange, find_lasting_changes
 
 K = TypeVar("K")
 
@@ -27,7 +27,7 @@ SAME_SERIES = ("device", "runtime", "accelerator", "threads", "dtype")
 """Of the set-up: profiles that differ in one of these are different histories."""
 
 FEW = 8
-"""Entries from which it can be seen how far cells go along with the reference."""
+"""Entries from which it can be seen how far cells covary with the reference."""
 
 FALSE_ALARMS = 0.05
 """The chance that a history in which nothing changed shows a change of any cell; as large again is
@@ -75,17 +75,17 @@ class Trend:
         latency_ms: of each cell, shape (n,), NaN where it was not measured.
         reference_ms: of the reference model, shape (n,), NaN where it is not known.
         relative: whether cells are judged relative to it: it is known everywhere.
-        slope: the share of the reference's changes that cells go along with, see `_slope`.
+        slope: the share of the reference's changes that cells covary with, see `_slope`.
         beside_reference: log latency of each cell less that share, if `relative`; shape (n,).
     """
 
     name: str
     entries: tuple[Entry, ...]
-    latency_ms: Mapping[Cell, Floats]
-    reference_ms: Floats
+    latency_ms: Mapping[Cell, FloatArray]
+    reference_ms: FloatArray
     relative: bool
     slope: float
-    beside_reference: Mapping[Cell, Floats]
+    beside_reference: Mapping[Cell, FloatArray]
     events: tuple[Event, ...]
 
     def change(self, cell: Cell) -> float:
@@ -106,7 +106,7 @@ def find_trends(profiles: Sequence[Profile], min_effect: float) -> list[Trend]:
 
 def _trend(key: tuple[Any, ...], profiles: Sequence[Profile], min_effect: float) -> Trend:
     entries = tuple(profile.entry for profile in profiles)
-    latency_ms: dict[Cell, Floats] = {}
+    latency_ms: dict[Cell, FloatArray] = {}
     for position, profile in enumerate(profiles):
         for row in profile.table.rows:
             if row.source == "measured" and row.latency_ms is not None:
@@ -131,8 +131,8 @@ def _trend(key: tuple[Any, ...], profiles: Sequence[Profile], min_effect: float)
     )
 
 
-def _slope(latency_ms: Mapping[Cell, Floats], reference_ms: Floats) -> float:
-    """How far cells go along with the reference, 0 to `STEEPEST`; 1 with fewer than `FEW` entries.
+def _slope(latency_ms: Mapping[Cell, FloatArray], reference_ms: FloatArray) -> float:
+    """How far cells covary with the reference, 0 to `STEEPEST`; 1 with fewer than `FEW` entries.
 
     Least absolute deviations from one entry to the next, which is a weighted median (Bloomfield and
     Steiger, Least Absolute Deviations, 1983): a change of the networks is one deviation among
@@ -155,8 +155,8 @@ def _slope(latency_ms: Mapping[Cell, Floats], reference_ms: Floats) -> float:
 
 def _events(
     entries: Sequence[Entry],
-    series: Mapping[Cell, Floats],
-    reference: Floats,
+    series: Mapping[Cell, FloatArray],
+    reference: FloatArray,
     relative: bool,
     min_effect: float,
 ) -> tuple[Event, ...]:
@@ -186,12 +186,14 @@ def _events(
     )
 
 
-def _steps(series: Mapping[K, Floats], min_effect: float) -> dict[K, list[Step]]:
+def _steps(series: Mapping[K, FloatArray], min_effect: float) -> dict[K, list[LastingChange]]:
     """Steps of each series, at positions among all entries; NaN is skipped."""
     known = {name: np.flatnonzero(np.isfinite(logs)) for name, logs in series.items()}
-    found = find_steps([series[name][known[name]] for name in series], FALSE_ALARMS, min_effect)
+    found = find_lasting_changes(
+        [series[name][known[name]] for name in series], FALSE_ALARMS, min_effect
+    )
     return {
-        name: [Step(int(known[name][step.start]), step.ratio) for step in steps]
+        name: [LastingChange(int(known[name][step.start]), step.ratio) for step in steps]
         for name, steps in zip(series, found, strict=True)
     }
 

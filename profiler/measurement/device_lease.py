@@ -1,4 +1,4 @@
-"""Taking turns: one profiler at a time measures on a device, the others wait for it."""
+"""The device lease: one profiler at a time measures on a device, the others wait for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def holder() -> str:
 
 
 @dataclass
-class Turns:
+class DeviceLease:
     """One profiler's claims to a device; each agent holds it for as long as it lives.
 
     Attributes:

@@ -130,7 +130,7 @@ POLL_S = 1.0
 """Between two looks at a device that is waited for."""
 
 
-class Watch:
+class DeviceMonitor:
     """Pauses a profile while the device is disturbed, and says why.
 
     Args:

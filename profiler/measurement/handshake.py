@@ -1,10 +1,10 @@
-"""Greeting a device: what it is and has, before anything is measured or written."""
+"""The handshake with a device: what it is and has, before anything is measured or written."""
 
 from __future__ import annotations
 
 from compofa.common.errors import DeviceError, UserError
 from compofa.profiler.inventory import AnyDevice, LocalDevice, SshDevice, changed
-from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.models.model_store import Models
 from compofa.profiler.results.journal import Header
 from compofa.profiler.results.table import Cell, SetUp
@@ -16,7 +16,9 @@ REFERENCE = Cell("compofa", "d22222", 160, 1)
 """The reference model: the smallest subnet of the default space, whatever space is measured."""
 
 
-def greet(device: AnyDevice, transport: Transport, turns: Turns, models: Models) -> Hello:
+def shake_hands(
+    device: AnyDevice, transport: Transport, lease: DeviceLease, models: Models
+) -> Hello:
     """Asks the device what it is and has, and loads the reference model there once.
 
     So what is missing, there or here, is told before anything is written or measured.
@@ -27,7 +29,7 @@ def greet(device: AnyDevice, transport: Transport, turns: Turns, models: Models)
     """
     with transport.start_agent() as channel:
         link = AgentLink(channel)
-        hello = turns.hello(link)
+        hello = lease.hello(link)
         if device.runtime not in hello.runtimes:
             found = ", ".join(hello.runtimes) or "none"
             python = hello.facts.get("python")

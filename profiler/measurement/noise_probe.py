@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.session import INPUT_SEED
 from compofa.profiler.models.model_store import Models
@@ -55,7 +55,7 @@ class Quietness:
         return found
 
 
-def probe(device: AnyDevice, transport: Transport, turns: Turns, models: Models) -> Quietness:
+def probe(device: AnyDevice, transport: Transport, lease: DeviceLease, models: Models) -> Quietness:
     """Times the reference model in one process.
 
     Raises:
@@ -65,7 +65,7 @@ def probe(device: AnyDevice, transport: Transport, turns: Turns, models: Models)
     transport.put(model.path, model.sha256)
     with transport.start_agent() as channel:
         link = AgentLink(channel)
-        turns.hello(link)
+        lease.hello(link)
         handle = link.load(model.sha256, device.runtime, load_options(device)).handle
         length = 1 if ABILITIES[device.runtime].invoked else RUNS
         if length > 1:

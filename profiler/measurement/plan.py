@@ -24,7 +24,7 @@ HELD_OUT_SEED = 1
 
 LARGEST_TABLE = 2_000_000
 
-Measure = int | Literal["auto", "full"] | tuple[Cell, ...]
+PlanSize = int | Literal["auto", "full"] | tuple[Cell, ...]
 """What a plan measures: `auto` 40 well-chosen cells and 20 at random per batch size, a number that
 many well-chosen cells and the 20, `full` everything, and cells these alone, as another profile."""
 
@@ -55,7 +55,7 @@ def make_plan(
     space: Space,
     resolutions: Sequence[int],
     batch_sizes: Sequence[int],
-    measure: Measure = "auto",
+    measure: PlanSize = "auto",
     seed: int = 0,
 ) -> Plan:
     """A plan for `space` at these resolutions and batch sizes; the same arguments, the same plan.

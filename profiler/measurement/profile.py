@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
-from compofa.profiler.measurement.handshake import REFERENCE, greet, header
-from compofa.profiler.measurement.plan import Measure, Plan, make_plan
+from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
+from compofa.profiler.measurement.plan import Plan, PlanSize, make_plan
 from compofa.profiler.measurement.progress import Listener
-from compofa.profiler.measurement.sessions import Measuring
+from compofa.profiler.measurement.sessions import Sessions
 from compofa.profiler.models.model_store import TOLERANCES, Models, ModelStore
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import Tabulated, journal_path, write_tables
@@ -28,12 +28,12 @@ from compofa.supernet.space import SPACES, Space
 
 
 @dataclass(frozen=True)
-class Request:
+class ProfileRequest:
     """What to profile and where to write it.
 
     Attributes:
         out: the table; the journal and the meta file go beside it.
-        measure: the plan, see `Measure`.
+        measure: the plan, see `PlanSize`.
         fresh: whether to discard an earlier journal instead of going on with it.
         keep_models: a folder for the model files, named by their hash; they go with the profile
             if left out.
@@ -43,7 +43,7 @@ class Request:
     resolutions: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     out: Path
-    measure: Measure = "auto"
+    measure: PlanSize = "auto"
     protocol: Protocol = field(default_factory=Protocol)
     seed: int = 0
     fresh: bool = False
@@ -61,7 +61,7 @@ class Outcome:
 
 def profile(
     device: AnyDevice,
-    request: Request,
+    request: ProfileRequest,
     display: Listener,
     *,
     plan: Plan | None = None,
@@ -99,19 +99,19 @@ def profile(
     protocol = request.protocol
     if protocol.tolerance is None:
         protocol = replace(protocol, tolerance=TOLERANCES[device.dtype])
-    turns = Turns(device, display.note, until)
+    lease = DeviceLease(device, display.note, until)
     spaces = SPACES[REFERENCE.space], space
     with (
         transport or open_transport(device) as way,
         models
         or ModelStore(spaces, device.runtime, device.dtype, keep=request.keep_models) as store,
     ):
-        hello = greet(device, way, turns, store)
+        hello = shake_hands(device, way, lease, store)
         told = header(device, hello)
         with Journal.open(journal_path(request.out), told, fresh=request.fresh) as journal:
             record_plan(journal, _plan_line(space, plan, protocol))
-            measuring = Measuring(
-                device, hello, protocol, way, journal, store, display, turns, patience_s
+            measuring = Sessions(
+                device, hello, protocol, way, journal, store, display, lease, patience_s
             )
             out_of_time = measuring.run(partial(_unsettled, plan.measured, protocol), request.seed)
             written = write_tables(request.out, space, told, journal.lines)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from compofa.common.errors import UserError
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.measurement.device_lease import Turns
+from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
-from compofa.profiler.measurement.handshake import REFERENCE, greet, header
+from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
 from compofa.profiler.measurement.progress import Listener
-from compofa.profiler.measurement.sessions import Measuring
+from compofa.profiler.measurement.sessions import Sessions
 from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import Tabulated, journal_path, write_tables
@@ -58,18 +58,18 @@ def remeasure(
     """
     plan = _plan(table)
     protocol = Protocol(**plan.protocol)
-    turns = Turns(device, display.note, until)
+    lease = DeviceLease(device, display.note, until)
     spaces = SPACES[REFERENCE.space], space
     with (
         open_transport(device) as way,
         ModelStore(spaces, device.runtime, device.dtype) as store,
     ):
-        hello = greet(device, way, turns, store)
+        hello = shake_hands(device, way, lease, store)
         told = header(device, hello)
         with Journal.open(journal_path(table), told) as journal:
             journal.append(_with(plan, cells))
-            measuring = Measuring(
-                device, hello, protocol, way, journal, store, display, turns, patience_s
+            measuring = Sessions(
+                device, hello, protocol, way, journal, store, display, lease, patience_s
             )
             before = {cell: _sessions(measuring.analysis(), cell) for cell in cells}
 

@@ -10,7 +10,7 @@ import numpy as np
 from compofa.common.errors import UserError
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.results.analysis import analyse
-from compofa.profiler.results.journal import Line, SessionLine, Timing, of_kind
+from compofa.profiler.results.journal import JournalLine, SessionLine, Timing, of_kind
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Verdict, compare, smallest_change
 from compofa.profiler.statistics.variance_components import VarianceComponents
@@ -60,7 +60,7 @@ def selftest_plan(space: Space, resolutions: Sequence[int], cells: int, seed: in
     return Plan("selftest", seed, tuple(chosen), tuple(range(len(chosen))), ())
 
 
-def run_selftest(lines: Sequence[Line], seed: int = 0) -> Selftest:
+def run_selftest(lines: Sequence[JournalLine], seed: int = 0) -> Selftest:
     """Judges a journal of undisturbed sessions on one set-up.
 
     The sessions are dealt out to two sides in random halves, again and again: no difference is
@@ -104,7 +104,7 @@ def _side(
     return {cell: by_session for cell, by_session in side.items() if by_session}
 
 
-def _seconds_per_cell(lines: Sequence[Line]) -> float:
+def _seconds_per_cell(lines: Sequence[JournalLine]) -> float:
     """Mean time of a cell in a session, its share of the reference and of the start included."""
     ends: dict[int, float] = {}
     for timing in of_kind(lines, Timing):

@@ -16,10 +16,10 @@ from typing import Any
 
 from compofa.common.errors import DeviceError
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.measurement.device_monitor import Watch
-from compofa.profiler.models.model_store import Model
-from compofa.profiler.models.prefetch import Supply
-from compofa.profiler.results.journal import Failure, Line, SessionLine, Timing, utc_now
+from compofa.profiler.measurement.device_monitor import DeviceMonitor
+from compofa.profiler.models.model_store import ModelFile
+from compofa.profiler.models.prefetch import ModelPrefetcher
+from compofa.profiler.results.journal import Failure, JournalLine, SessionLine, Timing, utc_now
 from compofa.profiler.results.table import Cell
 from compofa.profiler.runtimes.runtimes import ABILITIES, load_options
 from compofa.profiler.settings import Protocol
@@ -45,9 +45,9 @@ class Session:
         record: takes each line as soon as it is known; it returns once the line is on the disk.
         begin_cell: told which cell comes next, for progress.
         out_of_time: asked before each cell; when it says so, the session ends early.
-        hello: what the agent answered when it was greeted.
-        watch: pauses between cells while the device is disturbed.
-        supply: makes the models, the next one while this one loads and warms up.
+        hello: what the agent answered in the handshake.
+        monitor: pauses between cells while the device is disturbed.
+        prefetcher: makes the models, the next one while this one loads and warms up.
         died_before: cells on which an agent has died already: the second time is final.
     """
 
@@ -56,11 +56,11 @@ class Session:
     hello: Hello
     device: AnyDevice
     protocol: Protocol
-    record: Callable[[Line], None]
+    record: Callable[[JournalLine], None]
     begin_cell: Callable[[Cell], None]
     out_of_time: Callable[[], bool]
-    watch: Watch
-    supply: Supply
+    monitor: DeviceMonitor
+    prefetcher: ModelPrefetcher
     died_before: frozenset[Cell] = frozenset()
 
     def run(self, cells: Sequence[Cell], reference: Cell) -> None:
@@ -75,25 +75,25 @@ class Session:
         self.record(
             SessionLine(self.number, utc_now(), hello.pid, hello.facts, hello.state, hello.affinity)
         )
-        steady = self.supply.get(reference)
+        steady = self.prefetcher.get(reference)
         loaded = self._load(steady)
         state = self._time(loaded, None, steady)
         again = replace(loaded, load_ns=0, settings={})
         for cell, following in itertools.zip_longest(cells, cells[1:]):
             if self.out_of_time():
                 break
-            pause = self.watch.settle(self.number, state, self.link.state)
+            pause = self.monitor.settle(self.number, state, self.link.state)
             if pause is not None:
                 self.record(pause)
             self.begin_cell(cell)
-            model = self.supply.get(cell)
+            model = self.prefetcher.get(cell)
             if following is not None:
-                self.supply.start(following)
+                self.prefetcher.start(following)
             self._measure(cell, model)
             state = self._time(again, None, steady)
         self.link.quit()
 
-    def _measure(self, cell: Cell, model: Model) -> None:
+    def _measure(self, cell: Cell, model: ModelFile) -> None:
         try:
             loaded = self._load(model)
             self._time(loaded, cell, model)
@@ -108,10 +108,10 @@ class Session:
             self._fail(cell, model, error.message, final=cell in self.died_before)
             raise SessionLost(f"{cell.subnet}: {error.message}") from None
 
-    def _fail(self, cell: Cell, model: Model, reason: str, final: bool) -> None:
+    def _fail(self, cell: Cell, model: ModelFile, reason: str, final: bool) -> None:
         self.record(Failure(self.number, cell, reason, final, model.sha256, utc_now()))
 
-    def _load(self, model: Model) -> Loaded:
+    def _load(self, model: ModelFile) -> Loaded:
         """Loads `model` and checks what it computes."""
         loaded = self.link.load(model.sha256, self.device.runtime, load_options(self.device))
         if not loaded.output and ABILITIES[self.device.runtime].invoked:
@@ -122,7 +122,7 @@ class Session:
             raise AgentError("model", f"it computes something else than on the host: {wrong}")
         return loaded
 
-    def _time(self, loaded: Loaded, cell: Cell | None, model: Model) -> dict[str, Any]:
+    def _time(self, loaded: Loaded, cell: Cell | None, model: ModelFile) -> dict[str, Any]:
         """Warms the model up, times it, and records both; returns the device's state after it."""
         warmup: tuple[int, ...] = ()
         usual, runs = math.inf, 1
@@ -130,7 +130,7 @@ class Session:
             warmup = self._warm_up(loaded.handle)
             usual = statistics.median(warmup[-self.protocol.warmup_chunk :])
             runs = self.protocol.reference_runs if cell is None else self.protocol.runs_for(usual)
-        self.supply.wait()
+        self.prefetcher.wait()
         ns, state = self.link.run(loaded.handle, runs, INPUT_SEED, _deadline(usual, runs))
         self.record(
             Timing(

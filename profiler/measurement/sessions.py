@@ -10,13 +10,13 @@ import numpy as np
 
 from compofa.common.errors import DeviceError, OutOfTime
 from compofa.profiler.inventory import AnyDevice
-from compofa.profiler.measurement.device_lease import Turns
-from compofa.profiler.measurement.device_monitor import Watch
+from compofa.profiler.measurement.device_lease import DeviceLease
+from compofa.profiler.measurement.device_monitor import DeviceMonitor
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.session import Session
 from compofa.profiler.models.model_store import Models
-from compofa.profiler.models.prefetch import Supply, spare_cpus
+from compofa.profiler.models.prefetch import ModelPrefetcher, spare_cpus
 from compofa.profiler.results.analysis import Analysis, analyse, corrected_line
 from compofa.profiler.results.journal import Failure, Journal, SessionLine, of_kind
 from compofa.profiler.results.table import Cell
@@ -31,12 +31,12 @@ LOST_IN_A_ROW = 3
 
 
 @dataclass
-class Measuring:
+class Sessions:
     """Sessions on one device, one after another, until no cell is left to measure.
 
     Attributes:
-        hello: what the device answered when it was greeted.
-        patience_s: the longest pause on a disturbed device, see `Watch`.
+        hello: what the device answered in the handshake.
+        patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
     """
 
     device: AnyDevice
@@ -46,12 +46,12 @@ class Measuring:
     journal: Journal
     models: Models
     display: Listener
-    turns: Turns
+    lease: DeviceLease
     patience_s: float
 
     def __post_init__(self) -> None:
         self._analysed: tuple[int, Analysis] | None = None
-        self._watch = Watch(
+        self._monitor = DeviceMonitor(
             self.display.note, out_of_time=self._out_of_time, patience_s=self.patience_s
         )
 
@@ -95,21 +95,21 @@ class Measuring:
         self.display.session(number, expected, len(order))
         spare = spare_cpus(self.device, self.hello.affinity)
         with (
-            Supply(self.models, self.transport, spare) as supply,
+            ModelPrefetcher(self.models, self.transport, spare) as prefetcher,
             self.transport.start_agent() as channel,
         ):
             link = AgentLink(channel)
             session = Session(
                 number=number,
                 link=link,
-                hello=self.turns.hello(link),
+                hello=self.lease.hello(link),
                 device=self.device,
                 protocol=self.protocol,
                 record=self.journal.append,
                 begin_cell=lambda cell: self.display.cell(cell, analysis.estimate(cell)),
                 out_of_time=self._out_of_time,
-                watch=self._watch,
-                supply=supply,
+                monitor=self._monitor,
+                prefetcher=prefetcher,
                 died_before=analysis.died,
             )
             try:
@@ -140,4 +140,4 @@ class Measuring:
         return sum(result.n_sessions for result in self.analysis().results.values())
 
     def _out_of_time(self) -> bool:
-        return time.monotonic() > self.turns.until
+        return time.monotonic() > self.lease.until

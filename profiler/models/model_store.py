@@ -37,13 +37,13 @@ TOLERANCES: dict[Dtype, float] = {
 }
 """How far a device's output may be from that of the float32 model on the host, by dtype.
 
-As `Model.deviation` measures it: several times what was seen of correct models
+As `ModelFile.deviation` measures it: several times what was seen of correct models
 (docs/runtimes.md), and a fraction of what any other model would give.
 """
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelFile:
     """A model file, and what the same network computes on the host in float32.
 
     Attributes:
@@ -101,7 +101,7 @@ class Models(Closing):
     """Where models come from."""
 
     @abstractmethod
-    def model(self, cell: Cell) -> Model:
+    def model(self, cell: Cell) -> ModelFile:
         """The model of `cell`, in a file of this computer.
 
         Raises:
@@ -137,7 +137,7 @@ class ModelStore(Models):
         self._spaces = {space.name: space for space in spaces}
         self._runtime, self._dtype, self._capacity = runtime, dtype, capacity
         self._keep_in = keep
-        self._models: dict[Cell, Model] = {}
+        self._models: dict[Cell, ModelFile] = {}
         self._kept: dict[Path, int] = {}
         if keep is not None:
             try:
@@ -146,7 +146,7 @@ class ModelStore(Models):
                 raise file_error(error, keep, "cannot keep models") from None
         self._scratch = Scratch()
 
-    def model(self, cell: Cell) -> Model:
+    def model(self, cell: Cell) -> ModelFile:
         """See `Models.model`; built the first time, its space is one of the store's."""
         known = self._models.get(cell)
         if known is not None and known.path in self._kept:
@@ -180,7 +180,7 @@ class ModelStore(Models):
         except OSError as error:
             raise file_error(error, path, "cannot keep the model") from None
 
-    def _computed(self, cell: Cell, path: Path, onnx: bytes) -> Model:
+    def _computed(self, cell: Cell, path: Path, onnx: bytes) -> ModelFile:
         """The model in `path`, with what `onnx`, the same network in float32, computes here."""
         here = self._scratch.path / "computed.onnx"
         self._put(here, onnx)
@@ -190,7 +190,7 @@ class ModelStore(Models):
         if not all(map(math.isfinite, output.tolist())):
             raise UserError(f"{cell.subnet} computes no finite numbers with random weights")
         sample = tuple(map(float, output[:: -(-output.size // CHECKED_OUTPUTS)]))
-        return Model(path, path.name, sample, int(output.size), self._dtype)
+        return ModelFile(path, path.name, sample, int(output.size), self._dtype)
 
     def _make_room(self, size: int) -> None:
         """Deletes the files used longest ago until `size` bytes more fit."""

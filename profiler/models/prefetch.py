@@ -14,7 +14,7 @@ from functools import partial
 
 from compofa.common.closing import Closing
 from compofa.profiler.inventory import AnyDevice, LocalDevice
-from compofa.profiler.models.model_store import Model, Models
+from compofa.profiler.models.model_store import ModelFile, Models
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports import Transport
 
@@ -34,7 +34,7 @@ def spare_cpus(device: AnyDevice, measured: Collection[int] | None) -> frozenset
     return frozenset(os.sched_getaffinity(0)) - frozenset(measured) or None
 
 
-class Supply(Closing):
+class ModelPrefetcher(Closing):
     """Hands out models that are on the device; makes at most one ahead.
 
     Args:
@@ -53,7 +53,7 @@ class Supply(Closing):
             # Of the thread that calls it, not of the whole process.
             initializer=None if cpus is None else partial(os.sched_setaffinity, 0, cpus),
         )
-        self._ahead: tuple[Cell, Future[Model]] | None = None
+        self._ahead: tuple[Cell, Future[ModelFile]] | None = None
 
     def start(self, cell: Cell) -> None:
         """Begins to make the model of `cell` in the background."""
@@ -64,7 +64,7 @@ class Supply(Closing):
         if self._ahead is not None:
             self._ahead[1].exception()
 
-    def get(self, cell: Cell) -> Model:
+    def get(self, cell: Cell) -> ModelFile:
         """The model of `cell`, on the device.
 
         Raises:
@@ -75,7 +75,7 @@ class Supply(Closing):
             return self._ahead[1].result()
         return self._pool.submit(self._make, cell).result()
 
-    def _make(self, cell: Cell) -> Model:
+    def _make(self, cell: Cell) -> ModelFile:
         model = self._store.model(cell)
         self._transport.put(model.path, model.sha256)
         return model

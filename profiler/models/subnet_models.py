@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compofa.common.arrays import Float32Array
 from compofa.profiler.agent.compofa_agent import random_input
 from compofa.profiler.inventory import Dtype, Runtime
 from compofa.profiler.runtimes.runtimes import ABILITIES
-from compofa.supernet.export.weights import Array, Weights
+from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
 
 CALIBRATION_INPUTS = 8
@@ -69,6 +70,6 @@ def _onnx(graph: Graph, weights: Weights, batch_size: int, *, quantised: bool) -
     return quantise_onnx(content, _calibration(graph, batch_size))
 
 
-def _calibration(graph: Graph, batch_size: int) -> Iterator[Array]:
+def _calibration(graph: Graph, batch_size: int) -> Iterator[Float32Array]:
     shape = (batch_size, *graph.input)
     return (random_input(shape, CALIBRATION_SEED + i) for i in range(CALIBRATION_INPUTS))

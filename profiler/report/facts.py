@@ -42,7 +42,7 @@ SHARES = ("target", "confidence", "prediction_confidence")
 CLOCKS = ("monotonic_s",)
 """What a state holds for the profiler's own use only."""
 
-Rows = tuple[tuple[str, str], ...]
+FactRows = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FactList:
     """A titled list of facts."""
 
     title: str
-    rows: Rows
+    rows: FactRows
 
 
 def setup_facts(table: Table) -> FactList:
@@ -160,5 +160,5 @@ def _text(value: Any, depth: int = 0) -> str:
     return str(value)
 
 
-def _bounded(rows: list[tuple[str, str]]) -> Rows:
+def _bounded(rows: list[tuple[str, str]]) -> FactRows:
     return tuple((label[:LONGEST], value[:LONGEST]) for label, value in rows[:MOST_ROWS])

@@ -199,7 +199,7 @@ def _drift_figure(line: Timeline) -> Figure:
         f"The same small reference model is timed between all cells. {dots}, "
         f"in percent of its usual {line.level_ms:.4g} ms; vertical lines are where sessions begin. "
         "The line in orange is what latencies measured at that moment were divided by: all of what "
-        "lasts, and of what passes the share that cells went along with."
+        "lasts, and of what passes the share that cells covaried with."
         f"{pauses} Good: a flat band of dots around zero.",
         session_charts.drift(line),
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from compofa.profiler.results.journal import Line, Pause, SessionLine, Timing, of_kind
+from compofa.profiler.results.journal import JournalLine, Pause, SessionLine, Timing, of_kind
 from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
 from compofa.profiler.statistics.location import condense
 
@@ -70,7 +70,7 @@ class Timeline:
     level_ms: float
 
 
-def timeline(lines: Sequence[Line], slope: float) -> Timeline | None:
+def timeline(lines: Sequence[JournalLine], slope: float) -> Timeline | None:
     """The timeline of a journal; None where the reference model was never timed.
 
     Args:
@@ -142,7 +142,7 @@ def _median(some: Sequence[Moment]) -> Moment:
     return Moment(some[0].session, *values)
 
 
-def _stops(lines: Sequence[Line], sessions: dict[int, Span]) -> tuple[Stop, ...]:
+def _stops(lines: Sequence[JournalLine], sessions: dict[int, Span]) -> tuple[Stop, ...]:
     """Pauses on the axis of measuring time; a journal knows the moment at which each ended."""
     starts = {line.session: _moment(line.started_at) for line in of_kind(lines, SessionLine)}
     joined = JOINED * max((span.end for span in sessions.values()), default=0.0)

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.profiler.results.journal import Corrected, Failure, Line, Timing, of_kind, utc_now
+from compofa.profiler.results.journal import (
+    Corrected,
+    Failure,
+    JournalLine,
+    Timing,
+    of_kind,
+    utc_now,
+)
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.covariate import Adjusted, adjust
@@ -58,7 +65,7 @@ class Analysis:
         values: the same corrected for drift, per cell and session.
         level_sessions: those in the device's fastest state, to which estimates refer.
         noise: standard deviations between sessions and within them; None before any timing.
-        slope: share of the reference's passing deviations that cells went along with.
+        slope: share of the reference's passing deviations that cells covaried with.
         drift: largest over smallest correction of a cell in a session, less one.
         reference_ms: the reference model's raw latency in each session, in order of time.
         died: cells on which an agent died before they were ever measured; they get a second chance.
@@ -119,12 +126,12 @@ class Analysis:
         return max(1, min(max(needed, protocol.min_sessions), protocol.max_sessions) - done)
 
 
-def analyse(lines: Sequence[Line], confidence: float = 0.95) -> Analysis:
+def analyse(lines: Sequence[JournalLine], confidence: float = 0.95) -> Analysis:
     """Condenses the runs of each session, corrects them for drift, and estimates every cell.
 
     The reference model takes part as a cell of its own: it ties together sessions that have few
     cells in common. Lasting changes of its speed are divided out, passing ones are adjusted for as
-    far as cells went along with them.
+    far as cells covaried with them.
     """
     timings = of_kind(lines, Timing)
     raw = _condensed(timings)

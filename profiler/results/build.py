@@ -23,7 +23,7 @@ from compofa.profiler.latency_model import (
 from compofa.profiler.results.analysis import Analysis, CellResult, analyse
 from compofa.profiler.results.journal import (
     Header,
-    Line,
+    JournalLine,
     Pause,
     PlanLine,
     SessionLine,
@@ -68,7 +68,9 @@ def journal_path(table: Path) -> Path:
     return table.with_suffix(".journal.jsonl")
 
 
-def write_tables(out: Path, space: Space, header: Header, lines: Sequence[Line]) -> Tabulated:
+def write_tables(
+    out: Path, space: Space, header: Header, lines: Sequence[JournalLine]
+) -> Tabulated:
     """Makes the table that the journal's lines amount to, and writes it and its meta file.
 
     Raises:
@@ -177,7 +179,7 @@ def _additivity(space: Space, plan: PlanLine, analysis: Analysis) -> dict[str, A
 def _meta(
     header: Header,
     plan: PlanLine,
-    lines: Sequence[Line],
+    lines: Sequence[JournalLine],
     analysis: Analysis,
     held_out: HeldOutError | None,
 ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from compofa.common.errors import UserError
 from compofa.profiler.results.analysis import Analysis, analyse
 from compofa.profiler.results.build import journal_path, meta_path
-from compofa.profiler.results.journal import Header, Line, PlanLine, of_kind, read_journal
+from compofa.profiler.results.journal import Header, JournalLine, PlanLine, of_kind, read_journal
 from compofa.profiler.results.meta import Meta, read_meta
 from compofa.profiler.results.table import SetUp, Table, read_table
 
@@ -21,7 +21,7 @@ class Journalled:
     """What a journal says: its lines, the plan that held last, and their analysis."""
 
     header: Header
-    lines: tuple[Line, ...]
+    lines: tuple[JournalLine, ...]
     plan: PlanLine | None
     analysis: Analysis
 

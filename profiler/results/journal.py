@@ -133,11 +133,11 @@ class Corrected:
     finished_at: str
 
 
-Line = PlanLine | SessionLine | Timing | Failure | Pause | Corrected
+JournalLine = PlanLine | SessionLine | Timing | Failure | Pause | Corrected
 
 L = TypeVar("L", PlanLine, SessionLine, Timing, Failure, Pause, Corrected)
 
-_KINDS: dict[str, type[Line]] = {
+_KINDS: dict[str, type[JournalLine]] = {
     "plan": PlanLine,
     "session": SessionLine,
     "timing": Timing,
@@ -158,7 +158,7 @@ class Journal(Closing):
 
     path: Path
     header: Header
-    lines: list[Line]
+    lines: list[JournalLine]
     _file: IO[bytes] = field(repr=False)
 
     @classmethod
@@ -178,7 +178,7 @@ class Journal(Closing):
             lock_journal(file, path)
             if fresh:
                 file.truncate(0)
-            lines: list[Line] = []
+            lines: list[JournalLine] = []
             if path.stat().st_size:
                 found, lines, intact = _read(path)
                 if found is not None:
@@ -193,7 +193,7 @@ class Journal(Closing):
             raise
         return journal
 
-    def append(self, line: Line) -> None:
+    def append(self, line: JournalLine) -> None:
         """Writes `line` and waits until it is on the disk.
 
         Raises:
@@ -219,7 +219,7 @@ class Journal(Closing):
         self._file.close()
 
 
-def read_journal(path: Path) -> tuple[Header, list[Line]]:
+def read_journal(path: Path) -> tuple[Header, list[JournalLine]]:
     """All of a journal.
 
     Raises:
@@ -231,7 +231,7 @@ def read_journal(path: Path) -> tuple[Header, list[Line]]:
     return header, lines
 
 
-def of_kind(lines: Iterable[Line], kind: type[L]) -> list[L]:
+def of_kind(lines: Iterable[JournalLine], kind: type[L]) -> list[L]:
     """Those of `lines` that are of one kind."""
     return [line for line in lines if isinstance(line, kind)]
 
@@ -241,7 +241,7 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _read(path: Path) -> tuple[Header | None, list[Line], int]:
+def _read(path: Path) -> tuple[Header | None, list[JournalLine], int]:
     """Header, lines, and how many bytes of the file are intact."""
     try:
         raw = path.read_bytes()
@@ -251,7 +251,7 @@ def _read(path: Path) -> tuple[Header | None, list[Line], int]:
     if intact < len(raw):
         note(f"{path}: the last line is torn, its cell will be measured again")
     header: Header | None = None
-    lines: list[Line] = []
+    lines: list[JournalLine] = []
     for number, text in enumerate(raw[:intact].splitlines(), start=1):
         try:
             record = json.loads(text)
@@ -274,7 +274,7 @@ def _header(record: dict[str, Any]) -> Header:
     return Header(SetUp(**record["setup"]), dict(record["fingerprint"]))
 
 
-def _line(name: str, record: dict[str, Any]) -> Line:
+def _line(name: str, record: dict[str, Any]) -> JournalLine:
     kind = _KINDS[name]
     for field_name in ("cells", "fit", "held_out", "ns", "warmup_ns", "affinity", "reasons"):
         if isinstance(record.get(field_name), list):

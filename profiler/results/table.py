@@ -28,7 +28,7 @@ from compofa.common.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-Source = Literal["measured", "predicted"]
+RowSource = Literal["measured", "predicted"]
 Status = Literal["ok", "unconverged", "failed"]
 
 
@@ -86,7 +86,7 @@ class Row:
     ci_high_ms: float | None
     confidence: float
     p90_ms: float | None
-    source: Source
+    source: RowSource
     status: Status
     n_sessions: int
     n_runs: int
@@ -239,7 +239,7 @@ def _parse_row(values: list[str], extra: tuple[str, ...]) -> Row:
         _optional(high, "ci_high_ms"),
         parse_number(confidence, "confidence"),
         _optional(p90, "p90_ms"),
-        cast(Source, source),
+        cast(RowSource, source),
         cast(Status, status),
         parse_count(sessions, "n_sessions"),
         parse_count(runs, "n_runs"),

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
-from compofa.profiler.statistics.latencies import Floats, log_latencies
+from compofa.profiler.statistics.latencies import log_latencies
 from compofa.profiler.statistics.student import student_quantile
 
 HORIZON = 30
@@ -24,7 +25,7 @@ CONFIRMED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ChangePoint:
     """A lasting change of level.
 
     Attributes:
@@ -38,7 +39,7 @@ class Step:
 
 def slowdown(
     levels: Sequence[float], false_alarms: float = 0.05, noise: float | None = None
-) -> Step | None:
+) -> ChangePoint | None:
     """Whether the latest sessions are slower than those before, asked after every session.
 
     The changepoint model with unknown mean and variance (Hawkins, Qiu and Kang, The changepoint
@@ -79,7 +80,7 @@ def slowdown(
     freedom = n - 2.0 if noise is None else math.inf
     if statistics[best] <= student_quantile(1 - alpha, np.array([freedom]))[0]:
         return None
-    return Step(start=int(splits[best]), ratio=math.exp(after[best] - before[best]))
+    return ChangePoint(start=int(splits[best]), ratio=math.exp(after[best] - before[best]))
 
 
 def regimes(levels: Sequence[float], false_alarms: float = 0.01) -> list[int]:
@@ -111,7 +112,7 @@ def regimes(levels: Sequence[float], false_alarms: float = 0.01) -> list[int]:
     return numbers
 
 
-def _split(logs: Floats, members: np.ndarray, false_alarms: float) -> list[np.ndarray]:
+def _split(logs: FloatArray, members: np.ndarray, false_alarms: float) -> list[np.ndarray]:
     n = members.size
     if n < 2 * CONFIRMED:
         return [members]
@@ -135,7 +136,7 @@ def _split(logs: Floats, members: np.ndarray, false_alarms: float) -> list[np.nd
     return [group for part in parts for group in _split(logs, part, false_alarms)]
 
 
-def _t_statistics(values: Floats, size: np.ndarray, difference: Floats) -> Floats:
+def _t_statistics(values: FloatArray, size: np.ndarray, difference: FloatArray) -> FloatArray:
     """Two-sample t of splits into `size` and the rest, whose means differ by `difference`."""
     n = values.size
     harmonic = size * (n - size) / n

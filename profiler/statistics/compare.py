@@ -10,10 +10,11 @@ from typing import Generic
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 from compofa.profiler.statistics.device_change import DeviceChange, device_change
 from compofa.profiler.statistics.interval import POOLED_CELLS, LogMeans, log_means
-from compofa.profiler.statistics.latencies import Floats, check_fraction
+from compofa.profiler.statistics.latencies import check_fraction
 from compofa.profiler.statistics.student import half_width, satterthwaite, student_quantile
 from compofa.profiler.statistics.two_way import K, fit_two_way
 from compofa.profiler.statistics.variance_components import VarianceComponents
@@ -181,10 +182,10 @@ class _Error:
     `doubt` is no variance: by so much all may be wrong either way.
     """
 
-    own: Floats
-    own_freedom: Floats
-    shared: Floats
-    shared_freedom: Floats
+    own: FloatArray
+    own_freedom: FloatArray
+    shared: FloatArray
+    shared_freedom: FloatArray
     doubt: float = 0.0
 
     @classmethod
@@ -206,17 +207,17 @@ class _Error:
             doubt=0.0 if device is None else device.doubt,
         )
 
-    def marginal(self, alpha: float) -> Floats:
+    def marginal(self, alpha: float) -> FloatArray:
         """Half-width of the interval of each cell by itself."""
         parts = [(self.own, self.own_freedom), (self.shared, self.shared_freedom)]
         return self.doubt + half_width(1 - alpha, parts)
 
-    def simultaneous(self, alpha: float, cells: int) -> Floats:
+    def simultaneous(self, alpha: float, cells: int) -> FloatArray:
         """Half-width of the intervals that hold for all cells at once."""
         common, own = self.simultaneous_parts(alpha, cells)
         return self.doubt + common + own
 
-    def simultaneous_parts(self, alpha: float, cells: int) -> tuple[Floats, Floats]:
+    def simultaneous_parts(self, alpha: float, cells: int) -> tuple[FloatArray, FloatArray]:
         """What of it is due to the shared error, shape (1,), and to cells' own, shape (C,)."""
         nothing_shared = not self.shared[0] > 0
         spent = alpha if nothing_shared else alpha / 2
@@ -239,7 +240,7 @@ def _side(
 
 
 def _overall(
-    log_ratio: Floats, error: _Error, noise: Floats, alpha: float, min_effect: float
+    log_ratio: FloatArray, error: _Error, noise: FloatArray, alpha: float, min_effect: float
 ) -> Ratio:
     """The mean of all cells: their own errors average out, the shared one does not.
 
@@ -260,7 +261,7 @@ def _overall(
     )
 
 
-def _in_units(log_ratio: Floats, noise: Floats) -> Floats:
+def _in_units(log_ratio: FloatArray, noise: FloatArray) -> FloatArray:
     """Log ratios over the noise; infinite or NaN where there is none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.divide(log_ratio, noise))

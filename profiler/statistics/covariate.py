@@ -14,7 +14,7 @@ from typing import Generic
 
 import numpy as np
 
-from compofa.profiler.statistics.latencies import Floats
+from compofa.common.arrays import FloatArray
 from compofa.profiler.statistics.two_way import K, fit_two_way
 
 LEAST_FREEDOM = 10
@@ -85,7 +85,7 @@ def adjust(
     return Adjusted(adjusted, slope, max(0.0, 1 - float(rest @ rest) / total))
 
 
-def _residuals(values: Mapping[K, Mapping[int, float]]) -> Floats:
+def _residuals(values: Mapping[K, Mapping[int, float]]) -> FloatArray:
     """What cell means and session effects leave of the logs, cell by cell, session by session."""
     fit = fit_two_way(values)
     left = fit.log_latency - fit.cell_means[:, None] - fit.effects

@@ -3,7 +3,7 @@
 A host that is busier today is slower for every network, but not for all alike: where neighbours
 take caches and memory, a small reference may lose 20 % and the networks 10 %. Clocks that are lower
 slow all down alike. So neither plain ratios nor ratios over the reference's tell a changed network
-from a changed host. How far cells go along with the reference shows in the sessions of both sides.
+from a changed host. How far cells covary with the reference shows in the sessions of both sides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.profiler.statistics.latencies import Floats
+from compofa.common.arrays import FloatArray
 from compofa.profiler.statistics.two_way import K, TwoWay
 
 STEEPEST = 1.5
@@ -30,7 +30,7 @@ class DeviceChange:
 
     Attributes:
         log_ratio: of the reference's latency, new over base.
-        slope: the share of it that cells are taken to go along with; 1 is all.
+        slope: the share of it that cells are taken to covary with; 1 is all.
         doubt: by how much that may be wrong either way, as a log ratio of cells.
         variance: of the change taken off cells, from the error of the slope; all cells share it.
         freedom: its degrees of freedom.
@@ -116,7 +116,7 @@ def _slope_range(sxx: float, sxy: float, syy: float, freedom: int) -> tuple[floa
     return least, most, max(variance, inverse * most**4)
 
 
-def _points(fit: TwoWay[K], reference: Mapping[int, float]) -> tuple[Floats, Floats]:
+def _points(fit: TwoWay[K], reference: Mapping[int, float]) -> tuple[FloatArray, FloatArray]:
     """Log latency of the reference and effect of the level sessions that measured it."""
     kept = [
         (math.log(reference[session]), effect)

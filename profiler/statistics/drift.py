@@ -17,9 +17,10 @@ from itertools import groupby
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 from compofa.profiler.statistics.change_points import regimes
-from compofa.profiler.statistics.latencies import Floats, log_latencies
+from compofa.profiler.statistics.latencies import log_latencies
 
 LEVEL = 0.35
 """The quantile of a session's reference points that counts as its level: disturbances only ever
@@ -55,7 +56,7 @@ class Drift:
 
     level_sessions: frozenset[int]
     regime_factors: Mapping[int, float]
-    points: Mapping[int, tuple[Floats, Floats]]
+    points: Mapping[int, tuple[FloatArray, FloatArray]]
 
     def deviation(self, session: int, time_s: float) -> float:
         """Log of the reference's latency around `time_s` over its level in the session.
@@ -87,7 +88,7 @@ def drift_factors(reference: Sequence[ReferencePoint]) -> Drift:
     """
     logs = log_latencies([point.latency for point in reference], "the reference model")
     order = sorted(range(len(reference)), key=lambda i: reference[i].session)
-    points: dict[int, tuple[Floats, Floats]] = {}
+    points: dict[int, tuple[FloatArray, FloatArray]] = {}
     levels: dict[int, float] = {}
     for session, group in groupby(order, key=lambda i: reference[i].session):
         indices = list(group)
@@ -106,7 +107,7 @@ def drift_factors(reference: Sequence[ReferencePoint]) -> Drift:
     )
 
 
-def _checked_times(session: int, times: list[float]) -> Floats:
+def _checked_times(session: int, times: list[float]) -> FloatArray:
     array = np.asarray(times, dtype=np.float64)
     if not np.isfinite(array).all():
         raise UserError(f"session {session}: a time of the reference model is not finite")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.profiler.statistics.latencies import Floats, check_fraction
+from compofa.common.arrays import FloatArray
+from compofa.profiler.statistics.latencies import check_fraction
 from compofa.profiler.statistics.moderation import moderate
 from compofa.profiler.statistics.student import half_width
 from compofa.profiler.statistics.two_way import K, TwoWay, fit_two_way
@@ -58,14 +59,14 @@ class LogMeans:
         counts: sessions of each cell, shape (C,).
     """
 
-    means: Floats
-    own_variance: Floats
-    own_freedom: Floats
+    means: FloatArray
+    own_variance: FloatArray
+    own_freedom: FloatArray
     shared_variance: float
     shared_freedom: float
-    counts: Floats
+    counts: FloatArray
 
-    def half_widths(self, confidence: float) -> Floats:
+    def half_widths(self, confidence: float) -> FloatArray:
         """Of the intervals for the means; infinite where undetermined, shape (C,)."""
         return half_width(
             confidence,

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from compofa.profiler.statistics.latencies import Floats
+from compofa.common.arrays import FloatArray
 from compofa.profiler.statistics.moderation import moderate
 from compofa.profiler.statistics.student import student_quantile
 
@@ -28,16 +28,16 @@ LEAST_NOISE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LastingChange:
     """A lasting change of level: the first position at the new one, and new over old."""
 
     start: int
     ratio: float
 
 
-def find_steps(
-    series: Sequence[Floats], false_alarms: float, min_effect: float
-) -> list[list[Step]]:
+def find_lasting_changes(
+    series: Sequence[FloatArray], false_alarms: float, min_effect: float
+) -> list[list[LastingChange]]:
     """The lasting steps of each of several series of log latencies, in order of time.
 
     PELT (Killick, Fearnhead and Eckley, Optimal detection of changepoints with a linear
@@ -51,7 +51,7 @@ def find_steps(
         min_effect: smaller steps are left out, as a fraction.
     """
     long_enough = [i for i, logs in enumerate(series) if logs.size >= 2 * CONFIRMED]
-    found: list[list[Step]] = [[] for _ in series]
+    found: list[list[LastingChange]] = [[] for _ in series]
     if not long_enough:
         return found
     noise, freedom = _noise([series[i] for i in long_enough])
@@ -66,7 +66,7 @@ def find_steps(
     return found
 
 
-def _noise(series: Sequence[Floats]) -> tuple[list[float], list[float]]:
+def _noise(series: Sequence[FloatArray]) -> tuple[list[float], list[float]]:
     """Standard deviation of each series about its levels, and its degrees of freedom.
 
     From the differences of neighbours but the largest, which may be a step. The mean square of m
@@ -86,7 +86,7 @@ def _noise(series: Sequence[Floats]) -> tuple[list[float], list[float]]:
     return np.maximum(np.sqrt(variances), LEAST_NOISE).tolist(), joint.tolist()
 
 
-def _without_outliers(logs: Floats, noise: float) -> Floats:
+def _without_outliers(logs: FloatArray, noise: float) -> FloatArray:
     """`logs`, where the middle of three stands for a profile that neither neighbour bears out."""
     inner = np.stack([logs[:-2], logs[1:-1], logs[2:]])
     middle = np.median(inner, axis=0)
@@ -95,13 +95,13 @@ def _without_outliers(logs: Floats, noise: float) -> Floats:
     return cleaned
 
 
-def _segmented(scaled: Floats, penalty: float, unit: float) -> list[Step]:
+def _segmented(scaled: FloatArray, penalty: float, unit: float) -> list[LastingChange]:
     from ruptures import KernelCPD
 
     search = KernelCPD(kernel="linear", min_size=CONFIRMED).fit(scaled[:, None])
     ends = [0, *search.predict(pen=penalty)]
     levels = [float(scaled[start:end].mean()) for start, end in pairwise(ends)]
     return [
-        Step(start, math.exp(unit * (after - before)))
+        LastingChange(start, math.exp(unit * (after - before)))
         for start, (before, after) in zip(ends[1:-1], pairwise(levels), strict=True)
     ]

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 
-Floats = npt.NDArray[np.float64]
 
-
-def log_latencies(latencies: Sequence[float] | Floats, what: str) -> Floats:
+def log_latencies(latencies: Sequence[float] | FloatArray, what: str) -> FloatArray:
     """Natural logarithms of `latencies`, shape (n,).
 
     Args:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
-from compofa.profiler.statistics.latencies import Floats, log_latencies
+from compofa.profiler.statistics.latencies import log_latencies
 
 BATCHES = 10
 """Batches for a standard error; Schmeiser (1982) finds little to gain beyond 10 to 30."""
@@ -63,7 +64,7 @@ def condense(runs: Sequence[float], part: Slice = QUIET) -> float:
     return _mean_between(ordered, part)
 
 
-def _mean_between(ordered: Floats, part: Slice) -> float:
+def _mean_between(ordered: FloatArray, part: Slice) -> float:
     if part.low == part.high:
         return float(np.quantile(ordered, part.low))
     n = ordered.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compofa.profiler.statistics.latencies import Floats
+from compofa.common.arrays import FloatArray
 
 USABLE = 0.5
 """Degrees of freedom below which a cell's own variance says nothing."""
@@ -17,7 +17,7 @@ OUTLYING = 0.1
 """Chance of a variance as large as a cell's below which the cell borrows less."""
 
 
-def moderate(sum_squares: Floats, freedom: Floats) -> tuple[Floats, Floats]:
+def moderate(sum_squares: FloatArray, freedom: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Empirical-Bayes variances and their degrees of freedom.
 
     Cells' true variances are taken as scaled inverse chi-square with d0 degrees of freedom around
@@ -65,7 +65,7 @@ def moderate(sum_squares: Floats, freedom: Floats) -> tuple[Floats, Floats]:
     return variances, np.minimum(joint, total)
 
 
-def _prior(sum_squares: Floats, freedom: Floats) -> tuple[float, float]:
+def _prior(sum_squares: FloatArray, freedom: FloatArray) -> tuple[float, float]:
     """s0^2 and d0, by the moments of log s^2."""
     from scipy.special import polygamma, psi
 

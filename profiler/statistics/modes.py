@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.profiler.statistics.latencies import Floats, log_latencies
+from compofa.common.arrays import FloatArray
+from compofa.profiler.statistics.latencies import log_latencies
 
 MIN_RUNS = 30
 
@@ -61,7 +62,7 @@ def find_modes(
     return Modes(fast, slow, 1 - split / n) if slow / fast > 1 + min_gap else None
 
 
-def _otsu(ordered: Floats, least: int) -> int:
+def _otsu(ordered: FloatArray, least: int) -> int:
     """Where to part sorted values so that the variance between the parts is largest."""
     n = ordered.size
     sizes = np.arange(least, n - least + 1)
@@ -69,7 +70,7 @@ def _otsu(ordered: Floats, least: int) -> int:
     return int(sizes[np.argmax(lower**2 / (sizes * (n - sizes)))])
 
 
-def dip(ordered: Floats) -> float:
+def dip(ordered: FloatArray) -> float:
     """Distance of the empirical distribution function from the nearest unimodal one.
 
     The algorithm of Hartigan (Computation of the dip statistic, AS 217, 1985): within the modal
@@ -100,7 +101,7 @@ def dip(ordered: Floats) -> float:
     return largest / (2 * n)
 
 
-def _hull(x: Floats, low: int, high: int, sign: int) -> np.ndarray:
+def _hull(x: FloatArray, low: int, high: int, sign: int) -> np.ndarray:
     """Indices of the greatest convex minorant (sign 1) or least concave majorant (-1)."""
     hull: list[int] = []
     for i in range(low, high + 1):
@@ -113,7 +114,7 @@ def _hull(x: Floats, low: int, high: int, sign: int) -> np.ndarray:
     return np.array(hull)
 
 
-def _widest(x: Floats, convex: np.ndarray, concave: np.ndarray) -> tuple[float, int, int]:
+def _widest(x: FloatArray, convex: np.ndarray, concave: np.ndarray) -> tuple[float, int, int]:
     """The largest distance between both hulls in counts, and the knots around it."""
     # Majorant above the minorant's knots, and the majorant's knots above the minorant.
     at_convex = np.interp(x[convex], x[concave], concave) - convex + 1
@@ -126,7 +127,7 @@ def _widest(x: Floats, convex: np.ndarray, concave: np.ndarray) -> tuple[float, 
     return float(at_concave[j]), int(convex[max(left, 0)]), int(concave[j])
 
 
-def _stray(x: Floats, knots: np.ndarray, sign: int) -> float:
+def _stray(x: FloatArray, knots: np.ndarray, sign: int) -> float:
     """How far the distribution function strays from the hull through `knots`, in counts."""
     if knots.size < 2:
         return 0.0

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.profiler.statistics.compare import Ratio, compare_means
 from compofa.profiler.statistics.interval import PEEKING, LogMeans
-from compofa.profiler.statistics.latencies import Floats, check_fraction
+from compofa.profiler.statistics.latencies import check_fraction
 from compofa.profiler.statistics.two_way import K
 
 
@@ -61,6 +62,6 @@ def compare_paired(
     return dict(found.cells)
 
 
-def _log_ratios(base: Mapping[int, float], new: Mapping[int, float]) -> Floats:
+def _log_ratios(base: Mapping[int, float], new: Mapping[int, float]) -> FloatArray:
     """Of the sessions that measured both sides."""
     return np.array([math.log(new[number] / ms) for number, ms in base.items() if number in new])

@@ -34,7 +34,7 @@ USUAL_SESSIONS = 20
 """Around this many, a bound for endless looking is tightest."""
 
 
-class Verdict(Enum):
+class StoppingVerdict(Enum):
     """What to do next."""
 
     CONTINUE = "continue"
@@ -71,7 +71,7 @@ def should_stop(
     estimates: Mapping[K, Estimate],
     target_relative_half_width: float,
     max_sessions: int = MAX_SESSIONS,
-) -> Verdict:
+) -> StoppingVerdict:
     """Whether all cells have converged, or those that have not are out of sessions.
 
     Raises:
@@ -80,10 +80,10 @@ def should_stop(
     done = converged(estimates, target_relative_half_width)
     left = [estimate for cell, estimate in estimates.items() if cell not in done]
     if not left:
-        return Verdict.CONVERGED
+        return StoppingVerdict.CONVERGED
     if all(estimate.n_sessions >= max_sessions for estimate in left):
-        return Verdict.EXHAUSTED
-    return Verdict.CONTINUE
+        return StoppingVerdict.EXHAUSTED
+    return StoppingVerdict.CONTINUE
 
 
 def anytime_reach(n_sessions: int, miss: float) -> float:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from compofa.profiler.statistics.latencies import Floats
+from compofa.common.arrays import FloatArray
 
 FEW = 4
 """Degrees of freedom of a part of the variance below which Satterthwaite's t covers too rarely."""
 
 
-def satterthwaite(variances: list[Floats], freedom: list[Floats]) -> Floats:
+def satterthwaite(variances: list[FloatArray], freedom: list[FloatArray]) -> FloatArray:
     """Degrees of freedom of a sum of variances: (sum v)^2 / sum(v^2 / d), 0 if any is unknown.
 
     Satterthwaite, An approximate distribution of estimates of variance components, 1946.
@@ -25,7 +25,7 @@ def satterthwaite(variances: list[Floats], freedom: list[Floats]) -> Floats:
     return np.where(known, joint, 0.0)
 
 
-def half_width(confidence: float, parts: list[tuple[Floats, Floats]]) -> Floats:
+def half_width(confidence: float, parts: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
     """Half-width of the interval for an estimate whose error is a sum of independent parts.
 
     t sqrt(sum v[i]) on Satterthwaite's degrees of freedom, as the Guide to the Expression of
@@ -50,7 +50,7 @@ def half_width(confidence: float, parts: list[tuple[Floats, Floats]]) -> Floats:
     return np.asarray(np.where(enough, joint * np.sqrt(variances.sum(axis=0)), separate))
 
 
-def student_quantile(probability: float | Floats, freedom: Floats) -> Floats:
+def student_quantile(probability: float | FloatArray, freedom: FloatArray) -> FloatArray:
     """Quantile of Student's t; infinite for 0 degrees of freedom, normal for infinitely many."""
     from scipy.special import ndtri, stdtrit
 

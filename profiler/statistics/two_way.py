@@ -18,8 +18,9 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
-from compofa.profiler.statistics.latencies import Floats, log_latencies
+from compofa.profiler.statistics.latencies import log_latencies
 
 K = TypeVar("K", bound=Hashable)
 
@@ -44,14 +45,14 @@ class TwoWay(Generic[K]):
 
     cells: tuple[K, ...]
     sessions: tuple[int, ...]
-    level: Floats
-    log_latency: Floats
-    cell_means: Floats
-    effects: Floats
-    counts: Floats
-    leverage: Floats
-    sum_squares: Floats
-    freedom: Floats
+    level: FloatArray
+    log_latency: FloatArray
+    cell_means: FloatArray
+    effects: FloatArray
+    counts: FloatArray
+    leverage: FloatArray
+    sum_squares: FloatArray
+    freedom: FloatArray
     effect_leverage: float
 
     @property
@@ -131,14 +132,14 @@ def fit_two_way(
     )
 
 
-def _quadratic(rows: Floats, matrix: Floats) -> Floats:
+def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:
     """The products row @ matrix @ row."""
     return np.asarray(((rows @ matrix) * rows).sum(axis=1))
 
 
 def _matrix(
     values: Mapping[K, Mapping[int, float]],
-) -> tuple[tuple[K, ...], tuple[int, ...], Floats]:
+) -> tuple[tuple[K, ...], tuple[int, ...], FloatArray]:
     """Cells, sessions, and log latencies, NaN where there is none."""
     if not values:
         raise UserError("there is no cell to estimate")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compofa.profiler.statistics.latencies import Floats, log_latencies
+from compofa.common.arrays import FloatArray
+from compofa.profiler.statistics.latencies import log_latencies
 
 BATCH = 5
 
@@ -56,7 +57,7 @@ def warmup_length(runs: Sequence[float]) -> int | None:
     return dropped * BATCH if _agree(z[dropped:]) else None
 
 
-def _agree(z: Floats) -> bool:
+def _agree(z: FloatArray) -> bool:
     """Whether both halves of a series come from one distribution, as far as ranks can tell."""
     from scipy.special import ndtri
 

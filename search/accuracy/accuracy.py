@@ -10,15 +10,12 @@ from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.csv_lines import check_text, parse_count, parse_number, read_lines
 from compofa.common.errors import UserError
 from compofa.profiler.results.table import LARGEST_SIZE
 from compofa.supernet.space import SPACES, Space, Subnet, SubnetArrays
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 ACCURACY_COLUMNS = ("space", "subnet", "resolution", "top1", "source")
 """The columns of an accuracy table; `top1` is a fraction of one."""

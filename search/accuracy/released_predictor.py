@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import MissingExtra, UserError
-from compofa.search.accuracy.accuracy import Cells, FloatArray, IntArray
+from compofa.search.accuracy.accuracy import Cells
 from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space, SubnetArrays
 
 KERNELS = (3, 5, 7)

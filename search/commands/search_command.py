@@ -43,7 +43,7 @@ from compofa.search.output import (
     title,
     write_results,
 )
-from compofa.search.request import Request, find_candidates
+from compofa.search.request import SearchRequest, find_candidates
 from compofa.supernet.export.formats import Dtype, Format
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
@@ -182,7 +182,7 @@ def search_command(
     if resolutions is not None:
         sizes = parse_sizes(resolutions, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
     amounts = {"macs": max_macs, "params": max_params, "size": max_size, "memory": max_memory}
-    request = Request(
+    request = SearchRequest(
         tables=table,
         accuracy=accuracy,
         space=space,
@@ -269,7 +269,9 @@ Narrowing = Callable[[Candidates], tuple[Candidates, str | None]]
 """Leaves the candidates that keep within a bound, or says why there is none."""
 
 
-def _narrowed(request: Request, narrowings: Sequence[Narrowing]) -> tuple[Candidates, str | None]:
+def _narrowed(
+    request: SearchRequest, narrowings: Sequence[Narrowing]
+) -> tuple[Candidates, str | None]:
     """The candidates of the request, or why there is none."""
     candidates = find_candidates(request)
     for narrow in narrowings:
@@ -296,17 +298,17 @@ class _Found:
 
 def _verified(
     candidates: Candidates,
-    request: Request,
+    request: SearchRequest,
     narrowings: Sequence[Narrowing],
     inventory: Path,
     seconds: float,
     patience_s: float,
 ) -> _Found:
     """The answer after the finalists have been measured."""
-    from compofa.search.verification.measure_finalists import Measuring, devices_of
+    from compofa.search.verification.measure_finalists import FinalistMeasurement, devices_of
     from compofa.search.verification.verify import verify
 
-    measuring = Measuring(
+    measuring = FinalistMeasurement(
         devices_of(candidates, inventory),
         [table.path for table in candidates.tables],
         lambda: _narrowed(request, narrowings)[0],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.search.accuracy.accuracy import IntArray
+from compofa.common.arrays import IntArray
 from compofa.search.answer import Limits, costs_at
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, ranking
@@ -32,7 +32,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Family:
+class SubnetFamily:
     """Candidates that serve a fleet together.
 
     Attributes:
@@ -49,7 +49,7 @@ class Family:
 
 def find_family(
     candidates: Candidates, questions: Sequence[Limits], count: int, risk: float | None = None
-) -> Family:
+) -> SubnetFamily:
     """The `count` candidates that answer `questions` with the least loss; exact.
 
     A question that no member can answer loses the whole accuracy that the best candidate has.
@@ -79,4 +79,4 @@ def find_family(
         for limit, member, first in zip(questions, mine.tolist(), best.tolist(), strict=True)
     )
     losses = [each.best - each.top1 for each in served if each.best]
-    return Family(members, served, float(np.mean(losses)) if losses else 0.0)
+    return SubnetFamily(members, served, float(np.mean(losses)) if losses else 0.0)

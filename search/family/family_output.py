@@ -11,11 +11,11 @@ import numpy as np
 from compofa.search.answer import Answer, Infeasible, Limits, finite, result
 from compofa.search.candidates import Candidates
 from compofa.search.exact import nearest
-from compofa.search.family.family import Family, Served
+from compofa.search.family.family import Served, SubnetFamily
 from compofa.search.output import Column
 
 
-def family_answer(candidates: Candidates, found: Family) -> Answer:
+def family_answer(candidates: Candidates, found: SubnetFamily) -> Answer:
     """The members as results, and the questions that no candidate can answer."""
     cost = np.nan_to_num(candidates.latency_ms, nan=np.inf)
     impossible = [each.limit_ms for each in found.served if not each.best]
@@ -28,7 +28,7 @@ def family_answer(candidates: Candidates, found: Family) -> Answer:
     )
 
 
-def family_title(candidates: Candidates, found: Family) -> str:
+def family_title(candidates: Candidates, found: SubnetFamily) -> str:
     """How many serve what, and at which loss."""
     possible = [each for each in found.served if each.best]
     unserved = sum(each.member is None for each in possible)
@@ -41,7 +41,7 @@ def family_title(candidates: Candidates, found: Family) -> str:
     )
 
 
-def family_columns(candidates: Candidates, found: Family) -> list[Column]:
+def family_columns(candidates: Candidates, found: SubnetFamily) -> list[Column]:
     """Which limits each member serves, table by table."""
     columns = []
     for i, table in enumerate(candidates.tables):
@@ -62,7 +62,7 @@ def _span(limits: Sequence[float]) -> str:
     return f"{ends} ms"
 
 
-def family_json(candidates: Candidates, found: Family) -> dict[str, Any]:
+def family_json(candidates: Candidates, found: SubnetFamily) -> dict[str, Any]:
     """What `--json` adds: the loss, and for each question its member among the results."""
     return {"loss": found.loss, "served": [_served(candidates, each) for each in found.served]}
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.search.exact import meeting, ranking
 
 STEPS = 400

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.search.large.costs import costs_of
-from compofa.search.large.pool import Pool, Problem
+from compofa.search.large.pool import Problem, SubnetPool
 
 SAMPLE = 2000
 """Random subnets that the linear models are fitted on."""
@@ -47,7 +47,7 @@ MOST_ROUNDS = 60
 RIDGE = 0.1
 
 
-def explore(problem: Problem, limits: FloatArray, seed: int) -> Pool:
+def explore(problem: Problem, limits: FloatArray, seed: int) -> SubnetPool:
     """Looks for the most accurate subnets within each row of `limits`, [questions, k].
 
     Where nothing is within the limits, it looks for what exceeds them by the smallest factor. Where
@@ -57,12 +57,12 @@ def explore(problem: Problem, limits: FloatArray, seed: int) -> Pool:
         UserError: the accuracy source knows nothing of the space.
     """
     rng = np.random.default_rng(seed)
-    pool = Pool(problem, rng)
+    pool = SubnetPool(problem, rng)
     limits = limits[_may_be_met(pool, limits)]
     if not len(limits):
         return pool
     for _ in range(STARTS):
-        start = Pool(problem, rng)
+        start = SubnetPool(problem, rng)
         start.look(problem.genomes.random(SAMPLE, rng))
         start.look(_by_linear_models(start, limits))
         _climb(start, limits)
@@ -71,7 +71,7 @@ def explore(problem: Problem, limits: FloatArray, seed: int) -> Pool:
     return pool
 
 
-def _climb(pool: Pool, limits: FloatArray) -> None:
+def _climb(pool: SubnetPool, limits: FloatArray) -> None:
     """Takes the beams apart until nothing new is in them."""
     beams = [np.empty(0, dtype=np.int64) for _ in limits]
     done: set[tuple[int, int]] = set()
@@ -97,7 +97,7 @@ def _climb(pool: Pool, limits: FloatArray) -> None:
         pool.look(np.concatenate(pairs + jumps))
 
 
-def _may_be_met(pool: Pool, limits: FloatArray) -> npt.NDArray[np.bool_]:
+def _may_be_met(pool: SubnetPool, limits: FloatArray) -> npt.NDArray[np.bool_]:
     """Looks at what costs least, where that is known; which questions it leaves open, [q]."""
     known = [(i, cost.least()) for i, cost in enumerate(pool.problem.costs)]
     found = {i: genome for i, genome in known if genome is not None}
@@ -109,7 +109,7 @@ def _may_be_met(pool: Pool, limits: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray((least <= limits[:, columns]).all(axis=1))
 
 
-def best(pool: Pool, limit: FloatArray, count: int, among: IntArray) -> IntArray:
+def best(pool: SubnetPool, limit: FloatArray, count: int, among: IntArray) -> IntArray:
     """The `count` best subnets for a question of those at the positions `among`, in no order."""
     if count >= len(among):
         return among
@@ -135,7 +135,7 @@ class _Steps:
     positions: IntArray
     changed: IntArray
 
-    def pairs(self, pool: Pool, limit: FloatArray) -> IntArray:
+    def pairs(self, pool: SubnetPool, limit: FloatArray) -> IntArray:
         """The genomes that two steps lead to, where their sum promises most."""
         first, second = np.nonzero(self.changed[:, None] < self.changed)
         top1, costs = pool.top1[self.positions], pool.costs[self.positions]
@@ -151,7 +151,7 @@ class _Steps:
         found[rows, which] = pool.genomes[self.positions[second]][rows, which]
         return found
 
-    def jumps(self, pool: Pool, limit: FloatArray) -> IntArray:
+    def jumps(self, pool: SubnetPool, limit: FloatArray) -> IntArray:
         """The genomes that the best step in every unit leads to, at each price and resolution.
 
         Those that exceed the limits are left out.
@@ -172,7 +172,7 @@ class _Steps:
         return found[fits]
 
 
-def _take_apart(pool: Pool, positions: Iterable[int]) -> dict[int, _Steps]:
+def _take_apart(pool: SubnetPool, positions: Iterable[int]) -> dict[int, _Steps]:
     """Looks at all subnets one step from those at `positions`, in one go."""
     found = {each: pool.problem.genomes.steps(pool.genomes[each]) for each in positions}
     there = pool.look(np.concatenate([genomes for genomes, _ in found.values()]))
@@ -183,7 +183,7 @@ def _take_apart(pool: Pool, positions: Iterable[int]) -> dict[int, _Steps]:
     }
 
 
-def _by_linear_models(pool: Pool, limits: FloatArray) -> IntArray:
+def _by_linear_models(pool: SubnetPool, limits: FloatArray) -> IntArray:
     """The best genomes by linear models of accuracy and cost, at every price and resolution."""
     genomes = pool.problem.genomes
     features = genomes.one_hot(pool.genomes)

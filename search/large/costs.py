@@ -8,18 +8,18 @@ from typing import Protocol
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.profiler.block_tables.slot_terms import (
     SlotTerms,
     block_totals,
     is_separable,
     slot_terms,
 )
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
 from compofa.search.large.genomes import Genomes
 from compofa.supernet.graph import Block
 
 
-class Cost(Protocol):
+class SubnetCost(Protocol):
     """Something that a limit can be put on."""
 
     def of(self, genomes: IntArray) -> FloatArray:
@@ -55,7 +55,7 @@ class UnitCost:
         return cls(fixed, tuple(terms), slots[0].combine)
 
     def of(self, genomes: IntArray) -> FloatArray:
-        """See `Cost`."""
+        """See `SubnetCost`."""
         sizes = genomes[:, -1]
         total: FloatArray = self.fixed[sizes]
         for terms, at in zip(self.terms, genomes.T, strict=False):
@@ -78,7 +78,7 @@ class GraphCost:
     combine: np.ufunc = np.add
 
     def of(self, genomes: IntArray) -> FloatArray:
-        """See `Cost`."""
+        """See `SubnetCost`."""
         found = np.empty(len(genomes))
         for i, resolution in enumerate(self.genomes.resolutions):
             here = np.flatnonzero(genomes[:, -1] == i)
@@ -95,7 +95,7 @@ class GraphCost:
 
 def block_cost(
     genomes: Genomes, block: Callable[[Block], float], combine: np.ufunc = np.add
-) -> Cost:
+) -> SubnetCost:
     """`block` combined over the blocks of a subnet."""
     if not is_separable(genomes.space):
         return GraphCost(genomes, block, combine)
@@ -106,6 +106,6 @@ def block_cost(
     return UnitCost.from_slots(genomes, at)
 
 
-def costs_of(costs: Sequence[Cost], genomes: IntArray) -> FloatArray:
+def costs_of(costs: Sequence[SubnetCost], genomes: IntArray) -> FloatArray:
     """[n, costs]."""
     return np.column_stack([cost.of(genomes) for cost in costs])

@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
+from compofa.common.arrays import Float32Array, FloatArray, IntArray
 from compofa.supernet.space import Space, Subnet, SubnetArrays, Unit, UnitChoice
-
-Floats32 = npt.NDArray[np.float32]
 
 SMALL_UNIT = 150
 """Units with up to so many choices may change to any other in one step."""
@@ -41,7 +38,7 @@ class UnitTable:
     expands: FloatArray
     kernels: IntArray
     codes: IntArray
-    one_hot: Floats32
+    one_hot: Float32Array
     neighbours: IntArray
 
     def __len__(self) -> int:
@@ -92,9 +89,9 @@ def _even(values: IntArray) -> FloatArray:
     return share
 
 
-def _one_hot(codes: IntArray) -> Floats32:
+def _one_hot(codes: IntArray) -> Float32Array:
     marks = codes[:, :, None] == np.arange(codes.max() + 1)
-    found: Floats32 = marks.reshape(len(codes), -1).astype(np.float32)
+    found: Float32Array = marks.reshape(len(codes), -1).astype(np.float32)
     return found
 
 
@@ -204,7 +201,7 @@ class Genomes:
             which.append(np.full(len(values), i))
         return np.concatenate(found), np.concatenate(which)
 
-    def one_hot(self, genomes: IntArray) -> Floats32:
+    def one_hot(self, genomes: IntArray) -> Float32Array:
         """[n, features]: the units' `one_hot` side by side, then that of the resolution."""
         parts = [unit.one_hot[at] for unit, at in zip(self.units, genomes.T, strict=False)]
         sizes = np.eye(len(self.resolutions), dtype=np.float32)[genomes[:, -1]]

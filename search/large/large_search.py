@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
-from compofa.search.accuracy.accuracy import AccuracySource, ArrayAccuracy, FloatArray, IntArray
+from compofa.search.accuracy.accuracy import AccuracySource, ArrayAccuracy
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.exact import front, ranking
 from compofa.search.large.beam import best, explore
-from compofa.search.large.costs import Cost, block_cost
+from compofa.search.large.costs import SubnetCost, block_cost
 from compofa.search.large.genomes import Genomes
-from compofa.search.large.pool import Pool, Problem
+from compofa.search.large.pool import Problem, SubnetPool
 from compofa.search.measures import BlockMeasure, Bound
 from compofa.supernet.space import Space, Subnet
 
 if TYPE_CHECKING:
-    from compofa.search.large.devices import Device
+    from compofa.search.large.latency_sources import LatencySource
 
 KEPT = 30
 """Subnets kept per question, of those that were looked at: most results of each."""
@@ -34,7 +35,7 @@ FRONT_LIMITS = 16
 
 
 def search_large(
-    devices: Sequence[Device],
+    devices: Sequence[LatencySource],
     space: Space,
     accuracy: AccuracySource,
     questions: Sequence[tuple[float, ...]],
@@ -68,7 +69,7 @@ def search_large(
         )
     known = cast(ArrayAccuracy, accuracy)
     genomes = Genomes.of(space, _resolutions(devices, space, accuracy, resolutions))
-    costs: list[Cost] = [device.cost(genomes, risk) for device in devices]
+    costs: list[SubnetCost] = [device.cost(genomes, risk) for device in devices]
     measures = [_block_measure(bound, space) for bound in constraints]
     costs += [block_cost(genomes, each.block, each.combine) for each in measures]
     problem = Problem(genomes, known, costs)
@@ -103,7 +104,7 @@ def _block_measure(bound: Bound, space: Space) -> BlockMeasure:
 
 
 def _resolutions(
-    devices: Sequence[Device],
+    devices: Sequence[LatencySource],
     space: Space,
     accuracy: AccuracySource,
     wanted: Sequence[int] | None,
@@ -138,7 +139,7 @@ def _spread(problem: Problem, tables: int) -> list[tuple[float, ...]]:
     return [tuple((low ** (1 - part) * high**part).tolist()) for part in ratios]
 
 
-def _kept(pool: Pool, limits: FloatArray, front_too: bool) -> IntArray:
+def _kept(pool: SubnetPool, limits: FloatArray, front_too: bool) -> IntArray:
     """Positions of the best for each question and, where it is asked for, of the whole front."""
     found = [best(pool, limit, KEPT, np.arange(len(pool))) for limit in limits]
     if front_too:
@@ -147,7 +148,7 @@ def _kept(pool: Pool, limits: FloatArray, front_too: bool) -> IntArray:
 
 
 def _tables(
-    devices: Sequence[Device], space: Space, subnets: dict[int, list[Subnet]]
+    devices: Sequence[LatencySource], space: Space, subnets: dict[int, list[Subnet]]
 ) -> list[Latencies]:
     return [Latencies(device.path, device.table(space, subnets)) for device in devices]
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.search.accuracy.accuracy import ArrayAccuracy, FloatArray, IntArray
-from compofa.search.large.costs import Cost, costs_of
+from compofa.common.arrays import FloatArray, IntArray
+from compofa.search.accuracy.accuracy import ArrayAccuracy
+from compofa.search.large.costs import SubnetCost, costs_of
 from compofa.search.large.genomes import Genomes
 
 
@@ -18,7 +19,7 @@ class Problem:
 
     genomes: Genomes
     accuracy: ArrayAccuracy
-    costs: Sequence[Cost]
+    costs: Sequence[SubnetCost]
 
     def top1(self, genomes: IntArray) -> FloatArray:
         """The accuracy of each genome, [n]."""
@@ -26,7 +27,7 @@ class Problem:
         return self.accuracy.top1_of(self.genomes.space, subnets, self.genomes.pixels(genomes))
 
 
-class Pool:
+class SubnetPool:
     """The subnets looked at so far, in the order in which they came.
 
     Attributes:
@@ -61,7 +62,7 @@ class Pool:
             self._add(names[new[first]], found, self.problem.top1(found), costs)
         return self._where[np.searchsorted(self._names, names)]
 
-    def take_in(self, other: Pool) -> None:
+    def take_in(self, other: SubnetPool) -> None:
         """Adds what another pool of the same problem has looked at."""
         names = other.genomes @ self._multipliers
         order = np.argsort(names)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from compofa.common.arrays import IntArray
 from compofa.common.files import write_atomically
-from compofa.search.accuracy.accuracy import IntArray
 from compofa.search.answer import Answer, Result
 from compofa.search.candidates import Candidates
 from compofa.search.exact import front, ranking

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.statistics.stopping import anytime_reach
-from compofa.search.uncertainty import chance
+from compofa.search.uncertainty import probability_within
 
 PROMISING = 0.1
 """A candidate is worth measuring if it meets its limit with at least this probability."""
@@ -41,5 +41,5 @@ def decided(known: Estimate, limits: Iterable[float]) -> bool:
 
 def hopeless(known: Estimate, limit: float) -> bool:
     """Whether a latency is too likely over its limit to be worth measuring on."""
-    keeps = chance(known.value, known.low, known.high, known.confidence, limit)
+    keeps = probability_within(known.value, known.low, known.high, known.confidence, limit)
     return keeps is not None and keeps < PROMISING

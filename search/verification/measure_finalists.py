@@ -24,7 +24,7 @@ MOST_SESSIONS = 10
 
 
 @dataclass(frozen=True)
-class Measuring:
+class FinalistMeasurement:
     """Measures finalists on the device of every table, and reads the tables again.
 
     Attributes:

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.profiler.results.table import Cell, Row
 from compofa.profiler.statistics.interval import Estimate
-from compofa.search.accuracy.accuracy import FloatArray
 from compofa.search.answer import Answer, Infeasible, Limits, Result, ask, costs_at, finite, result
 from compofa.search.candidates import Candidates
 from compofa.search.exact import nearest, ranking
-from compofa.search.uncertainty import chance
+from compofa.search.uncertainty import probability_within
 from compofa.search.verification.acceptance import PROMISING, surely_keeps
 
 AT_ONCE = 4
@@ -263,7 +263,9 @@ class _Known:
             row = rows[index]
             if row.latency_ms is None or math.isinf(limit):
                 continue
-            known = chance(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit)
+            known = probability_within(
+                row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit
+            )
             found *= float(row.latency_ms <= limit) if known is None else known
         return found
 

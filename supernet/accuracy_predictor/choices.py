@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
 from compofa.supernet.space import Space, Subnet, SubnetArrays, Unit
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from enum import StrEnum
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
-from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, IntArray, OneHot
+from compofa.supernet.accuracy_predictor.choices import Choices, OneHot
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
-from compofa.supernet.accuracy_predictor.measured import Measured
+from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
 from compofa.supernet.accuracy_predictor.perceptron import fit_perceptron
-from compofa.supernet.accuracy_predictor.predictor import Model
-from compofa.supernet.accuracy_predictor.released import LAYOUT, why_not_released
+from compofa.supernet.accuracy_predictor.predictor import AccuracyModel
+from compofa.supernet.accuracy_predictor.released_layout import LAYOUT, why_not_released
 from compofa.supernet.space import Space
 
 HELD_OUT = 0.2
@@ -51,7 +52,7 @@ class Fitted:
     """A model of all measurements, and the errors of one fitted without the held-out subnets."""
 
     kind: ModelKind
-    model: Model
+    model: AccuracyModel
     errors: tuple[Error, ...]
 
     @property
@@ -60,7 +61,9 @@ class Fitted:
         return self.errors[-1].rmse
 
 
-def fit_predictor(measured: Measured, kinds: Sequence[ModelKind], seed: int = 0) -> list[Fitted]:
+def fit_predictor(
+    measured: MeasuredAccuracies, kinds: Sequence[ModelKind], seed: int = 0
+) -> list[Fitted]:
     """Fits models and orders them by held-out error, the best first.
 
     A fifth of the subnets is held out with all their resolutions; the errors are those of models
@@ -88,8 +91,8 @@ def fit_predictor(measured: Measured, kinds: Sequence[ModelKind], seed: int = 0)
 
 
 def _fitter(
-    measured: Measured, kind: ModelKind, seed: int
-) -> Callable[[Choices, FloatArray], Model]:
+    measured: MeasuredAccuracies, kind: ModelKind, seed: int
+) -> Callable[[Choices, FloatArray], AccuracyModel]:
     if kind is ModelKind.GAUSSIAN:
         return lambda choices, top1: GaussianProcess.fit(choices, top1, seed)
     encoding = encoding_of(measured.space, measured.resolutions)
@@ -115,7 +118,7 @@ def _errors(sizes: IntArray, top1: FloatArray, predicted: FloatArray) -> tuple[E
     return tuple(_error(size, top1[part], predicted[part]) for size, part in parts)
 
 
-def errors_of(model: Model, measured: Measured) -> tuple[Error, ...]:
+def errors_of(model: AccuracyModel, measured: MeasuredAccuracies) -> tuple[Error, ...]:
     """How a model errs on measurements, per resolution and then over all."""
     choices = measured.choices
     return _errors(choices.sizes, measured.top1, model.predict(choices))

@@ -14,7 +14,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
-from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, IntArray
+from compofa.common.arrays import FloatArray, IntArray
+from compofa.supernet.accuracy_predictor.choices import Choices
 
 MOST_FOR_SCALES = 300
 """Measurements that the scales are set by; the time grows with the cube, the gain little."""

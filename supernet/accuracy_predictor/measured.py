@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
-from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, choices_of
+from compofa.supernet.accuracy_predictor.choices import Choices, choices_of
 from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
 from compofa.supernet.space import Space, Subnet, get_space
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredAccuracies:
     """n measured cells of one space.
 
     Attributes:
@@ -39,7 +40,7 @@ class Measured:
         return choices_of(self.space, self.subnets, self.sizes)
 
 
-def read_measured(path: Path, space: Space | None) -> Measured:
+def read_measured(path: Path, space: Space | None) -> MeasuredAccuracies:
     """The rows of an accuracy table that are of `space`; of the only one it has, if None.
 
     Raises:
@@ -63,4 +64,4 @@ def read_measured(path: Path, space: Space | None) -> Measured:
     except UserError as error:
         raise UserError(error.message, path=path, hint=error.hint) from None
     sizes = tuple(row.resolution for row in rows)
-    return Measured(space, subnets, sizes, np.array([row.top1 for row in rows]))
+    return MeasuredAccuracies(space, subnets, sizes, np.array([row.top1 for row in rows]))

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, OneHot
+from compofa.common.arrays import Float32Array, FloatArray
+from compofa.supernet.accuracy_predictor.choices import Choices, OneHot
 
 HIDDEN = (400, 400, 400)
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 1e-4
 STEPS = 1000
 BATCH = 256
-
-Floats32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ class Perceptron:
     """
 
     encoding: OneHot
-    weights: tuple[Floats32, ...]
-    biases: tuple[Floats32, ...]
+    weights: tuple[Float32Array, ...]
+    biases: tuple[Float32Array, ...]
 
     def predict(self, choices: Choices) -> FloatArray:
         """The accuracy of n cells, [n]."""

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError, file_error
 from compofa.common.files import sha256, write_atomically
-from compofa.supernet.accuracy_predictor.choices import Choices, FloatArray, OneHot
+from compofa.supernet.accuracy_predictor.choices import Choices, OneHot
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.perceptron import Perceptron
 from compofa.supernet.space import Space
@@ -29,7 +30,7 @@ VERSION = 1
 LARGEST = 500_000_000
 """Bytes, packed or unpacked; larger files are refused."""
 
-Model = GaussianProcess | Perceptron
+AccuracyModel = GaussianProcess | Perceptron
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class AccuracyPredictor:
     space: str
     definition: str
     resolutions: tuple[int, ...]
-    model: Model
+    model: AccuracyModel
     rmse: float
     source: str
 

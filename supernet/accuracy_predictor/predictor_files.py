@@ -7,16 +7,16 @@ from pathlib import Path
 
 from compofa.common.errors import UserError
 from compofa.supernet.accuracy_predictor.fitting import Fitted
-from compofa.supernet.accuracy_predictor.measured import Measured
+from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
 from compofa.supernet.accuracy_predictor.perceptron import Perceptron
 from compofa.supernet.accuracy_predictor.predictor import (
+    AccuracyModel,
     AccuracyPredictor,
-    Model,
     definition_of,
     read_predictor,
     write_predictor,
 )
-from compofa.supernet.accuracy_predictor.released import (
+from compofa.supernet.accuracy_predictor.released_layout import (
     read_released,
     why_not_released,
     write_released,
@@ -39,7 +39,7 @@ def check_file(path: Path, space: Space, resolutions: Sequence[int]) -> None:
         raise UserError(message, path=path, hint=f"--out NAME{SUFFIX} can")
 
 
-def save_fitted(path: Path, fitted: Fitted, measured: Measured) -> None:
+def save_fitted(path: Path, fitted: Fitted, measured: MeasuredAccuracies) -> None:
     """Writes a fitted predictor in the form that the file's ending asks for.
 
     Raises:
@@ -63,7 +63,7 @@ def save_fitted(path: Path, fitted: Fitted, measured: Measured) -> None:
     write_predictor(path, predictor)
 
 
-def read_model(path: Path, space: Space, resolutions: tuple[int, ...]) -> Model:
+def read_model(path: Path, space: Space, resolutions: tuple[int, ...]) -> AccuracyModel:
     """The model in a predictor's file, if it is one for these cells.
 
     Raises:
@@ -71,7 +71,7 @@ def read_model(path: Path, space: Space, resolutions: tuple[int, ...]) -> Model:
     """
     if path.suffix in RELEASED_SUFFIXES:
         reason = why_not_released(space, resolutions)
-        model: Model = read_released(path)
+        model: AccuracyModel = read_released(path)
     else:
         predictor = read_predictor(path)
         reason, model = predictor.why_not(space), predictor.model

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compofa.supernet.data.dataset import DataSet
     from compofa.supernet.data.split import Split
     from compofa.supernet.evaluation.accuracy_run import AccuracyRun, Conditions
-    from compofa.supernet.evaluation.bn_calibration import Statistics
+    from compofa.supernet.evaluation.bn_calibration import BatchNormStatistics
     from compofa.supernet.space import Space, Subnet
     from compofa.supernet.supernet import Supernet
     from compofa.supernet.training.ranks import Ranks
@@ -100,7 +100,9 @@ class EvaluationOptions:
 
         return AccuracyRun(out, supernet, self._conditions(supernet, ranks), ranks, self.fresh)
 
-    def statistics(self, supernet: Supernet, subnet: Subnet, resolution: int) -> Statistics:
+    def statistics(
+        self, supernet: Supernet, subnet: Subnet, resolution: int
+    ) -> BatchNormStatistics:
         """The batch norm statistics that `subnet` is measured with.
 
         Raises:

@@ -11,9 +11,9 @@ import typer
 from compofa.common.console import note, print_json, printable, run_command
 from compofa.common.errors import UserError
 from compofa.common.files import sha256
-from compofa.supernet.export.formats import Dtype, Format, Request, save, write
+from compofa.supernet.export.formats import Dtype, ExportRequest, Format, save, write
 from compofa.supernet.export.packages import PACKAGE
-from compofa.supernet.export.source import Source, open_source
+from compofa.supernet.export.source import WeightSource, open_source
 from compofa.supernet.graph import Graph, build_graph
 from compofa.supernet.space import DEFAULT_SPACE
 
@@ -68,7 +68,7 @@ def export(
         raise UserError("--out - prints a description: it needs --format json and no --json")
     if format_ is Format.COREML and out.suffix not in (PACKAGE, ".zip"):
         raise UserError(f"a Core ML model is a folder X{PACKAGE}, or its X.zip", path=out)
-    request = Request(format_, dtype, batch_size, dynamic, calibration)
+    request = ExportRequest(format_, dtype, batch_size, dynamic, calibration)
     source = open_source(space, checkpoint, seed, data)
     graph = build_graph(source.space, source.space.parse(subnet), resolution)
     content = write(request, graph, source.weights(graph), source.checkpoint_sha256)
@@ -85,7 +85,7 @@ def export(
 
 
 def _report(
-    out: Path, request: Request, graph: Graph, source: Source, content: bytes
+    out: Path, request: ExportRequest, graph: Graph, source: WeightSource, content: bytes
 ) -> dict[str, Any]:
     """Of a package, `sha256` and `bytes` are those of its zip."""
     return {

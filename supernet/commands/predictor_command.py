@@ -35,7 +35,7 @@ from compofa.supernet.space import get_space
 
 if TYPE_CHECKING:
     from compofa.supernet.accuracy_predictor.fitting import Error, ModelKind
-    from compofa.supernet.accuracy_predictor.measured import Measured
+    from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
     from compofa.supernet.space import Space
     from compofa.supernet.training.ranks import Ranks
 
@@ -155,7 +155,9 @@ def _kinds(model: ModelOption, out: Path) -> list[ModelKind]:
     return kinds
 
 
-def _print_report(out: Path, measured: Measured, errors: Mapping[str, Sequence[Error]]) -> None:
+def _print_report(
+    out: Path, measured: MeasuredAccuracies, errors: Mapping[str, Sequence[Error]]
+) -> None:
     """What was fitted, as JSON; the first model is the one that was written."""
     print_json(
         {
@@ -175,7 +177,7 @@ def _as_json(error: Error) -> dict[str, Any]:
     return found
 
 
-def _show(out: Path, measured: Measured, errors: Mapping[str, Sequence[Error]]) -> None:
+def _show(out: Path, measured: MeasuredAccuracies, errors: Mapping[str, Sequence[Error]]) -> None:
     """The errors as a table; the first model is the one that was written."""
     first = next(iter(errors))
     told = f"{out}: {first}, fitted to {len(measured.sizes)} cells of {measured.space.name}"

@@ -121,7 +121,7 @@ def _command(recipe: Recipe) -> Callable[..., None]:
 
         folder = RunFolder(out)
         with joined_ranks(device) as ranks:
-            source = Source(data, heldout, workers, crop, flip)
+            source = TrainingSource(data, heldout, workers, crop, flip)
             options = (batch_size, seed, precision, compile_, clip)
             training = _training(recipe_here, known, source, teacher, *options, ranks)
             pace = Pace(60 * save_every, validate_every)
@@ -135,7 +135,7 @@ def _command(recipe: Recipe) -> Callable[..., None]:
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """Where images come from, and how they are seen; None stands for what is usual for them."""
 
     path: Path
@@ -148,7 +148,7 @@ class Source:
 def _training(
     recipe: Recipe,
     space: Space,
-    source: Source,
+    source: TrainingSource,
     teacher: Path | None,
     batch_size: int,
     seed: int,
@@ -160,7 +160,7 @@ def _training(
     from compofa.supernet.data.batches.loading import Loading, usual_augmentation, usual_workers
     from compofa.supernet.data.dataset import open_data
     from compofa.supernet.data.split import split_data
-    from compofa.supernet.training.start import load_master
+    from compofa.supernet.training.start import load_teacher
     from compofa.supernet.training.steps.step import StepOptions
     from compofa.supernet.training.training import Training
 
@@ -185,7 +185,7 @@ def _training(
         Loading(space.in_channels, ranks.device, workers, augmentation),
         batch_size,
         seed,
-        None if teacher is None else load_master(teacher, space, split),
+        None if teacher is None else load_teacher(teacher, space, split),
         StepOptions(half, compiled, clip),
     )
 

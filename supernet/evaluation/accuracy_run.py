@@ -24,7 +24,7 @@ from compofa.supernet.space import Subnet
 from compofa.supernet.supernet import Supernet
 from compofa.supernet.training.ranks import Ranks
 
-Cell = tuple[str, int]
+SizedSubnet = tuple[str, int]
 """A subnet's key and a resolution."""
 
 
@@ -72,7 +72,7 @@ class AccuracyRun:
             UserError: the table cannot be read, or was measured under other conditions.
         """
         self._path, self._supernet, self._conditions = path, supernet, conditions
-        self._ranks, self._rows = ranks, dict[Cell, AccuracyRow]()
+        self._ranks, self._rows = ranks, dict[SizedSubnet, AccuracyRow]()
         if ranks.first and not fresh and path.is_file():
             remarks, rows = read_accuracy_table(path)
             _check_remarks(path, conditions.remarks, remarks)

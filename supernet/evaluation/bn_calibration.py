@@ -27,14 +27,14 @@ from compofa.supernet.network import Network, WeightedLayer, activate, run_block
 from compofa.supernet.space import Subnet
 from compofa.supernet.supernet import Supernet
 
-Statistics = Mapping[str, Tensor]
+BatchNormStatistics = Mapping[str, Tensor]
 """Means and variances by their names in a subnet's state dict, such as `stem.bn.running_mean`."""
 
-Images = Iterable[Tensor]
+ImageBatches = Iterable[Tensor]
 """Batches of images, each [n, channels, height, width], all of one size."""
 
 
-def calibrate(supernet: Supernet, subnet: Subnet, images: Images) -> Statistics:
+def calibrate(supernet: Supernet, subnet: Subnet, images: ImageBatches) -> BatchNormStatistics:
     """The statistics of `subnet` on `images`, on the supernet's device.
 
     Raises:
@@ -44,7 +44,9 @@ def calibrate(supernet: Supernet, subnet: Subnet, images: Images) -> Statistics:
     return calibrate_tree(supernet, tree, images)[tree]
 
 
-def calibrate_tree(supernet: Supernet, tree: Node, images: Images) -> dict[Node, Statistics]:
+def calibrate_tree(
+    supernet: Supernet, tree: Node, images: ImageBatches
+) -> dict[Node, BatchNormStatistics]:
     """The statistics of each node's blocks; each node runs once, for all subnets that share it.
 
     Raises:
@@ -53,7 +55,7 @@ def calibrate_tree(supernet: Supernet, tree: Node, images: Images) -> dict[Node,
     batches: Sequence[Tensor] = [placed(batch, supernet) for batch in images if len(batch)]
     if not batches:
         raise UserError("there are no images to calibrate batch norm on")
-    found: dict[Node, Statistics] = {}
+    found: dict[Node, BatchNormStatistics] = {}
 
     def run(node: Node, xs: Sequence[Tensor]) -> Sequence[Tensor]:
         statistics: dict[str, Tensor] = {}
@@ -70,7 +72,7 @@ def calibrate_tree(supernet: Supernet, tree: Node, images: Images) -> dict[Node,
 
 
 def run_calibrated(
-    supernet: Supernet, blocks: Iterable[Block], x: Tensor, statistics: Statistics
+    supernet: Supernet, blocks: Iterable[Block], x: Tensor, statistics: BatchNormStatistics
 ) -> Tensor:
     """The output of `blocks` for `x`, normalised by `statistics`.
 
@@ -90,7 +92,7 @@ def run_calibrated(
     return x
 
 
-def extract_calibrated(supernet: Supernet, subnet: Subnet, images: Images) -> Network:
+def extract_calibrated(supernet: Supernet, subnet: Subnet, images: ImageBatches) -> Network:
     """`subnet` as an ordinary network in evaluation mode, with its own statistics on `images`.
 
     Raises:

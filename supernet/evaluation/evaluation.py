@@ -18,7 +18,7 @@ from torch import Tensor
 
 from compofa.common.errors import UserError
 from compofa.supernet.evaluation.bn_calibration import (
-    Images,
+    ImageBatches,
     calibrate_tree,
     device_of,
     placed,
@@ -52,7 +52,7 @@ class Score:
 def evaluate(
     supernet: Supernet,
     subnets: Sequence[Subnet],
-    calibration: Images,
+    calibration: ImageBatches,
     images: Callable[[], LabelledImages],
     *,
     group: int = GROUP,
@@ -68,7 +68,7 @@ def evaluate(
 def evaluate_groups(
     supernet: Supernet,
     subnets: Sequence[Subnet],
-    calibration: Images,
+    calibration: ImageBatches,
     images: Callable[[], LabelledImages],
     *,
     group: int = GROUP,
@@ -113,7 +113,7 @@ def evaluate_groups(
 def _count(
     supernet: Supernet,
     subnets: Sequence[Subnet],
-    calibration: Images,
+    calibration: ImageBatches,
     images: Callable[[], LabelledImages],
     progress: Callable[[int], None],
 ) -> Tensor:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from compofa.common.arrays import Float32Array
 from compofa.common.errors import MissingExtra, UserError, file_error
 from compofa.supernet.data.formats.folder import SUFFIXES
-from compofa.supernet.export.weights import Array
 from compofa.supernet.graph import Graph
 from compofa.supernet.preprocessing import Preprocessing, preprocessing
 
@@ -20,7 +20,7 @@ LARGEST = 2 * 1024**3
 """Bytes of an .npz file once unpacked; larger ones are refused."""
 
 
-def calibration_batches(path: Path, graph: Graph, batch_size: int) -> list[Array]:
+def calibration_batches(path: Path, graph: Graph, batch_size: int) -> list[Float32Array]:
     """Inputs of `graph`, [batch_size, channels, height, width] float32 each.
 
     Args:
@@ -38,7 +38,7 @@ def calibration_batches(path: Path, graph: Graph, batch_size: int) -> list[Array
     return [images[order[i : i + batch_size]] for i in range(0, len(order), batch_size)]
 
 
-def _array(path: Path, graph: Graph) -> Array:
+def _array(path: Path, graph: Graph) -> Float32Array:
     """The images in an .npz file."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -58,7 +58,7 @@ def _array(path: Path, graph: Graph) -> Array:
         raise UserError(f"has images of {given}, the subnet takes {wanted}", path=path)
     if not np.issubdtype(images.dtype, np.floating) or not np.isfinite(images).all():
         raise UserError("its images are not preprocessed: not floats, or not finite", path=path)
-    found: Array = images.astype(np.float32, copy=False)
+    found: Float32Array = images.astype(np.float32, copy=False)
     return found
 
 
@@ -66,7 +66,7 @@ def _sizes(shape: tuple[object, ...]) -> str:
     return "x".join(map(str, shape)) or "one number"
 
 
-def _pictures(folder: Path, graph: Graph) -> Array:
+def _pictures(folder: Path, graph: Graph) -> Float32Array:
     """The pictures below `folder`, preprocessed."""
     channels = graph.space.in_channels
     steps = preprocessing(channels)
@@ -81,7 +81,7 @@ def _pictures(folder: Path, graph: Graph) -> Array:
     return np.stack([_picture(found[i], steps, graph.resolution) for i in taken])
 
 
-def _picture(path: Path, steps: Preprocessing, resolution: int) -> Array:
+def _picture(path: Path, steps: Preprocessing, resolution: int) -> Float32Array:
     try:
         from PIL import Image
     except ImportError:

@@ -39,12 +39,12 @@ from compofa.supernet.graph import (
     Graph,
     Layer,
     Linear,
-    Pool,
+    PoolLayer,
     SqueezeExcite,
 )
 from compofa.supernet.space import Activation
 
-Precision = Literal["float32", "float16"]
+ProgramPrecision = Literal["float32", "float16"]
 """What a program computes in; its input and logits are float32 in either."""
 
 
@@ -53,7 +53,7 @@ def write_coreml(
     weights: Weights,
     *,
     batch_size: int = 1,
-    dtype: Precision = "float32",
+    dtype: ProgramPrecision = "float32",
     checkpoint_sha256: str | None = None,
 ) -> bytes:
     """A zip of the .mlpackage of `graph`: input [n, channels, height, width], output `logits`.
@@ -151,7 +151,7 @@ def _fixed(files: dict[str, bytes], spec: bytes) -> dict[str, bytes]:
     }
 
 
-def program(graph: Graph, weights: Weights, batch_size: int, dtype: Precision) -> Any:
+def program(graph: Graph, weights: Weights, batch_size: int, dtype: ProgramPrecision) -> Any:
     """`graph` as a MIL program."""
     from coremltools import target
     from coremltools.converters.mil import Builder
@@ -166,7 +166,7 @@ def program(graph: Graph, weights: Weights, batch_size: int, dtype: Precision) -
 class _Writer:
     """Adds layers to the program that is being built; a layer's output bears its name."""
 
-    def __init__(self, weights: Weights, dtype: Precision) -> None:
+    def __init__(self, weights: Weights, dtype: ProgramPrecision) -> None:
         from coremltools.converters.mil import Builder
 
         self.build = Builder
@@ -196,7 +196,7 @@ class _Writer:
             first, second = (self.values[source] for source in layer.sources)
             total = self.build.add(x=first, y=second, name=f"{layer.name}/sum")
             return self._activated(total, layer.activation, layer.name)
-        if isinstance(layer, Pool):
+        if isinstance(layer, PoolLayer):
             return self._pool(layer)
         return self._linear(layer)
 
@@ -226,7 +226,7 @@ class _Writer:
         weight, bias = self._weight(f"{name}.weight"), self._weight(f"{name}.bias")
         return self.build.conv(x=source, weight=weight, bias=bias, pad_type="valid", name=name)
 
-    def _pool(self, pool: Pool) -> Any:
+    def _pool(self, pool: PoolLayer) -> Any:
         source = self.values[pool.source]
         if pool.kind == "global_average":
             return self._means(source, pool.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from compofa.supernet.graph import Add, Block, Conv, Graph, Layer, Linear, Pool, SqueezeExcite
+from compofa.supernet.graph import Add, Block, Conv, Graph, Layer, Linear, PoolLayer, SqueezeExcite
 from compofa.supernet.preprocessing import preprocessing
 
 Layout = Literal["NCHW", "NHWC"]
@@ -79,7 +79,7 @@ _TYPES: dict[type[Layer], str] = {
     Conv: "conv",
     SqueezeExcite: "squeeze_excite",
     Add: "add",
-    Pool: "pool",
+    PoolLayer: "pool",
     Linear: "linear",
 }
 
@@ -105,7 +105,7 @@ def _layer(layer: Layer, block: Block) -> dict[str, Any]:
         }
     elif isinstance(layer, SqueezeExcite):
         found["squeezed_channels"] = layer.mid
-    elif isinstance(layer, Pool):
+    elif isinstance(layer, PoolLayer):
         found |= {"kind": layer.kind, "kernel": layer.kernel, "stride": layer.stride}
     if isinstance(layer, Conv | Add):
         found["activation"] = layer.activation

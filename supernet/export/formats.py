@@ -50,7 +50,7 @@ DTYPES: dict[Format, tuple[Dtype, ...]] = {
 
 
 @dataclass(frozen=True)
-class Request:
+class ExportRequest:
     """How a subnet is to be written.
 
     Attributes:
@@ -90,7 +90,7 @@ class Request:
 
 
 def write(
-    request: Request, graph: Graph, weights: Weights, checkpoint_sha256: str | None = None
+    request: ExportRequest, graph: Graph, weights: Weights, checkpoint_sha256: str | None = None
 ) -> bytes:
     """The content of the file that is asked for; a Core ML package is a zip.
 
@@ -107,7 +107,7 @@ def write(
     return _WRITERS[request.format](request, graph, weights, checkpoint_sha256)
 
 
-def save(request: Request, path: Path, content: bytes) -> None:
+def save(request: ExportRequest, path: Path, content: bytes) -> None:
     """Puts what `write` gave to `path`: a Core ML package as a folder if it is named like one.
 
     Raises:
@@ -119,7 +119,7 @@ def save(request: Request, path: Path, content: bytes) -> None:
         write_atomically(path, content, "the exported file")
 
 
-def _onnx(request: Request, graph: Graph, weights: Weights, checkpoint: str | None) -> bytes:
+def _onnx(request: ExportRequest, graph: Graph, weights: Weights, checkpoint: str | None) -> bytes:
     from compofa.supernet.export.onnx import write_onnx
 
     size, dynamic = request.batch_size, request.dynamic
@@ -134,7 +134,9 @@ def _onnx(request: Request, graph: Graph, weights: Weights, checkpoint: str | No
     return quantise_onnx(content, calibration_batches(request.calibration, graph, size or 1))
 
 
-def _tflite(request: Request, graph: Graph, weights: Weights, checkpoint: str | None) -> bytes:
+def _tflite(
+    request: ExportRequest, graph: Graph, weights: Weights, checkpoint: str | None
+) -> bytes:
     from compofa.supernet.export.tflite import write_tflite
 
     size, int8 = request.batch_size or 1, request.calibration is not None
@@ -149,7 +151,9 @@ def _tflite(request: Request, graph: Graph, weights: Weights, checkpoint: str | 
     return quantise_tflite(content, calibration_batches(request.calibration, graph, size))
 
 
-def _coreml(request: Request, graph: Graph, weights: Weights, checkpoint: str | None) -> bytes:
+def _coreml(
+    request: ExportRequest, graph: Graph, weights: Weights, checkpoint: str | None
+) -> bytes:
     from compofa.supernet.export.coreml import write_coreml
 
     dtype: Literal["float16", "float32"] = (
@@ -159,13 +163,13 @@ def _coreml(request: Request, graph: Graph, weights: Weights, checkpoint: str | 
     return write_coreml(graph, weights, batch_size=size, dtype=dtype, checkpoint_sha256=checkpoint)
 
 
-def _json(request: Request, graph: Graph, _: Weights, checkpoint: str | None) -> bytes:
+def _json(request: ExportRequest, graph: Graph, _: Weights, checkpoint: str | None) -> bytes:
     from compofa.supernet.export.description import write_description
 
     return write_description(graph, request.batch_size or 1, checkpoint)
 
 
-_WRITERS: dict[Format, Callable[[Request, Graph, Weights, str | None], bytes]] = {
+_WRITERS: dict[Format, Callable[[ExportRequest, Graph, Weights, str | None], bytes]] = {
     Format.ONNX: _onnx,
     Format.TFLITE: _tflite,
     Format.COREML: _coreml,

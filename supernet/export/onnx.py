@@ -13,9 +13,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from compofa.common.arrays import Float32Array
 from compofa.common.errors import UserError
 from compofa.supernet.export.description import metadata
-from compofa.supernet.export.weights import Array, Weights
+from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import (
     INPUT,
     OUTPUT,
@@ -24,7 +25,7 @@ from compofa.supernet.graph import (
     Graph,
     Layer,
     Linear,
-    Pool,
+    PoolLayer,
     SqueezeExcite,
 )
 from compofa.supernet.space import Activation
@@ -115,7 +116,7 @@ class _Writer:
     def __init__(self, target: onnx.GraphProto, weights: Weights) -> None:
         self.target = target
         self.weights = weights
-        self.initializers: dict[str, Array] = {}
+        self.initializers: dict[str, Float32Array] = {}
 
     def add(self, layer: Layer) -> None:
         """Writes one layer."""
@@ -126,7 +127,7 @@ class _Writer:
         elif isinstance(layer, Add):
             self._node("Add", layer.sources, f"{layer.name}/sum")
             self._activate(layer.name, layer.activation)
-        elif isinstance(layer, Pool):
+        elif isinstance(layer, PoolLayer):
             self._pool(layer)
         else:
             self._linear(layer)
@@ -157,7 +158,7 @@ class _Writer:
         self._node("HardSigmoid", [f"{at}/expand"], f"{at}/scale", alpha=1 / 6, beta=0.5)
         self._node("Mul", [layer.source, f"{at}/scale"], at)
 
-    def _pool(self, pool: Pool) -> None:
+    def _pool(self, pool: PoolLayer) -> None:
         if pool.kind == "global_average":
             self._node("GlobalAveragePool", [pool.source], pool.name)
             return

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from compofa.common.arrays import Float32Array
 from compofa.common.errors import MissingExtra, UserError, file_error
 from compofa.supernet.export import quantiser
-from compofa.supernet.export.weights import Array
 
 
-def quantise_tflite(content: bytes, calibration: Iterable[Array]) -> bytes:
+def quantise_tflite(content: bytes, calibration: Iterable[Float32Array]) -> bytes:
     """The int8 model of a float one, of what `write_tflite` writes with `to_quantise`.
 
     Args:
@@ -37,7 +37,7 @@ def quantise_tflite(content: bytes, calibration: Iterable[Array]) -> bytes:
     return _quantise("tflite", content, (batch.transpose(0, 2, 3, 1) for batch in calibration))
 
 
-def quantise_onnx(content: bytes, calibration: Iterable[Array]) -> bytes:
+def quantise_onnx(content: bytes, calibration: Iterable[Float32Array]) -> bytes:
     """The int8 model of a float one, with pairs of QuantizeLinear and DequantizeLinear.
 
     Activations are unsigned: on x86, onnxruntime has no int8 kernels for signed ones.
@@ -52,7 +52,7 @@ def quantise_onnx(content: bytes, calibration: Iterable[Array]) -> bytes:
     return _quantise("onnx", content, calibration)
 
 
-def _quantise(kind: quantiser.Kind, content: bytes, inputs: Iterable[Array]) -> bytes:
+def _quantise(kind: quantiser.Kind, content: bytes, inputs: Iterable[Float32Array]) -> bytes:
     try:
         with tempfile.TemporaryDirectory(prefix="compofa-quantise-") as name:
             folder = Path(name)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from compofa.supernet.export.weights import Array
+from compofa.common.arrays import Float32Array
 from compofa.supernet.graph import INPUT
 
 Kind = Literal["tflite", "onnx"]
@@ -65,15 +65,15 @@ def quantise_onnx(folder: Path) -> None:
 class _Reader:
     """Inputs as onnxruntime wants to be given them."""
 
-    def __init__(self, batches: Iterator[Array]) -> None:
+    def __init__(self, batches: Iterator[Float32Array]) -> None:
         self.batches = batches
 
-    def get_next(self) -> dict[str, Array] | None:
+    def get_next(self) -> dict[str, Float32Array] | None:
         batch = next(self.batches, None)
         return None if batch is None else {INPUT: batch}
 
 
-def inputs(folder: Path) -> Iterator[Array]:
+def inputs(folder: Path) -> Iterator[Float32Array]:
     """The inputs to calibrate with, in order."""
     return (np.load(path) for path in sorted(folder.glob("*.npy")))
 

@@ -27,7 +27,7 @@ MIXED = (
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightSource:
     """A checkpoint's supernet, or random weights.
 
     Attributes:
@@ -75,14 +75,14 @@ class Source:
 
 def open_source(
     space: str | None, checkpoint: Path | None, seed: int = 0, data: Path | None = None
-) -> Source:
+) -> WeightSource:
     """The space and the weights that the options of a command ask for.
 
     Args:
         space: a name or a file; the checkpoint's own, else the default one, where it is None.
         checkpoint: ours; random weights where it is None.
         seed: of random weights.
-        data: see `Source`.
+        data: see `WeightSource`.
 
     Raises:
         UserError: the checkpoint is wrong, or of another space, or data is given without one.
@@ -91,7 +91,7 @@ def open_source(
     if checkpoint is None:
         if data is not None:
             raise UserError("--data is for the weights of a --checkpoint")
-        return Source(get_space(space or DEFAULT_SPACE), None, seed)
+        return WeightSource(get_space(space or DEFAULT_SPACE), None, seed)
     asked = None if space is None else get_space(space)
     require_torch()
     from compofa.supernet.checkpoints.checkpoint import load_checkpoint
@@ -105,7 +105,7 @@ def open_source(
         raise UserError(message, path=checkpoint)
     digest = sha256(checkpoint.read_bytes())
     mixed = _is_mixed(loaded.metadata)
-    return Source(found, loaded.supernet, seed, checkpoint, digest, data, mixed)
+    return WeightSource(found, loaded.supernet, seed, checkpoint, digest, data, mixed)
 
 
 def _is_mixed(metadata: Metadata) -> bool:

@@ -24,7 +24,7 @@ from compofa.supernet.graph import (
     Graph,
     Layer,
     Linear,
-    Pool,
+    PoolLayer,
     Shape,
     SqueezeExcite,
 )
@@ -116,7 +116,7 @@ class _Writer:
         elif isinstance(layer, Add):
             inputs = [self.tensors[source] for source in layer.sources]
             self._activated(layer, "ADD", inputs, "AddOptions")
-        elif isinstance(layer, Pool):
+        elif isinstance(layer, PoolLayer):
             self._pool(layer)
         else:
             self._linear(layer)
@@ -138,7 +138,7 @@ class _Writer:
         ]
         self._activated(conv, code, inputs, options, **fields)
 
-    def _padded(self, layer: Conv | Pool) -> tuple[int, int]:
+    def _padded(self, layer: Conv | PoolLayer) -> tuple[int, int]:
         """The input of `layer`, padded if need be, and the padding scheme that is left to do."""
         source = self.tensors[layer.source]
         pads = padding(layer.input.height, layer.kernel, layer.stride)
@@ -165,7 +165,7 @@ class _Writer:
         inputs = [source, self._height_and_width]
         self._node(name, shape, "MEAN", inputs, "ReducerOptions", keepDims=True)
 
-    def _pool(self, pool: Pool) -> None:
+    def _pool(self, pool: PoolLayer) -> None:
         if pool.kind == "global_average":
             self._mean(pool.name, self.tensors[pool.source], pool.output)
             return

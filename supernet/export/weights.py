@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from compofa.common.arrays import Float32Array
 from compofa.supernet.graph import Conv, Graph, Linear, SqueezeExcite
 from compofa.supernet.space import Subnet
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from compofa.supernet.supernet import Supernet
 
-Array = npt.NDArray[np.float32]
-Weights = Mapping[str, Array]
+Weights = Mapping[str, Float32Array]
 
 
 def weight_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -46,7 +45,7 @@ def weight_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def random_weights(graph: Graph, seed: int) -> dict[str, Array]:
+def random_weights(graph: Graph, seed: int) -> dict[str, Float32Array]:
     """Weights for timing: uniform, scaled so that activations keep their magnitude.
 
     The variance of each weight is 2 / fan-in (He et al., ICCV 2015), and half of that before a
@@ -57,7 +56,7 @@ def random_weights(graph: Graph, seed: int) -> dict[str, Array]:
     shapes = weight_shapes(graph)
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     pool = rng.random(max(sizes.values()) + _PLACES, dtype=np.float32) - np.float32(0.5)
-    found: dict[str, Array] = {}
+    found: dict[str, Float32Array] = {}
     for name, shape in shapes.items():
         variance = 0.01 if len(shape) == 1 else 2 / math.prod(shape[1:])
         if name.endswith("project.weight"):
@@ -74,7 +73,7 @@ _PLACES = 10_000
 
 def folded_weights(
     supernet: Supernet, subnet: Subnet, statistics: Mapping[str, Tensor] | None = None
-) -> dict[str, Array]:
+) -> dict[str, Float32Array]:
     """The weights that `subnet` uses, with batch norm in inference mode folded into them.
 
     Args:
@@ -87,7 +86,7 @@ def folded_weights(
     epsilon = BN_EPSILON[supernet.space.family]
     tensors = supernet.active(subnet) | dict(statistics or {})
     active = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-    found: dict[str, Array] = {}
+    found: dict[str, Float32Array] = {}
     for name, values in active.items():
         if name.endswith(".conv.weight"):
             layer = name.removesuffix(".conv.weight")
@@ -101,7 +100,9 @@ def folded_weights(
     return found
 
 
-def _fold(weight: Array, active: Weights, norm: str, epsilon: float) -> tuple[Array, Array]:
+def _fold(
+    weight: Float32Array, active: Weights, norm: str, epsilon: float
+) -> tuple[Float32Array, Float32Array]:
     """Weight and bias of a convolution that does the work of batch norm `norm` as well."""
     variance = active[f"{norm}.running_var"].astype(np.float64)
     scale = active[f"{norm}.weight"] / np.sqrt(variance + epsilon)

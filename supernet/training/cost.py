@@ -13,7 +13,7 @@ from compofa.supernet.space import Space, Subnet
 
 
 @dataclass
-class Cost:
+class TrainingCost:
     """Sums over the steps of a training, validation left out.
 
     Attributes:

@@ -20,7 +20,7 @@ from compofa.supernet.training.steps.step import Stepper, Teacher, new_optimiser
 from compofa.supernet.training.stopping import heeding_signals
 from compofa.supernet.training.trainer import Pace, Trainer
 from compofa.supernet.training.training import Training
-from compofa.supernet.training.training_monitor import Watch
+from compofa.supernet.training.training_monitor import TrainingMonitor
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,24 @@ def train(training: Training, launch: Launch, ranks: Ranks) -> State:
         KeyboardInterrupt: it was asked to end.
     """
     training.check_ranks(ranks.count)
-    with _prepared(training, launch, ranks) as (state, watch), heeding_signals() as wish:
-        supernet = first_supernet(training.space, training.master, training.seed)
+    with _prepared(training, launch, ranks) as (state, watch), heeding_signals() as stop_request:
+        supernet = first_supernet(training.space, training.teacher, training.seed)
         supernet.load_state_dict(state.weights)
         stepper = Stepper(
             supernet.to(ranks.device), training.recipe, ranks, _teacher(training, ranks),
             training.options,
         )  # fmt: skip
         stepper.optimiser.load_state_dict(dict(state.optimiser))
-        Trainer(training, stepper, state, launch.folder, ranks, watch, launch.pace, wish).run()
+        Trainer(
+            training, stepper, state, launch.folder, ranks, watch, launch.pace, stop_request
+        ).run()
     return state
 
 
 @contextmanager
-def _prepared(training: Training, launch: Launch, ranks: Ranks) -> Iterator[tuple[State, Watch]]:
+def _prepared(
+    training: Training, launch: Launch, ranks: Ranks
+) -> Iterator[tuple[State, TrainingMonitor]]:
     """The first rank sees to the folder, then all read its state."""
     folder = launch.folder
     with ExitStack() as stack:
@@ -79,14 +83,14 @@ def _prepared(training: Training, launch: Launch, ranks: Ranks) -> Iterator[tupl
             message = f"another training: {'; '.join(changed[:3])}"
             raise UserError(message, path=folder.path, hint=hint)
         curves = Curves(folder.tensorboard) if launch.curves and ranks.first else None
-        watch = stack.enter_context(Watch(folder, silent=not ranks.first, curves=curves))
+        watch = stack.enter_context(TrainingMonitor(folder, silent=not ranks.first, curves=curves))
         training.loading.unreadable.tell = watch.note
         yield state, watch
 
 
 def _begin(training: Training, folder: RunFolder) -> None:
     """The state before the first step; it comes first, so that whatever else is there has one."""
-    supernet = first_supernet(training.space, training.master, training.seed)
+    supernet = first_supernet(training.space, training.teacher, training.seed)
     optimiser = new_optimiser(supernet, training.recipe)
     state = State(training.describe(), supernet.state_dict(), optimiser.state_dict())
     write_state(folder.state, state)
@@ -95,8 +99,8 @@ def _begin(training: Training, folder: RunFolder) -> None:
 
 
 def _teacher(training: Training, ranks: Ranks) -> Teacher | None:
-    """The master as an ordinary network that does not learn any more."""
-    if training.master is None:
+    """The teacher as an ordinary network that does not learn any more."""
+    if training.teacher is None:
         return None
-    network: nn.Module = training.master.supernet.extract(training.master.subnet)
+    network: nn.Module = training.teacher.supernet.extract(training.teacher.subnet)
     return network.to(ranks.device).eval().requires_grad_(False)

@@ -17,7 +17,7 @@ from compofa.supernet.space import Space
 from compofa.supernet.training.recipes.recipe import Phase
 from compofa.supernet.training.recipes.sampling import Sampler
 from compofa.supernet.training.recipes.schedule import Schedule
-from compofa.supernet.training.run_files.rows import Cell
+from compofa.supernet.training.run_files.rows import RowValue
 from compofa.supernet.training.steps.step import StepPlan
 
 COLUMNS = ("epoch", "resolution", "learning_rate", "loss", "gradient_norm", "losses", "subnets")
@@ -115,7 +115,7 @@ class StepRecord:
         """The mean of the subnets' losses."""
         return sum(self.numbers[:-2]) / len(self.plan.subnets)
 
-    def row(self) -> tuple[Cell, ...]:
+    def row(self) -> tuple[RowValue, ...]:
         """The step as a row of steps.csv.
 
         Raises:

@@ -18,7 +18,7 @@ from compofa.supernet.supernet import Supernet, hull
 
 
 @dataclass(frozen=True)
-class Master:
+class Teacher:
     """The network that supernets learn from: the largest subnet of a checkpoint.
 
     Attributes:
@@ -35,7 +35,7 @@ class Master:
         return self.supernet.space.extreme(largest=True)
 
 
-def load_master(path: Path, space: Space, split: Split) -> Master:
+def load_teacher(path: Path, space: Space, split: Split) -> Teacher:
     """Reads a checkpoint to teach supernets of `space`.
 
     Raises:
@@ -52,13 +52,13 @@ def load_master(path: Path, space: Space, split: Split) -> Master:
     if split.contradicts(loaded.metadata):
         message = "this teacher may have been trained on images that are held out here"
         raise UserError(message, path=path, hint="give --heldout as it was given for the teacher")
-    return Master(path, supernet, hashlib.sha256(path.read_bytes()).hexdigest())
+    return Teacher(path, supernet, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def first_supernet(space: Space, master: Master | None, seed: int) -> Supernet:
-    """The weights before the first step: the master's as far as `space` has use for them."""
-    if master is not None:
-        return restrict(master.supernet, space)
+def first_supernet(space: Space, teacher: Teacher | None, seed: int) -> Supernet:
+    """The weights before the first step: the teacher's as far as `space` has use for them."""
+    if teacher is not None:
+        return restrict(teacher.supernet, space)
     torch.manual_seed(seed)
     return Supernet(space, kernel_transform=not space.fixed_kernels)
 

@@ -10,25 +10,25 @@ from types import FrameType
 
 
 @dataclass
-class Wish:
+class StopRequest:
     """Whether someone asked the training to end."""
 
     stop: bool = False
 
 
 @contextmanager
-def heeding_signals() -> Iterator[Wish]:
-    """Turns the first signal into a wish; a second Ctrl-C interrupts at once, as usual."""
-    wish = Wish()
+def heeding_signals() -> Iterator[StopRequest]:
+    """Turns the first signal into a stop request; a second Ctrl-C interrupts at once, as usual."""
+    stop_request = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if wish.stop and number == signal.SIGINT:
+        if stop_request.stop and number == signal.SIGINT:
             signal.default_int_handler(number, frame)
-        wish.stop = True
+        stop_request.stop = True
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield wish
+        yield stop_request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -11,17 +11,17 @@ from compofa.common.errors import UserError
 from compofa.supernet.checkpoints.checkpoint import save_checkpoint
 from compofa.supernet.data.batches.loading import Batch
 from compofa.supernet.data.split import DIGESTS
-from compofa.supernet.training.cost import Cost, subnet_macs
+from compofa.supernet.training.cost import TrainingCost, subnet_macs
 from compofa.supernet.training.phase_run import COLUMNS, PhaseRun, StepRecord
 from compofa.supernet.training.ranks import Ranks
-from compofa.supernet.training.run_files.rows import Rows
+from compofa.supernet.training.run_files.rows import RowFile
 from compofa.supernet.training.run_files.run_folder import RunFolder
 from compofa.supernet.training.run_files.state import State, write_state
 from compofa.supernet.training.steps.importance import sort_channels
 from compofa.supernet.training.steps.step import Stepper, StepPlan
-from compofa.supernet.training.stopping import Wish
+from compofa.supernet.training.stopping import StopRequest
 from compofa.supernet.training.training import Training
-from compofa.supernet.training.training_monitor import Watch
+from compofa.supernet.training.training_monitor import TrainingMonitor
 from compofa.supernet.training.validation import Validation
 
 STEPS_AHEAD = 16
@@ -53,9 +53,9 @@ class Trainer:
         state: State,
         folder: RunFolder,
         ranks: Ranks,
-        watch: Watch,
+        watch: TrainingMonitor,
         pace: Pace,
-        wish: Wish,
+        stop_request: StopRequest,
     ) -> None:
         self._training = training
         self._stepper = stepper
@@ -64,13 +64,13 @@ class Trainer:
         self._ranks = ranks
         self._watch = watch
         self._pace = pace
-        self._wish = wish
+        self._stop_request = stop_request
         self._pending: list[StepRecord] = []
         self._ahead = 1 if ranks.device.type == "cpu" else STEPS_AHEAD
         self._saved = time.monotonic()
         if ranks.first:
-            self._rows = Rows(folder.steps, COLUMNS)
-            self._validations = Rows(folder.validation, VALIDATION_COLUMNS)
+            self._rows = RowFile(folder.steps, COLUMNS)
+            self._validations = RowFile(folder.validation, VALIDATION_COLUMNS)
             for rows in (self._rows, self._validations):
                 rows.cut(state.phase + 1, state.step)
 
@@ -92,7 +92,7 @@ class Trainer:
 
     def _phase(self, run: PhaseRun) -> None:
         if self._state.step == 0:
-            self._state.costs[run.number - 1 :] = [Cost()]
+            self._state.costs[run.number - 1 :] = [TrainingCost()]
             if run.phase.sort_channels:
                 sort_channels(self._stepper.supernet)
         before = sum(self._training.phase_run(i).steps for i in range(self._state.phase))
@@ -124,18 +124,18 @@ class Trainer:
             )
         plan = run.plan(step)
         torch.manual_seed(run.dropout_seed(step, self._ranks.rank))
-        result = self._stepper.step(plan, batch, stop=self._wish.stop)
+        result = self._stepper.step(plan, batch, stop=self._stop_request.stop)
         self._pending.append(StepRecord(run, step, plan, result))
         self._state.step += 1
         self._count(run, plan, run.order.resolution(step))
 
     def _count(self, run: PhaseRun, plan: StepPlan, resolution: int) -> None:
         macs = [subnet_macs(self._training.space, subnet, resolution) for subnet in plan.subnets]
-        master = self._training.master
-        teacher = None
-        if master is not None and run.phase.targets == "teacher":
-            teacher = subnet_macs(master.supernet.space, master.subnet, resolution)
-        self._state.costs[-1].add(run.order.batch_size, macs, teacher)
+        teacher = self._training.teacher
+        taught = None
+        if teacher is not None and run.phase.targets == "teacher":
+            taught = subnet_macs(teacher.supernet.space, teacher.subnet, resolution)
+        self._state.costs[-1].add(run.order.batch_size, macs, taught)
 
     def _settle(self) -> bool:
         """Writes down the steps since the last time; whether someone wants to end.

@@ -14,7 +14,7 @@ from compofa.supernet.data.split import Split
 from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space
 from compofa.supernet.training.phase_run import PhaseRun
 from compofa.supernet.training.recipes.recipe import Recipe
-from compofa.supernet.training.start import Master
+from compofa.supernet.training.start import Teacher
 from compofa.supernet.training.steps.step import StepOptions
 
 PUBLISHED_RESOLUTIONS = tuple(range(128, 225, 4))
@@ -27,7 +27,7 @@ class Training:
 
     Attributes:
         batch_size: images a step, over all ranks.
-        master: the network to start from and to learn from, where the recipe needs one.
+        teacher: the network to start from and to learn from, where the recipe needs one.
     """
 
     recipe: Recipe
@@ -36,7 +36,7 @@ class Training:
     loading: Loading
     batch_size: int
     seed: int = 0
-    master: Master | None = None
+    teacher: Teacher | None = None
     options: StepOptions = field(default_factory=StepOptions)
 
     @property
@@ -76,7 +76,7 @@ class Training:
             "data": dict(self.split.record),
             "batch_size": self.batch_size,
             "seed": self.seed,
-            "teacher_sha256": None if self.master is None else self.master.sha256,
+            "teacher_sha256": None if self.teacher is None else self.teacher.sha256,
             "augmentation": dataclasses.asdict(self.loading.augmentation),
             "half": self.options.half,
             "clip": self.options.clip,

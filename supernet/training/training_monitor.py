@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from compofa.common.console import note, printable
 from compofa.common.errors import file_error
 from compofa.common.progress_meter import duration
-from compofa.supernet.training.cost import Cost
+from compofa.supernet.training.cost import TrainingCost
 from compofa.supernet.training.phase_run import PhaseRun, StepRecord
 from compofa.supernet.training.run_files.run_folder import RunFolder
 
@@ -24,7 +24,7 @@ LINE_SECONDS = 30.0
 """Between two lines about progress, where there is no terminal."""
 
 
-class Watch:
+class TrainingMonitor:
     """Tells about a training; a silent one, on the other ranks, tells nothing."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Watch:
         if self._curves is not None:
             self._curves.close()
 
-    def phase(self, run: PhaseRun, cost: Cost, before: int) -> None:
+    def phase(self, run: PhaseRun, cost: TrainingCost, before: int) -> None:
         """A phase begins or goes on.
 
         Args:
@@ -67,7 +67,7 @@ class Watch:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(self._name, total=run.steps, completed=done, detail="")
 
-    def steps(self, last: StepRecord, cost: Cost) -> None:
+    def steps(self, last: StepRecord, cost: TrainingCost) -> None:
         """Some steps are done, `last` the last of them; the phase has cost so much."""
         done = last.step + 1
         speed = (cost.images - self._images) / max(cost.seconds - self._seconds, 1e-9)

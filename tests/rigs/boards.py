@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compofa.profiler.fleet.job import Job
 from compofa.profiler.inventory import AnyDevice, SshDevice
-from compofa.profiler.measurement.profile import Request
+from compofa.profiler.measurement.profile import ProfileRequest
 from compofa.profiler.settings import Protocol
 from compofa.supernet.space import SPACES
 from rigs.sshd import Sshd
@@ -51,5 +51,5 @@ def add_boards(sshd: Sshd, names: Iterable[str]) -> list[SshDevice]:
 def small_job(device: AnyDevice) -> Job:
     """Measures `device` for a few seconds, into the working folder."""
     out = Path(f"{device.name}.csv")
-    request = Request(ONE_SUBNET, ONE_SUBNET.resolutions, (1,), out, protocol=ONE_SESSION)
+    request = ProfileRequest(ONE_SUBNET, ONE_SUBNET.resolutions, (1,), out, protocol=ONE_SESSION)
     return Job(device, request, patience_s=0.0)

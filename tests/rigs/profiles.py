@@ -12,7 +12,7 @@ from compofa.profiler.measurement.plan import make_plan
 from compofa.profiler.results.build import journal_path, write_tables
 from compofa.profiler.results.journal import (
     Header,
-    Line,
+    JournalLine,
     Pause,
     PlanLine,
     SessionLine,
@@ -58,7 +58,7 @@ def profile_on_paper(
     if not predicted:
         indices = tuple(range(len(plan.measured)))
         plan = replace(plan, cells=plan.measured, fit=indices, held_out=())
-    lines: list[Line] = [
+    lines: list[JournalLine] = [
         PlanLine(
             space.name,
             plan.name,
@@ -90,10 +90,10 @@ def _session(
     factor: float,
     host: float,
     day: int,
-) -> list[Line]:
+) -> list[JournalLine]:
     started = f"2026-01-{day:02}T00:{number:02}:00Z"
     state = {"load_1m": 0.1, "monotonic_s": 1.0}
-    lines: list[Line] = [SessionLine(number, started, number, {"cpu": "Paper"}, state, (0,))]
+    lines: list[JournalLine] = [SessionLine(number, started, number, {"cpu": "Paper"}, state, (0,))]
     effect = host * (1 + 0.01 * rng.standard_normal())
 
     def timing(at: int, cell: Cell | None, ms: float) -> Timing:

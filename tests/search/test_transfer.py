@@ -13,7 +13,7 @@ from compofa.common.errors import UserError
 from compofa.profiler.results.table import Table, write_table
 from compofa.search.answer import ask
 from compofa.search.candidates import Latencies
-from compofa.search.request import Request, find_candidates
+from compofa.search.request import SearchRequest, find_candidates
 from compofa.search.transfer import complete
 from rigs.tables import COMPOFA, make_table
 
@@ -52,13 +52,13 @@ def test_the_search_answers_and_says_how_sure_it_is(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("new.csv", "phone.csv", "board.csv")]
     for path, table in zip(paths, [few(TRUTH), *(each.table for each in OTHERS)], strict=True):
         write_table(path, table)
-    found = find_candidates(Request(tables=paths[:1], like=paths[1:]))
+    found = find_candidates(SearchRequest(tables=paths[:1], like=paths[1:]))
     assert len(found) == len(TRUTH.rows)
     assert "are predicted from 8 measured ones" in found.notes[0]
     (best,) = ask(found, [(40.0,)], top=1).results
-    assert best.chance is not None
-    assert best.chance[0] is not None
-    assert 0.5 <= best.chance[0] < 1
+    assert best.probability is not None
+    assert best.probability[0] is not None
+    assert 0.5 <= best.probability[0] < 1
 
 
 def test_columns_of_the_table_s_own_stay() -> None:

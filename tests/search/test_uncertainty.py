@@ -12,7 +12,7 @@ from compofa.common.errors import UserError
 from compofa.search.accuracy.accuracy import load_accuracy, read_accuracy_table
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
-from compofa.search.uncertainty import chance, rivals
+from compofa.search.uncertainty import indistinguishable, probability_within
 from rigs.tables import COMPOFA, make_table
 
 
@@ -26,51 +26,59 @@ def test_the_chance_is_how_often_draws_meet_the_limit() -> None:
     low, high = 10 - 1.959964, 10 + 1.959964
     for limit in (8.5, 9.9, 10.0, 11.2):
         expected = float((draws <= limit).mean())
-        assert chance(10.0, low, high, 0.95, limit) == pytest.approx(expected, abs=0.005)
+        assert probability_within(10.0, low, high, 0.95, limit) == pytest.approx(
+            expected, abs=0.005
+        )
 
 
 def test_without_an_interval_there_is_no_chance() -> None:
-    assert chance(10.0, None, None, 0.95, 12.0) is None
+    assert probability_within(10.0, None, None, 0.95, 12.0) is None
 
 
 def test_an_interval_without_width_leaves_no_doubt() -> None:
-    assert chance(10.0, 10.0, 10.0, 0.95, 10.0) == 1
-    assert chance(10.0, 10.0, 10.0, 0.95, 9.0) == 0
+    assert probability_within(10.0, 10.0, 10.0, 0.95, 10.0) == 1
+    assert probability_within(10.0, 10.0, 10.0, 0.95, 9.0) == 0
 
 
 def test_a_risk_is_kept_by_every_answer() -> None:
     results = ask(candidates(1.0), [(20.0,)], risk=0.05).results
     assert results
-    assert all(each.chance is not None and each.chance[0] >= 0.95 - 1e-9 for each in results)
+    assert all(
+        each.probability is not None and each.probability[0] >= 0.95 - 1e-9 for each in results
+    )
 
 
-def test_the_joint_chance_is_that_of_all_limits_together() -> None:
+def test_the_joint_probability_is_that_of_all_limits_together() -> None:
     best = ask(candidates(1.0, 1.5), [(16.0, 45.0)], top=1).results[0]
-    assert best.chance is not None
-    first, second = best.chance
+    assert best.probability is not None
+    first, second = best.probability
     assert first is not None
     assert second is not None
-    assert best.joint_chance == pytest.approx(first * second)
+    assert best.joint_probability == pytest.approx(first * second)
 
 
 def test_members_of_a_front_within_noise_name_each_other() -> None:
     top1 = np.array([0.8, 0.79, 0.7])
     latency = np.array([[10.0], [9.9], [5.0]])
     none = np.full(3, np.nan)
-    assert rivals(top1, none, latency, np.full((3, 1), 0.2)).tolist() == [-1, 0, -1]
-    assert rivals(top1, none, latency, np.full((3, 1), 0.01)).tolist() == [-1, -1, -1]
-    assert rivals(top1, np.full(3, 0.01), latency, np.zeros((3, 1))).tolist() == [1, -1, -1]
+    assert indistinguishable(top1, none, latency, np.full((3, 1), 0.2)).tolist() == [-1, 0, -1]
+    assert indistinguishable(top1, none, latency, np.full((3, 1), 0.01)).tolist() == [-1, -1, -1]
+    assert indistinguishable(top1, np.full(3, 0.01), latency, np.zeros((3, 1))).tolist() == [
+        1,
+        -1,
+        -1,
+    ]
 
 
 def test_the_front_marks_members_that_noise_cannot_separate() -> None:
     exact = candidates(1.0)
     blurred = replace(exact, low_ms=exact.latency_ms * 0.8, high_ms=exact.latency_ms * 1.2)
     sharp = replace(exact, low_ms=exact.latency_ms, high_ms=exact.latency_ms)
-    assert all(each.rival is None for each in ask(sharp, []).results)
+    assert all(each.indistinguishable_from is None for each in ask(sharp, []).results)
     marked = ask(blurred, []).results
     names = {f"{each.subnet} at {each.resolution}" for each in marked}
-    assert any(each.rival for each in marked)
-    assert {each.rival for each in marked} - {None} <= names
+    assert any(each.indistinguishable_from for each in marked)
+    assert {each.indistinguishable_from for each in marked} - {None} <= names
 
 
 HEADER = "space,subnet,resolution,top1,source,top1_low,top1_high,confidence\n"

@@ -31,7 +31,7 @@ VERDICTS = tuple(Verdict)
 
 
 @dataclass(frozen=True)
-class Panel:
+class DevicePanel:
     """What the page says of one device."""
 
     title: str
@@ -74,7 +74,7 @@ def comparison_page(report: Report) -> str:
     )
 
 
-def _panel(compared: Compared) -> Panel:
+def _panel(compared: Compared) -> DevicePanel:
     changes = compared.changes
     figures = []
     if compared.front is not None:
@@ -103,7 +103,7 @@ def _panel(compared: Compared) -> Panel:
             narrow=True,
         )
     )
-    return Panel(
+    return DevicePanel(
         title=compared.device,
         verdict=compared.verdict.value,
         grade=GRADES[compared.verdict],

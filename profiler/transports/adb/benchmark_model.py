@@ -24,7 +24,7 @@ from compofa.profiler.transports.adb.benchmark_program import (
     ONCE,
     TIMING,
     BenchmarkProgram,
-    SetUp,
+    ProgramSettings,
 )
 from compofa.profiler.transports.adb.phone_lock import AdbLock
 from compofa.profiler.transports.base import Channel
@@ -56,14 +56,14 @@ class BenchmarkModel:
     ) -> None:
         self.program, self.android = program, android
         self._files = files
-        self._checked: dict[tuple[str, SetUp], Checked] = {}
+        self._checked: dict[tuple[str, ProgramSettings], Checked] = {}
 
     @property
     def tells_output(self) -> bool:
         """Whether this version can be told its input, and writes what it computed."""
         return {"input_layer_value_files", "output_filepath"} <= self.program.flags
 
-    def check(self, model: str, set_up: SetUp, deadline_s: float) -> Checked:
+    def check(self, model: str, set_up: ProgramSettings, deadline_s: float) -> Checked:
         """Calls the model once; what was found out is remembered.
 
         Raises:
@@ -76,7 +76,7 @@ class BenchmarkModel:
             self._checked[key] = self._check(model, set_up, deadline_s)
         return self._checked[key]
 
-    def _check(self, model: str, set_up: SetUp, deadline_s: float) -> Checked:
+    def _check(self, model: str, set_up: ProgramSettings, deadline_s: float) -> Checked:
         shape = float_input(self._files[model]) if self.tells_output else None
         if shape is None:
             found = self.program.benchmark(model, set_up, ONCE, deadline_s)
@@ -122,7 +122,7 @@ class BenchmarkChannel(Channel):
         self._request: dict[str, Any] = {}
         self._threads = 1
         self._mask: str | None = None
-        self._loaded: dict[int, tuple[str, SetUp]] = {}
+        self._loaded: dict[int, tuple[str, ProgramSettings]] = {}
         self._handles = 0
 
     def send(self, data: bytes) -> None:
@@ -181,7 +181,7 @@ class BenchmarkChannel(Channel):
         if request["runtime"] != RUNTIME:
             raise Refused("runtime", f"this is {RUNTIME}, not {request['runtime']}")
         options = request["options"]
-        set_up = SetUp(
+        set_up = ProgramSettings(
             self._threads,
             self._mask,
             str(options.get("accelerator", "cpu")),
@@ -223,7 +223,7 @@ class BenchmarkChannel(Channel):
     def _quit(self, _: dict[str, Any]) -> dict[str, Any]:
         return {}
 
-    def _model_of(self, request: dict[str, Any]) -> tuple[str, SetUp]:
+    def _model_of(self, request: dict[str, Any]) -> tuple[str, ProgramSettings]:
         if request["model"] not in self._loaded:
             raise Refused("request", f"no model {request['model']!r} is loaded")
         return self._loaded[request["model"]]

@@ -36,12 +36,12 @@ _DELEGATED = re.compile(
 )
 
 
-class Unreadable(ValueError):
+class UnreadableOutput(ValueError):
     """The output is not that of a benchmark that ran to its end."""
 
 
 @dataclass(frozen=True)
-class Statistics:
+class ProgramStatistics:
     """The statistics of one line, in microseconds; the median is None in older versions."""
 
     count: int
@@ -67,8 +67,8 @@ class Benchmark:
     """
 
     init_us: float
-    warmup: Statistics
-    runs: Statistics
+    warmup: ProgramStatistics
+    runs: ProgramStatistics
     delegates: dict[str, bool]
     unknown_flags: bool
 
@@ -82,16 +82,18 @@ def parse_benchmark(text: str) -> Benchmark:
     lines = [line.strip().removeprefix("INFO: ") for line in text.splitlines()]
     found = [_statistics(line) for line in lines if line.startswith("count=")]
     if len(found) != 2:
-        raise Unreadable(f"{len(found)} lines of statistics instead of 2")
+        raise UnreadableOutput(f"{len(found)} lines of statistics instead of 2")
     summaries = [match for line in lines if (match := _SUMMARY.fullmatch(line))]
     if len(summaries) != 1:
-        raise Unreadable("no summary at its end")
+        raise UnreadableOutput("no summary at its end")
     warmup, runs = found
     for name, statistics in (("warmup", warmup), ("mean", runs)):
         told = float(summaries[0][name])
         # Six digits are printed of a mean.
         if abs(told - statistics.mean) > 1e-4 * statistics.mean:
-            raise Unreadable(f"a mean of {told:g} us in its summary and {statistics.mean:g} above")
+            raise UnreadableOutput(
+                f"a mean of {told:g} us in its summary and {statistics.mean:g} above"
+            )
     return Benchmark(
         init_us=float(summaries[0]["init"]),
         warmup=warmup,
@@ -101,17 +103,17 @@ def parse_benchmark(text: str) -> Benchmark:
     )
 
 
-def _statistics(line: str) -> Statistics:
+def _statistics(line: str) -> ProgramStatistics:
     match = _STATISTICS.fullmatch(line)
     if match is None:
-        raise Unreadable(f"a line of statistics that makes no sense: {line[:80]!r}")
+        raise UnreadableOutput(f"a line of statistics that makes no sense: {line[:80]!r}")
     numbers = {
         name: float(text)
         for name, text in match.groupdict().items()
         if text is not None and "nan" not in text
     }
     newest = numbers["curr"]
-    found = Statistics(
+    found = ProgramStatistics(
         count=int(match["count"]),
         smallest=numbers.get("min", newest),
         largest=numbers.get("max", newest),
@@ -120,9 +122,9 @@ def _statistics(line: str) -> Statistics:
     )
     inner = [numbers.get("first", newest), newest, found.typical]
     if found.count < 1 or not 0 < found.smallest <= found.largest < LONGEST_US:
-        raise Unreadable(f"statistics of nothing: {line[:80]!r}")
+        raise UnreadableOutput(f"statistics of nothing: {line[:80]!r}")
     if not all(found.smallest <= value <= found.largest for value in inner):
-        raise Unreadable(f"statistics that contradict each other: {line[:80]!r}")
+        raise UnreadableOutput(f"statistics that contradict each other: {line[:80]!r}")
     return found
 
 

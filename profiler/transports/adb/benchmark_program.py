@@ -19,9 +19,13 @@ from pathlib import Path
 from shlex import quote
 
 from compofa.profiler.agent.compofa_agent import Refused
-from compofa.profiler.transports.adb.benchmark_output import Benchmark, Unreadable, parse_benchmark
+from compofa.profiler.transports.adb.benchmark_output import (
+    Benchmark,
+    UnreadableOutput,
+    parse_benchmark,
+)
 from compofa.profiler.transports.adb.cache_folder import AdbFolder
-from compofa.profiler.transports.adb.shell import Finished, command_line
+from compofa.profiler.transports.adb.shell import ShellResult, command_line
 from compofa.profiler.transports.base import LinkLost
 
 NUM_RUNS = 20
@@ -57,7 +61,7 @@ NOT_RUNNABLE = (126, 127)
 
 
 @dataclass(frozen=True)
-class SetUp:
+class ProgramSettings:
     """How the program runs models.
 
     Attributes:
@@ -109,7 +113,7 @@ class BenchmarkProgram:
         return frozenset(re.findall(r"^\s*--(\w+)=", asked.text + asked.stderr, re.M))
 
     def benchmark(
-        self, model: str, set_up: SetUp, flags: Sequence[str], deadline_s: float
+        self, model: str, set_up: ProgramSettings, flags: Sequence[str], deadline_s: float
     ) -> Benchmark:
         """Runs `model`, a file of the folder, in a process of its own.
 
@@ -132,7 +136,7 @@ class BenchmarkProgram:
             raise Refused("model", f"benchmark_model failed: {_complaint(finished)}")
         try:
             found = parse_benchmark(finished.text + finished.stderr)
-        except Unreadable as error:
+        except UnreadableOutput as error:
             raise Refused("model", f"benchmark_model's output: {error}") from None
         _check_delegation(found, set_up)
         return found
@@ -154,7 +158,7 @@ class BenchmarkProgram:
         """The content of such a file; empty where the program did not write it."""
         return self.folder.phone.run(command_line("cat", f"{self.folder.path}/{name}")).stdout
 
-    def _call(self, words: Sequence[str], timeout_s: float) -> Finished:
+    def _call(self, words: Sequence[str], timeout_s: float) -> ShellResult:
         command = f"cd {quote(self.folder.path)} && exec {command_line(*words)}"
         finished = self.folder.phone.run(command, timeout_s)
         if finished.code in NOT_RUNNABLE:
@@ -164,7 +168,7 @@ class BenchmarkProgram:
         return finished
 
 
-def _check_delegation(found: Benchmark, set_up: SetUp) -> None:
+def _check_delegation(found: Benchmark, set_up: ProgramSettings) -> None:
     if set_up.accelerator == "cpu":
         return
     if found.unknown_flags:
@@ -176,7 +180,7 @@ def _check_delegation(found: Benchmark, set_up: SetUp) -> None:
         raise Refused("model", f"{set_up.delegate} does not run all of it: parts stay on the CPU")
 
 
-def _complaint(finished: Finished) -> str:
+def _complaint(finished: ShellResult) -> str:
     """The first error it printed, which is nearer to the cause than the last."""
     errors = re.findall(r"^ERROR: (.+)$", finished.text + finished.stderr, re.M)
     return errors[0][:300] if errors else finished.last_words

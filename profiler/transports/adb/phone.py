@@ -10,7 +10,7 @@ from pathlib import Path
 from compofa.common.errors import DeviceError
 from compofa.profiler.transports.adb.push import push
 from compofa.profiler.transports.adb.server import ANSWER_S, AdbRefused, AdbServer
-from compofa.profiler.transports.adb.shell import Finished, RemoteCommand
+from compofa.profiler.transports.adb.shell import RemoteCommand, ShellResult
 from compofa.profiler.transports.base import LinkLost
 
 FIRST_S = 4.0
@@ -134,7 +134,7 @@ class Phone:
         except AdbRefused as error:
             raise LinkLost(f"{self.serial}: {error.reason}") from None
 
-    def run(self, command: str, timeout_s: float = ANSWER_S) -> Finished:
+    def run(self, command: str, timeout_s: float = ANSWER_S) -> ShellResult:
         """Runs `command` in the device's shell to its end.
 
         Raises:

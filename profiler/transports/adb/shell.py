@@ -38,7 +38,7 @@ def command_line(*words: str) -> str:
 
 
 @dataclass(frozen=True)
-class Finished:
+class ShellResult:
     """A command that ended by itself."""
 
     code: int
@@ -111,7 +111,7 @@ class RemoteCommand(Closing):
                 self.code = data[0] if data else 255
         return b""
 
-    def finish(self, timeout_s: float) -> Finished:
+    def finish(self, timeout_s: float) -> ShellResult:
         """Waits for its end.
 
         Raises:
@@ -127,7 +127,7 @@ class RemoteCommand(Closing):
                 raise LinkLost(f"the device did not answer within {timeout_s:g} s") from None
             if len(output) > LARGEST_OUTPUT:
                 raise DeviceError(f"the device sent more than {LARGEST_OUTPUT:,} bytes of output")
-        return Finished(self.code, bytes(output), self.stderr)
+        return ShellResult(self.code, bytes(output), self.stderr)
 
     def _packet(self, until: float) -> tuple[int, bytes]:
         while True:

@@ -10,7 +10,7 @@ from pathlib import Path
 from compofa.common.console import printable
 from compofa.common.errors import DeviceError, UserError, file_error
 from compofa.profiler.transports.ssh.host import ENVIRONMENT, READY, Host
-from compofa.profiler.transports.ssh.remote_process import Finished, run
+from compofa.profiler.transports.ssh.remote_process import ProgramEnd, run
 
 INSTALL_S = 3600.0
 """A slow board with a slow card takes long over a large wheel."""
@@ -88,7 +88,7 @@ def _put(host: Host, file: Path, folder: str) -> None:
         raise _failed(host, f"keep {file.name}", named)
 
 
-def _failed(host: Host, doing: str, how: Finished) -> DeviceError:
+def _failed(host: Host, doing: str, how: ProgramEnd) -> DeviceError:
     said = (how.errors or how.output).splitlines()
     lacking = "ensurepip" in how.output + how.errors or "No module named venv" in how.errors
     hint = "on Debian and Ubuntu: sudo apt install python3-venv" if lacking else None

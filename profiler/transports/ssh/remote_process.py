@@ -42,7 +42,7 @@ KILL = (
 
 
 @dataclass(frozen=True)
-class Finished:
+class ProgramEnd:
     """How a program ended, what it printed, and the end of what it complained about."""
 
     code: int
@@ -171,7 +171,7 @@ class SshProcess(StreamChannel):
             run(connection, KILL, str(self.pid), self._last_argument)
             self.over = True
 
-    def finish(self, deadline_s: float) -> Finished:
+    def finish(self, deadline_s: float) -> ProgramEnd:
         """Waits for its end.
 
         Raises:
@@ -189,7 +189,7 @@ class SshProcess(StreamChannel):
         code = self._exit_code(START_S)
         if code is None:
             raise self.ended()
-        return Finished(code, self._pending.decode(errors="replace").strip(), self.errors)
+        return ProgramEnd(code, self._pending.decode(errors="replace").strip(), self.errors)
 
     def _exit_code(self, timeout_s: float) -> int | None:
         """Waits for its exit code, -1 if a signal ended it; None where it never came.
@@ -219,7 +219,9 @@ class SshProcess(StreamChannel):
         return self._connection.login.alias
 
 
-def run(connection: Connection, script: str, *arguments: str, deadline_s: float = 60.0) -> Finished:
+def run(
+    connection: Connection, script: str, *arguments: str, deadline_s: float = 60.0
+) -> ProgramEnd:
     """Runs a script to its end, without input; see `SshProcess` and `SshProcess.finish`."""
     with SshProcess(connection, script, *arguments) as process:
         return process.finish(deadline_s)

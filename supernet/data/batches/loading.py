@@ -14,7 +14,7 @@ from torch import Tensor
 from compofa.common.console import note
 from compofa.common.errors import UserError
 from compofa.supernet.data.batches.colour import normalise, vary
-from compofa.supernet.data.batches.order import Request
+from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.batches.pictures import picture_batches
 from compofa.supernet.data.batches.pixels import pixel_batches
 from compofa.supernet.data.images import Images, Part, PixelImages
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 
 @dataclass
-class Unreadable:
+class UnreadablePictures:
     """Pictures that were left out: each is told once, and too many are an error.
 
     Attributes:
@@ -80,9 +80,9 @@ class Loading:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     workers: int = 0
     augmentation: Augmentation = PICTURES
-    unreadable: Unreadable = field(default_factory=Unreadable)
+    unreadable: UnreadablePictures = field(default_factory=UnreadablePictures)
 
-    def batches(self, images: Images, requests: Iterable[Request]) -> Iterator[Batch]:
+    def batches(self, images: Images, requests: Iterable[BatchRequest]) -> Iterator[Batch]:
         """The requested batches of `images`, in order; unreadable pictures are missing from them.
 
         Raises:
@@ -95,8 +95,8 @@ class Loading:
             yield Batch(normalise(batch), labels)
 
     def _raw(
-        self, images: Images, requests: Iterable[Request]
-    ) -> Iterator[tuple[Request, Tensor, Tensor]]:
+        self, images: Images, requests: Iterable[BatchRequest]
+    ) -> Iterator[tuple[BatchRequest, Tensor, Tensor]]:
         """Images in [0, 1], not yet varied and normalised."""
         if isinstance(images, PixelImages):
             yield from pixel_batches(
@@ -128,7 +128,7 @@ class PlainBatches:
     def __iter__(self) -> Iterator[Batch]:
         starts = range(0, len(self.part), self.batch_size)
         cuts = (self.part.positions[start : start + self.batch_size] for start in starts)
-        requests = (Request(positions, self.resolution) for positions in cuts)
+        requests = (BatchRequest(positions, self.resolution) for positions in cuts)
         return self.loading.batches(self.part.images, requests)
 
 

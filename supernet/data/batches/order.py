@@ -15,7 +15,7 @@ MIXED_GROUPS = 64
 
 
 @dataclass(frozen=True)
-class Request:
+class BatchRequest:
     """One batch to load.
 
     Attributes:
@@ -57,14 +57,14 @@ class TrainingOrder:
         self._seed = seed
         self._epoch = lru_cache(maxsize=1)(self._permutation)
 
-    def request(self, step: int, rank: int = 0, ranks: int = 1) -> Request:
+    def request(self, step: int, rank: int = 0, ranks: int = 1) -> BatchRequest:
         """What `rank` of `ranks` loads for step `step`, counted from 0 over all epochs."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         start = batch * self.batch_size
         positions = self._epoch(epoch)[start : start + self.batch_size][rank::ranks]
-        return Request(positions, self.resolution(step), (*self._seed, 2, step, rank))
+        return BatchRequest(positions, self.resolution(step), (*self._seed, 2, step, rank))
 
-    def requests(self, steps: range, rank: int = 0, ranks: int = 1) -> Iterator[Request]:
+    def requests(self, steps: range, rank: int = 0, ranks: int = 1) -> Iterator[BatchRequest]:
         """The requests of several steps."""
         return (self.request(step, rank, ranks) for step in steps)
 

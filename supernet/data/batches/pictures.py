@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from compofa.supernet.data.batches.order import Request
+from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.images import FileImages, UnreadableImage, unreadable
 from compofa.supernet.data.view import Augmentation, Box, middle_box, random_boxes
 
@@ -30,7 +30,7 @@ class Decoded(NamedTuple):
         unreadable: says of every other picture which one it is, and why it was left out.
     """
 
-    request: Request
+    request: BatchRequest
     images: Tensor
     labels: Tensor
     unreadable: tuple[str, ...]
@@ -48,7 +48,7 @@ class PictureBatches(Dataset[Decoded]):
     augmentation: Augmentation
     channels: int
 
-    def __getitem__(self, request: Request) -> Decoded:
+    def __getitem__(self, request: BatchRequest) -> Decoded:
         """The pictures of `request`, in its order."""
         rng = None if request.seed is None else np.random.default_rng(request.seed)
         found: list[npt.NDArray[np.uint8]] = []
@@ -104,7 +104,7 @@ def _seen(picture: Image, box: Box, resolution: int, mode: str) -> Image:
 
 def picture_batches(
     images: FileImages,
-    requests: Iterable[Request],
+    requests: Iterable[BatchRequest],
     augmentation: Augmentation,
     channels: int,
     device: torch.device,

@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from compofa.supernet.data.batches.colour import grey
-from compofa.supernet.data.batches.order import Request
+from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.images import PixelImages
 from compofa.supernet.data.view import Augmentation, random_boxes
 
 
 def pixel_batches(
     images: PixelImages,
-    requests: Iterable[Request],
+    requests: Iterable[BatchRequest],
     augmentation: Augmentation,
     channels: int,
     device: torch.device,
-) -> Iterator[tuple[Request, Tensor, Tensor]]:
+) -> Iterator[tuple[BatchRequest, Tensor, Tensor]]:
     """The requested batches: [n, channels, r, r] with values in [0, 1], and labels [n].
 
     All images are copied to the device once. Grey images become coloured ones, and the other way

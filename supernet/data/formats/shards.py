@@ -26,7 +26,7 @@ LONGEST_LABEL = 20
 
 
 @dataclass(frozen=True)
-class Place:
+class ShardEntry:
     """Where a picture lies: which shard, from which byte on, how many bytes."""
 
     shard: int
@@ -72,7 +72,7 @@ class ShardImages(FileImages):
         return self.shards[int(self._numbers[position])]
 
 
-def _scan(number: int, path: Path) -> Iterator[Place]:
+def _scan(number: int, path: Path) -> Iterator[ShardEntry]:
     """The pictures of one shard; the members of one picture follow each other."""
     found = False
     try:
@@ -107,7 +107,7 @@ def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarI
 
 def _place(
     number: int, path: Path, key: str, members: dict[str, tarfile.TarInfo], tar: tarfile.TarFile
-) -> Place:
+) -> ShardEntry:
     picture = next((member for suffix, member in members.items() if suffix in SUFFIXES), None)
     label = members.get(LABEL)
     if picture is None or label is None:
@@ -117,4 +117,4 @@ def _place(
     text = b"" if file is None else file.read(LONGEST_LABEL)
     if not text.strip().isdigit():
         raise UserError(f"the label of {key} is not a whole number: {text!r}", path=path)
-    return Place(number, picture.offset_data, picture.size, int(text))
+    return ShardEntry(number, picture.offset_data, picture.size, int(text))

@@ -14,10 +14,10 @@ from pathlib import Path
 from compofa.common.errors import UserError, file_error
 from compofa.common.files import write_atomically
 
-Cell = str | int | float
+RowValue = str | int | float
 
 
-class Rows:
+class RowFile:
     """A CSV file that is appended to."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class Rows:
         kept = [line for line in lines[1:] if line.endswith("\n") and _place(line) <= (phase, step)]
         write_atomically(self.path, "".join([lines[0], *kept]), "the table")
 
-    def add(self, rows: Sequence[Sequence[Cell]]) -> None:
+    def add(self, rows: Sequence[Sequence[RowValue]]) -> None:
         """Appends rows, and returns when they are on disk.
 
         Raises:
@@ -67,7 +67,7 @@ def _place(line: str) -> tuple[int, int]:
     return int(phase), int(step)
 
 
-def _line(cells: Sequence[Cell]) -> str:
+def _line(cells: Sequence[RowValue]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()

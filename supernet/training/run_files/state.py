@@ -18,7 +18,7 @@ from torch import Tensor
 from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
 from compofa.supernet.checkpoints.torch_files import read_torch_file
-from compofa.supernet.training.cost import Cost
+from compofa.supernet.training.cost import TrainingCost
 
 FORMAT = "compofa training"
 VERSION = 1
@@ -42,7 +42,7 @@ class State:
     optimiser: Mapping[str, Any]
     phase: int = 0
     step: int = 0
-    costs: list[Cost] = field(default_factory=list)
+    costs: list[TrainingCost] = field(default_factory=list)
 
 
 def write_state(path: Path, state: State) -> None:
@@ -85,7 +85,7 @@ def read_state(path: Path) -> State:
             optimiser=content["optimiser"],
             phase=int(content["phase"]),
             step=int(content["step"]),
-            costs=[Cost(**cost) for cost in content["costs"]],
+            costs=[TrainingCost(**cost) for cost in content["costs"]],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"a damaged state of a training: {error}", path=path) from None

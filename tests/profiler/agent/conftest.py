@@ -9,8 +9,8 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from compofa.profiler.agent.native.build import build
-from compofa.profiler.models.model_store import Model, ModelStore
+from compofa.profiler.agent.native.build_agent import build
+from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.supernet.space import Space
 
@@ -38,6 +38,6 @@ def library() -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(tiny_space: Space) -> Iterator[Model]:
+def model(tiny_space: Space) -> Iterator[ModelFile]:
     with ModelStore([tiny_space]) as store:
         yield store.model(Cell("tiny", "d22222", 32, 2))

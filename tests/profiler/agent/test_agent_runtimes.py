@@ -28,14 +28,14 @@ import pytest
 from compofa.profiler.agent import compofa_agent
 from compofa.profiler.agent.compofa_agent import Agent, Refused, installed_runtimes, shipped
 from compofa.profiler.inventory import Dtype, Runtime
-from compofa.profiler.models.model_store import Model, ModelStore
+from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports.local import AGENT
 from compofa.supernet.space import SPACES, Space
 
 SMALL = Cell("tiny", "d22222", 32, 2)
 
-Make = Callable[..., Model]
+Make = Callable[..., ModelFile]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def make(tiny_space: Space) -> Iterator[Make]:
     with contextlib.ExitStack() as stack:
         stores: dict[tuple[Runtime, Dtype], ModelStore] = {}
 
-        def model(runtime: Runtime, dtype: Dtype = "float32", cell: Cell = SMALL) -> Model:
+        def model(runtime: Runtime, dtype: Dtype = "float32", cell: Cell = SMALL) -> ModelFile:
             if (runtime, dtype) not in stores:
                 stores[runtime, dtype] = stack.enter_context(ModelStore(spaces, runtime, dtype))
             return stores[runtime, dtype].model(cell)
@@ -64,14 +64,14 @@ def _torch_as_it_was() -> Iterator[None]:
     torch.set_grad_enabled(gradients)
 
 
-def load(model: Model, runtime: str, **options: Any) -> tuple[Agent, dict[str, Any]]:
+def load(model: ModelFile, runtime: str, **options: Any) -> tuple[Agent, dict[str, Any]]:
     """An agent in this process, with the model loaded."""
     agent = Agent(str(model.path.parent))
     request = {"model": model.sha256, "runtime": runtime, "options": options}
     return agent, agent.load(request)
 
 
-def refusal(model: Model, runtime: str, **options: Any) -> Refused:
+def refusal(model: ModelFile, runtime: str, **options: Any) -> Refused:
     with pytest.raises(Refused) as refused:
         load(model, runtime, **options)
     return refused.value
@@ -512,7 +512,7 @@ def test_core_ml_predicts_on_the_units_that_were_chosen(
     assert set(model.path.parent.iterdir()) == before
 
 
-def make_elsewhere(make: Make, dtype: Dtype) -> Model:
+def make_elsewhere(make: Make, dtype: Dtype) -> ModelFile:
     """A Core ML model, written by the real coremltools while the stand-in is in place."""
     fake = sys.modules.pop("coremltools")
     try:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compofa.common.files import sha256
-from compofa.profiler.models.model_store import Model
+from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.transports.local import AGENT
 
 LONGEST_LINE = 1 << 20
@@ -70,7 +70,7 @@ class Agent:
     def error(self, do: str, **fields: Any) -> str:
         return str(self.ask(do, **fields)["error"]["kind"])
 
-    def load(self, model: Model) -> int:
+    def load(self, model: ModelFile) -> int:
         return int(self.ok("load", model=model.sha256, runtime="onnxruntime")["model"])
 
 
@@ -102,12 +102,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def agent(kind: str, start: Start, model: Model) -> Agent:
+def agent(kind: str, start: Start, model: ModelFile) -> Agent:
     return start(kind, model.path.parent)
 
 
 @pytest.fixture(scope="module")
-def lasting(kind: str, start: Start, model: Model) -> Agent:
+def lasting(kind: str, start: Start, model: ModelFile) -> Agent:
     """One agent for many harmless requests."""
     return start(kind, model.path.parent)
 
@@ -123,7 +123,7 @@ def test_hello_says_what_the_device_is(agent: Agent) -> None:
 
 
 def test_the_runtime_leaves_nothing_elsewhere(
-    kind: str, start: Start, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, start: Start, model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
@@ -167,7 +167,7 @@ def test_cpus_that_do_not_exist_are_refused(agent: Agent, cpus: list[int]) -> No
     assert agent.ok("state")
 
 
-def test_threads_are_those_of_the_runtime(kind: str, start: Start, model: Model) -> None:
+def test_threads_are_those_of_the_runtime(kind: str, start: Start, model: ModelFile) -> None:
     def os_threads(threads: int) -> int:
         one = start(kind, model.path.parent)
         one.ok("hello", threads=threads, cpus=sorted(os.sched_getaffinity(0)))
@@ -197,7 +197,7 @@ def test_agents_without_a_holder_do_not_lock(kind: str, start: Start, tmp_path: 
     assert not (tmp_path / "lock").exists()
 
 
-def test_load_computes_what_the_host_computes(agent: Agent, model: Model) -> None:
+def test_load_computes_what_the_host_computes(agent: Agent, model: ModelFile) -> None:
     agent.ok("hello", threads=1)
     loaded = agent.ok("load", model=model.sha256, runtime="onnxruntime", options={})
     assert loaded["input"] == [2, 3, 32, 32]
@@ -206,7 +206,7 @@ def test_load_computes_what_the_host_computes(agent: Agent, model: Model) -> Non
     assert model.deviation(loaded["output"], loaded["output_size"]) < 1e-5
 
 
-def test_run_returns_one_time_per_run(agent: Agent, model: Model) -> None:
+def test_run_returns_one_time_per_run(agent: Agent, model: ModelFile) -> None:
     agent.ok("hello", threads=1)
     handle = agent.load(model)
     begun = time.perf_counter_ns()
@@ -219,11 +219,11 @@ def test_run_returns_one_time_per_run(agent: Agent, model: Model) -> None:
 
 
 @pytest.mark.parametrize("runs", [0, -1, 100_001, 10**30])
-def test_runs_are_limited(agent: Agent, model: Model, runs: int) -> None:
+def test_runs_are_limited(agent: Agent, model: ModelFile, runs: int) -> None:
     assert agent.error("run", model=agent.load(model), runs=runs) == "request"
 
 
-def test_several_models_are_kept_apart(agent: Agent, model: Model) -> None:
+def test_several_models_are_kept_apart(agent: Agent, model: ModelFile) -> None:
     first, second = agent.load(model), agent.load(model)
     assert first != second
     agent.ok("unload", model=first)
@@ -232,7 +232,7 @@ def test_several_models_are_kept_apart(agent: Agent, model: Model) -> None:
     assert agent.error("unload", model=first) == "request"
 
 
-def test_unloading_gives_memory_back(agent: Agent, model: Model) -> None:
+def test_unloading_gives_memory_back(agent: Agent, model: ModelFile) -> None:
     def resident_kb() -> int:
         status = Path(f"/proc/{agent.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
@@ -250,7 +250,7 @@ def test_unloading_gives_memory_back(agent: Agent, model: Model) -> None:
 
 
 def test_a_model_that_is_not_there_or_damaged_is_missing(
-    agent: Agent, kind: str, start: Start, model: Model, tmp_path: Path
+    agent: Agent, kind: str, start: Start, model: ModelFile, tmp_path: Path
 ) -> None:
     assert agent.error("load", model="0" * 64, runtime="onnxruntime") == "missing"
     assert agent.error("load", model="../../etc/passwd", runtime="onnxruntime") == "request"
@@ -261,7 +261,7 @@ def test_a_model_that_is_not_there_or_damaged_is_missing(
 
 @given(content=st.binary(max_size=300))
 @settings(max_examples=40, deadline=None)
-def test_files_are_hashed_right(lasting: Agent, model: Model, content: bytes) -> None:
+def test_files_are_hashed_right(lasting: Agent, model: ModelFile, content: bytes) -> None:
     file = model.path.with_name(sha256(content))
     file.write_bytes(content)
     try:
@@ -279,7 +279,7 @@ def with_free_batch(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("spoil", [lambda _: b"no model", lambda _: b"", with_free_batch])
 def test_a_file_that_is_no_model_is_refused(
-    kind: str, start: Start, model: Model, tmp_path: Path, spoil: Callable[[bytes], bytes]
+    kind: str, start: Start, model: ModelFile, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
     content = spoil(model.path.read_bytes())
     (tmp_path / sha256(content)).write_bytes(content)
@@ -290,7 +290,7 @@ def test_a_file_that_is_no_model_is_refused(
     assert agent.error("run", model=1, runs=1) == "request"
 
 
-def test_an_unknown_runtime_or_accelerator_is_refused(agent: Agent, model: Model) -> None:
+def test_an_unknown_runtime_or_accelerator_is_refused(agent: Agent, model: ModelFile) -> None:
     assert agent.error("load", model=model.sha256, runtime="abacus") == "runtime"
     options = {"accelerator": "abacus"}
     request = {"model": model.sha256, "runtime": "onnxruntime", "options": options}
@@ -412,7 +412,7 @@ def test_it_ends_when_nothing_is_asked(agent: Agent) -> None:
     assert agent.process.wait(5) == -signal.SIGALRM
 
 
-def test_it_ends_when_a_request_takes_too_long(agent: Agent, model: Model) -> None:
+def test_it_ends_when_a_request_takes_too_long(agent: Agent, model: ModelFile) -> None:
     agent.ok("hello", threads=1)
     request = {"id": 9, "do": "run", "model": agent.load(model), "runs": 100_000}
     agent.write(json.dumps({**request, "deadline_s": 0.3}).encode() + b"\n")

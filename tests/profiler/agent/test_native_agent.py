@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.agent.native import build as recipe
-from compofa.profiler.agent.native.build import AGENT, TARGETS, build
-from compofa.profiler.models.model_store import Model
+from compofa.profiler.agent.native import build_agent as recipe
+from compofa.profiler.agent.native.build_agent import AGENT, TARGETS, build
+from compofa.profiler.models.model_store import ModelFile
 
 HELLO = {"id": 1, "do": "hello", "threads": 1, "holder": "me"}
 MACHINES = {"x86_64": 62, "aarch64": 183}
@@ -134,11 +134,11 @@ def test_the_android_build_runs_with_musl_for_android_s_c_library(tmp_path: Path
     assert last["ok"] == {}
 
 
-def load_request(model: Model) -> dict[str, Any]:
+def load_request(model: ModelFile) -> dict[str, Any]:
     return {"id": 2, "do": "load", "model": model.sha256, "runtime": "onnxruntime"}
 
 
-def test_without_a_runtime_it_says_what_is_missing(built: Path, model: Model) -> None:
+def test_without_a_runtime_it_says_what_is_missing(built: Path, model: ModelFile) -> None:
     command = [str(built), str(model.path.parent), "/nowhere/libonnxruntime.so"]
     hello, load = talk(command, HELLO, load_request(model))
     assert hello["ok"]["runtimes"] == {}
@@ -146,14 +146,14 @@ def test_without_a_runtime_it_says_what_is_missing(built: Path, model: Model) ->
     assert "/nowhere/libonnxruntime.so" in load["error"]["message"]
 
 
-def test_a_library_that_is_no_runtime_is_refused(built: Path, model: Model) -> None:
+def test_a_library_that_is_no_runtime_is_refused(built: Path, model: ModelFile) -> None:
     command = [str(built), str(model.path.parent), "libc.so.6"]
     _, load = talk(command, HELLO, load_request(model))
     assert load["error"]["message"] == "libc.so.6 is no ONNX Runtime that this agent can use"
 
 
 def test_the_runtime_may_lie_beside_the_agent(
-    built: Path, library: Path, model: Model, tmp_path: Path
+    built: Path, library: Path, model: ModelFile, tmp_path: Path
 ) -> None:
     agent = Path(shutil.copy(built, tmp_path))
     (tmp_path / "libonnxruntime.so").symlink_to(library)
@@ -174,7 +174,7 @@ def spoilt(line: bytes, rng: random.Random) -> bytes:
 
 
 def test_spoilt_lines_break_nothing_under_the_sanitizers(
-    model: Model, library: Path, tmp_path: Path
+    model: ModelFile, library: Path, tmp_path: Path
 ) -> None:
     compiler = shutil.which("gcc")
     if compiler is None:

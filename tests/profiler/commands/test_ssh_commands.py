@@ -15,7 +15,7 @@ import pytest
 from compofa.common.errors import DeviceError
 from compofa.profiler.commands import main
 from compofa.profiler.inventory import SshDevice
-from compofa.profiler.measurement.profile import Request, profile
+from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.journal import Failure, Timing, of_kind, read_journal
 from compofa.profiler.settings import Protocol
@@ -53,7 +53,9 @@ def test_a_profile_survives_the_death_of_sshd(
     quick = Protocol(
         min_sessions=2, max_sessions=2, min_runs=3, run_s=1e-4, warmup_chunk=2, reference_runs=2
     )
-    request = Request(tiny_space, (32, 40), (1,), folder / "board.csv", measure=6, protocol=quick)
+    request = ProfileRequest(
+        tiny_space, (32, 40), (1,), folder / "board.csv", measure=6, protocol=quick
+    )
     journal = folder / "board.journal.jsonl"
     with ThreadPoolExecutor(1) as pool:
         display = Display("board", quiet=True)

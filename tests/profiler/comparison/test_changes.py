@@ -31,7 +31,7 @@ def test_the_same_networks_on_another_day_are_the_same(side: MakeSide, host: flo
 
 
 @pytest.mark.parametrize(("host", "said"), [(0.8, r"-20\.\d"), (1.3, r"\+29\.\d")])
-def test_how_far_networks_go_along_with_quite_another_device_is_not_known(
+def test_how_far_networks_covary_with_quite_another_device_is_not_known(
     side: MakeSide, host: float, said: str
 ) -> None:
     found = compare_tables(side(1), side(2, host=host))

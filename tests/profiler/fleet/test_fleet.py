@@ -13,24 +13,24 @@ from compofa.common.errors import UserError
 from compofa.profiler.fleet.fleet import MOST_LOSSES, Fleet, Workers
 from compofa.profiler.fleet.job import (
     End,
-    Failed,
-    Finished,
+    FailedJob,
+    FinishedJob,
     Interrupted,
     Job,
-    Lost,
+    LostJob,
     Noted,
     Progress,
     SessionBegun,
 )
 from compofa.profiler.inventory import SshDevice
-from compofa.profiler.measurement.profile import Outcome, Request
+from compofa.profiler.measurement.profile import Outcome, ProfileRequest
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.results.build import Tabulated
 from compofa.profiler.results.table import SetUp, Table
 from compofa.profiler.settings import Protocol
 from compofa.supernet.space import SPACES
 
-DONE = Finished(
+DONE = FinishedJob(
     Outcome(
         Tabulated(
             Path("x.csv"), Table(SetUp("x", "onnxruntime", "1", "cpu", 1, "float32"), ()), {}, None
@@ -39,7 +39,7 @@ DONE = Finished(
         False,
     )
 )
-GONE = Lost("its host was lost")
+GONE = LostJob("its host was lost")
 
 Script = dict[str, list[list[Progress | End]]]
 
@@ -89,23 +89,23 @@ class Scripted(Workers):
 
 def job(name: str, max_time_s: float | None = None) -> Job:
     space = SPACES["compofa"]
-    request = Request(
+    request = ProfileRequest(
         space, (160,), (1,), Path(f"{name}.csv"), protocol=Protocol(max_time_s=max_time_s)
     )
     return Job(SshDevice(name=name, host=name), request, 0.0)
 
 
-def run(workers: Scripted, *names: str, return_s: float = 60.0) -> list[Finished | Failed]:
+def run(workers: Scripted, *names: str, return_s: float = 60.0) -> list[FinishedJob | FailedJob]:
     return Fleet(list(map(job, names)), workers, Screen(plain=True), return_s=return_s).run()
 
 
 def test_a_device_that_fails_does_not_keep_the_rest_from_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    failed = Failed("cannot reach pi", 4)
+    failed = FailedJob("cannot reach pi", 4)
     workers = Scripted({"pi": [[failed]], "nano": [[Noted("hot"), DONE]], "disk": []})
     ends = run(workers, "pi", "nano", "disk")
-    assert ends == [failed, DONE, Failed("cannot write the journal", 2)]
+    assert ends == [failed, DONE, FailedJob("cannot write the journal", 2)]
     said = capsys.readouterr().err.splitlines()
     assert "pi: error: cannot reach pi" in said
     assert "nano: hot" in said
@@ -146,13 +146,13 @@ def test_a_device_goes_on_when_it_has_a_host_again() -> None:
 def test_a_device_that_no_host_ever_had_is_told_at_once() -> None:
     workers = Scripted({"pi": [[DONE]]}, hosts=[["pi"]])
     _, lacking = run(workers, "pi", "pj")
-    assert lacking == Failed("no host has it", 4)
+    assert lacking == FailedJob("no host has it", 4)
 
 
 def test_a_host_that_does_not_come_back_is_not_waited_for_forever() -> None:
     workers = Scripted({"pi": [[GONE]], "nano": [[DONE]]}, hosts=[["pi", "nano"], ["nano"]])
     lost, done = run(workers, "pi", "nano", return_s=0.05)
-    assert isinstance(lost, Failed)
+    assert isinstance(lost, FailedJob)
     assert "no host has had it for 0.05 s; the same command goes on" in lost.message
     assert done == DONE
 
@@ -160,7 +160,7 @@ def test_a_host_that_does_not_come_back_is_not_waited_for_forever() -> None:
 def test_a_device_whose_hosts_die_again_and_again_is_given_up() -> None:
     workers = Scripted({"pi": [[GONE] for _ in range(MOST_LOSSES)]}, hosts=[["pi"]])
     (lost,) = run(workers, "pi")
-    assert isinstance(lost, Failed)
+    assert isinstance(lost, FailedJob)
     assert f"lost {MOST_LOSSES} times" in lost.message
 
 

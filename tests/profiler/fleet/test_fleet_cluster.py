@@ -17,7 +17,7 @@ from compofa.common.errors import UserError
 from compofa.profiler.commands import main
 from compofa.profiler.fleet.cluster import Cluster
 from compofa.profiler.fleet.fleet import Fleet
-from compofa.profiler.fleet.job import Failed, Finished
+from compofa.profiler.fleet.job import FailedJob, FinishedJob
 from compofa.profiler.inventory import SshDevice
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
@@ -79,13 +79,13 @@ def test_what_a_dead_host_had_measured_is_kept_and_another_goes_on(
         killer.start()
         *done, lacking = Fleet(jobs, hosts, screen).run()
         killer.join()
-    assert lacking == Failed("no host has it", 4)
+    assert lacking == FailedJob("no host has it", 4)
     captured = capsys.readouterr()
     assert "second: its host" in captured.err
     assert "it goes on where a host has it" in captured.err
     assert captured.out == ""
     for board, end in zip(boards, done, strict=True):
-        assert isinstance(end, Finished)
+        assert isinstance(end, FinishedJob)
         rows = read_table(end.outcome.written.path).rows
         measured = {row.cell for row in rows if row.source == "measured"}
         assert len(measured) == len(ONE_SUBNET.resolutions)

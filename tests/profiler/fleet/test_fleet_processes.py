@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from compofa.profiler.fleet.fleet import Fleet
-from compofa.profiler.fleet.job import End, Failed, Finished, Progress
+from compofa.profiler.fleet.job import End, FailedJob, FinishedJob, Progress
 from compofa.profiler.fleet.processes import Processes
 from compofa.profiler.fleet.shared_models import ModelShop
 from compofa.profiler.inventory import LocalDevice, SshDevice
 from compofa.profiler.measurement.progress import Screen
-from compofa.profiler.models.model_store import Model
+from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.results.journal import SessionLine, Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, read_table
 from rigs.boards import ONE_SUBNET, add_boards, small_job
@@ -48,7 +48,7 @@ def test_devices_are_measured_side_by_side_and_this_computer_alone(boards: list[
     jobs = [small_job(device) for device in devices]
     with Processes(jobs) as processes, Screen(quiet=True) as screen:
         ends = Fleet(jobs, processes, screen, alone=processes.alone).run()
-    assert [type(end) for end in ends] == [Finished, Finished, Failed, Finished]
+    assert [type(end) for end in ends] == [FinishedJob, FinishedJob, FailedJob, FinishedJob]
     here, first, second = (
         seconds(Path(f"{device.name}.journal.jsonl")) for device in devices if device != lacking
     )
@@ -64,7 +64,7 @@ def test_devices_are_measured_side_by_side_and_this_computer_alone(boards: list[
 
 
 def test_a_model_that_several_devices_take_is_made_once() -> None:
-    made: list[Model | Failed] = []
+    made: list[ModelFile | FailedJob] = []
     cell = Cell("one-subnet", "d22222", 32, 1)
     pi, nano = (SshDevice(name=name, host=name) for name in ("pi", "nano"))
     mac = SshDevice(name="mac", host="mac", dtype="int8", runtime="onnxruntime")
@@ -74,9 +74,9 @@ def test_a_model_that_several_devices_take_is_made_once() -> None:
         shop.order(pi, Cell("one-subnet", "d99999", 32, 1), made.append)
         wait_for(lambda: len(made) == 4)
     assert made[0] is made[1]
-    assert isinstance(made[2], Model)
+    assert isinstance(made[2], ModelFile)
     assert made[2] != made[0]
-    assert isinstance(made[3], Failed)
+    assert isinstance(made[3], FailedJob)
     assert "depth 9 is not one of" in made[3].message
 
 
@@ -163,6 +163,6 @@ def test_a_child_that_dies_is_told_of_and_the_rest_goes_on(
 
     with Murderous(jobs) as processes, Screen(quiet=True) as screen:
         ends = dict(zip((j.name for j in jobs), Fleet(jobs, processes, screen).run(), strict=True))
-    assert isinstance(ends.pop(processes.murdered), Failed)
-    assert all(isinstance(end, Finished) for end in ends.values())
+    assert isinstance(ends.pop(processes.murdered), FailedJob)
+    assert all(isinstance(end, FinishedJob) for end in ends.values())
     assert "the process that measured it ended (signal 9)" in capsys.readouterr().err

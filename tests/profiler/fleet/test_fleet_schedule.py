@@ -8,15 +8,15 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compofa.profiler.fleet.schedule import Schedule
+from compofa.profiler.fleet.schedule import FleetSchedule
 
 
 def test_devices_at_different_places_are_measured_side_by_side() -> None:
-    assert Schedule({"pi": "ssh pi", "pixel": "adb 1A"}).start() == ["pi", "pixel"]
+    assert FleetSchedule({"pi": "ssh pi", "pixel": "adb 1A"}).start() == ["pi", "pixel"]
 
 
 def test_devices_at_one_place_take_turns_in_the_order_asked_for() -> None:
-    schedule = Schedule({"pi-onnx": "ssh pi", "pi-tflite": "ssh pi", "pi-torch": "ssh pi"})
+    schedule = FleetSchedule({"pi-onnx": "ssh pi", "pi-tflite": "ssh pi", "pi-torch": "ssh pi"})
     assert schedule.start() == ["pi-onnx"]
     assert schedule.start() == []
     schedule.end("pi-onnx")
@@ -24,7 +24,7 @@ def test_devices_at_one_place_take_turns_in_the_order_asked_for() -> None:
 
 
 def test_who_has_to_be_alone_waits_until_all_others_have_ended() -> None:
-    schedule = Schedule({"here": "here", "pi": "ssh pi", "nano": "ssh nano"}, alone=["here"])
+    schedule = FleetSchedule({"here": "here", "pi": "ssh pi", "nano": "ssh nano"}, alone=["here"])
     assert schedule.start() == ["pi", "nano"]
     schedule.end("pi")
     assert schedule.start() == []
@@ -35,21 +35,21 @@ def test_who_has_to_be_alone_waits_until_all_others_have_ended() -> None:
 
 
 def test_who_has_no_host_waits_and_lets_the_next_at_its_place_go_first() -> None:
-    schedule = Schedule({"pi-onnx": "ssh pi", "pi-tflite": "ssh pi"})
+    schedule = FleetSchedule({"pi-onnx": "ssh pi", "pi-tflite": "ssh pi"})
     assert schedule.start(reachable=[]) == []
     assert schedule.start(reachable=["pi-tflite"]) == ["pi-tflite"]
     assert schedule.waiting == {"pi-onnx"}
 
 
 def test_who_was_lost_goes_first_again() -> None:
-    schedule = Schedule({"pi-onnx": "ssh pi", "pi-tflite": "ssh pi"})
+    schedule = FleetSchedule({"pi-onnx": "ssh pi", "pi-tflite": "ssh pi"})
     schedule.start()
     schedule.lose("pi-onnx")
     assert schedule.start() == ["pi-onnx"]
 
 
 def test_who_waits_can_be_given_up() -> None:
-    schedule = Schedule({"a": "x", "b": "x"})
+    schedule = FleetSchedule({"a": "x", "b": "x"})
     schedule.start()
     schedule.end("b")
     schedule.end("a")
@@ -68,7 +68,7 @@ def test_whatever_happens_all_are_measured_and_nobody_shares_a_place(
     rng = random.Random(seed)
     where = {str(i): str(place) for i, place in enumerate(places)}
     apart = {str(i) for i in alone if i < len(places)}
-    schedule = Schedule(where, apart)
+    schedule = FleetSchedule(where, apart)
     measured: set[str] = set()
     for _ in range(200):
         reachable = [name for name in where if rng.random() < 0.8]
@@ -91,7 +91,7 @@ def test_a_thousand_devices_cost_less_than_a_millisecond_a_session() -> None:
     """As if each session were scheduled, which is finer than what is done."""
     names = [f"device{i}" for i in range(1000)]
     sessions = dict.fromkeys(names, 5)
-    schedule = Schedule({name: name for name in names})
+    schedule = FleetSchedule({name: name for name in names})
     rng = random.Random(0)
     begun = time.process_time()
     while sessions:

@@ -79,7 +79,7 @@ def test_each_change_is_put_down_to_its_cause(history: Path) -> None:
     assert setup.moved == ()
 
 
-def test_cells_that_go_along_with_half_of_a_busier_host_are_not_the_code(tmp_path: Path) -> None:
+def test_cells_that_covary_with_half_of_a_busier_host_are_not_the_code(tmp_path: Path) -> None:
     for k in range(12):
         host = (1.3 if k >= 6 else 1.0) * (1.03 if k % 2 else 1.0)
         table = profile_on_paper(

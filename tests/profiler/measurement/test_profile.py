@@ -18,9 +18,9 @@ from compofa.common.errors import DeviceError, OutOfTime, UserError
 from compofa.common.files import sha256
 from compofa.profiler.inventory import LocalDevice, SshDevice
 from compofa.profiler.measurement.handshake import REFERENCE
-from compofa.profiler.measurement.profile import Outcome, Request, profile
+from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
-from compofa.profiler.models.model_store import Model, ModelStore
+from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.build import journal_path, meta_path, write_tables
 from compofa.profiler.results.journal import Failure, SessionLine, Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, Table, read_table, write_table
@@ -36,12 +36,12 @@ QUICK = Protocol(
 )
 
 
-def request(space: Space, out: Path) -> Request:
-    return Request(space, (32, 40), (1,), out, measure=6, protocol=QUICK)
+def request(space: Space, out: Path) -> ProfileRequest:
+    return ProfileRequest(space, (32, 40), (1,), out, measure=6, protocol=QUICK)
 
 
 def measure(
-    asked: Request, transport: Transport | None = None, models: ModelStore | None = None
+    asked: ProfileRequest, transport: Transport | None = None, models: ModelStore | None = None
 ) -> Outcome:
     # The machine that runs the tests is busy with them: no use waiting.
     display = Display("here", quiet=True)
@@ -178,7 +178,7 @@ class Sabotaged(ModelStore):
         super().__init__((SPACES[REFERENCE.space], space))
         self.broken, self.swapped = broken, swapped
 
-    def model(self, cell: Cell) -> Model:
+    def model(self, cell: Cell) -> ModelFile:
         model = super().model(cell)
         if cell == self.broken:
             path = model.path.parent / sha256(b"no model")

@@ -13,8 +13,8 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.common.files import sha256
 from compofa.profiler.inventory import LocalDevice, SshDevice
-from compofa.profiler.models.model_store import Model, ModelStore
-from compofa.profiler.models.prefetch import Supply, spare_cpus
+from compofa.profiler.models.model_store import ModelFile, ModelStore
+from compofa.profiler.models.prefetch import ModelPrefetcher, spare_cpus
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports.local import LocalTransport
 from compofa.supernet.space import Space
@@ -49,7 +49,7 @@ def test_files_beyond_the_capacity_are_dropped_and_made_again(tiny_space: Space)
      ([1.0, float("nan")], float("inf"))],
 )  # fmt: skip
 def test_deviation_is_relative_to_the_largest_output(output: list[float], deviation: float) -> None:
-    model = Model(Path(), "", (1.0, -4.0), 2)
+    model = ModelFile(Path(), "", (1.0, -4.0), 2)
     assert model.deviation(output, len(output)) == pytest.approx(deviation)
 
 
@@ -61,7 +61,7 @@ class Slow(ModelStore):
         self.working = threading.Event()
         self.made: list[Cell] = []
 
-    def model(self, cell: Cell) -> Model:
+    def model(self, cell: Cell) -> ModelFile:
         self.working.set()
         time.sleep(0.1)
         model = super().model(cell)
@@ -75,18 +75,18 @@ def test_the_next_model_is_made_in_the_background_and_waited_for(tiny_space: Spa
     with (
         Slow(tiny_space) as store,
         LocalTransport(device) as transport,
-        Supply(store, transport) as supply,
+        ModelPrefetcher(store, transport) as prefetcher,
     ):
-        supply.wait()
-        supply.start(CELL)
+        prefetcher.wait()
+        prefetcher.start(CELL)
         assert store.working.wait(1)
-        supply.wait()
+        prefetcher.wait()
         assert not store.working.is_set()
-        model = supply.get(CELL)
+        model = prefetcher.get(CELL)
         assert store.made == [CELL]
         assert model.path.exists()
         other = replace(CELL, subnet="d44444")
-        assert supply.get(other).sha256 != model.sha256
+        assert prefetcher.get(other).sha256 != model.sha256
 
 
 def test_a_model_that_cannot_be_made_is_told_when_it_is_asked_for(tiny_space: Space) -> None:
@@ -95,12 +95,12 @@ def test_a_model_that_cannot_be_made_is_told_when_it_is_asked_for(tiny_space: Sp
     with (
         ModelStore([tiny_space]) as store,
         LocalTransport(device) as transport,
-        Supply(store, transport) as supply,
+        ModelPrefetcher(store, transport) as prefetcher,
     ):
-        supply.start(wrong)
-        supply.wait()
+        prefetcher.start(wrong)
+        prefetcher.wait()
         with pytest.raises(UserError, match="depth 9"):
-            supply.get(wrong)
+            prefetcher.get(wrong)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this computer has no CPU to spare")
@@ -108,7 +108,7 @@ def test_models_are_made_off_the_measured_cpus(tiny_space: Space) -> None:
     class Watched(ModelStore):
         made_on: frozenset[int] = frozenset()
 
-        def model(self, cell: Cell) -> Model:
+        def model(self, cell: Cell) -> ModelFile:
             self.made_on = frozenset(os.sched_getaffinity(0))
             return super().model(cell)
 
@@ -117,9 +117,9 @@ def test_models_are_made_off_the_measured_cpus(tiny_space: Space) -> None:
     with (
         Watched([tiny_space]) as store,
         LocalTransport(device) as transport,
-        Supply(store, transport, spare_cpus(device, measured)) as supply,
+        ModelPrefetcher(store, transport, spare_cpus(device, measured)) as prefetcher,
     ):
-        supply.get(CELL)
+        prefetcher.get(CELL)
     assert store.made_on == allowed - measured
     assert os.sched_getaffinity(0) == allowed
 

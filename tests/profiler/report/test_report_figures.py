@@ -15,15 +15,24 @@ from compofa.profiler.report.scatter import FURTHEST, scatter
 from compofa.profiler.report.timeline import timeline
 from compofa.profiler.results.analysis import analyse
 from compofa.profiler.results.build import journal_path
-from compofa.profiler.results.journal import Line, Pause, SessionLine, Timing, of_kind, read_journal
+from compofa.profiler.results.journal import (
+    JournalLine,
+    Pause,
+    SessionLine,
+    Timing,
+    of_kind,
+    read_journal,
+)
 
 
 @pytest.fixture
-def lines(phone: Path) -> list[Line]:
+def lines(phone: Path) -> list[JournalLine]:
     return read_journal(journal_path(phone))[1]
 
 
-def test_sessions_lie_side_by_side_whatever_time_passed_between_them(lines: list[Line]) -> None:
+def test_sessions_lie_side_by_side_whatever_time_passed_between_them(
+    lines: list[JournalLine],
+) -> None:
     late = [
         replace(line, started_at="2027-05-05T00:00:00Z")
         if isinstance(line, SessionLine) and line.session > 2
@@ -40,7 +49,7 @@ def test_sessions_lie_side_by_side_whatever_time_passed_between_them(lines: list
         assert spans[-1].end == pytest.approx(5 * 6.4 / 60)
 
 
-def test_zero_is_the_usual_latency_and_throttling_stands_out(lines: list[Line]) -> None:
+def test_zero_is_the_usual_latency_and_throttling_stands_out(lines: list[JournalLine]) -> None:
     found = timeline(lines, 1.0)
     assert found is not None
     usual = [m for m in found.moments if m.session < 5]
@@ -50,7 +59,7 @@ def test_zero_is_the_usual_latency_and_throttling_stands_out(lines: list[Line]) 
     assert last.corrected_percent == pytest.approx(30, abs=4)
 
 
-def test_pauses_lie_where_they_happened(lines: list[Line]) -> None:
+def test_pauses_lie_where_they_happened(lines: list[JournalLine]) -> None:
     found = timeline(lines, 1.0)
     assert found is not None
     starts = dict(found.sessions)
@@ -60,7 +69,7 @@ def test_pauses_lie_where_they_happened(lines: list[Line]) -> None:
         assert stop.end - stop.start == pytest.approx(1 / 60)
 
 
-def test_pauses_close_together_become_one(lines: list[Line]) -> None:
+def test_pauses_close_together_become_one(lines: list[JournalLine]) -> None:
     pauses = of_kind(lines, Pause)
     found = timeline([*lines, *[pauses[-1]] * 200], 1.0)
     assert found is not None
@@ -68,7 +77,7 @@ def test_pauses_close_together_become_one(lines: list[Line]) -> None:
     assert sum(stop.count for stop in found.stops) == 205
 
 
-def test_pauses_of_a_clock_that_jumped_stay_in_their_session(lines: list[Line]) -> None:
+def test_pauses_of_a_clock_that_jumped_stay_in_their_session(lines: list[JournalLine]) -> None:
     times = ("1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "x")
     pauses = of_kind(lines, Pause)[:3]
     odd = [replace(pause, at=at) for pause, at in zip(pauses, times, strict=True)]
@@ -80,7 +89,7 @@ def test_pauses_of_a_clock_that_jumped_stay_in_their_session(lines: list[Line]) 
 
 
 def test_many_points_become_medians_of_neighbours(
-    lines: list[Line], monkeypatch: pytest.MonkeyPatch
+    lines: list[JournalLine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("compofa.profiler.report.timeline.MOST_POINTS", 40)
     found = timeline(lines, 1.0)
@@ -89,7 +98,7 @@ def test_many_points_become_medians_of_neighbours(
     assert len(found.moments) == 5 * math.ceil(33 / found.per_point)
 
 
-def test_a_clock_that_goes_back_is_refused(lines: list[Line]) -> None:
+def test_a_clock_that_goes_back_is_refused(lines: list[JournalLine]) -> None:
     back = [replace(line, at_s=-line.at_s) if isinstance(line, Timing) else line for line in lines]
     with pytest.raises(UserError, match="time goes back"):
         timeline(back, 1.0)
@@ -99,7 +108,7 @@ def test_no_reference_no_timeline() -> None:
     assert timeline([], 1.0) is None
 
 
-def test_scatter_shows_the_effect_of_sessions(lines: list[Line]) -> None:
+def test_scatter_shows_the_effect_of_sessions(lines: list[JournalLine]) -> None:
     found = scatter(analyse(lines))
     assert found is not None
     assert found.total == len(found.shown)
@@ -108,7 +117,7 @@ def test_scatter_shows_the_effect_of_sessions(lines: list[Line]) -> None:
     assert all(each.low <= each.middle <= each.high for each in found.sessions)
 
 
-def test_one_value_far_from_its_session_is_an_outlier(lines: list[Line]) -> None:
+def test_one_value_far_from_its_session_is_an_outlier(lines: list[JournalLine]) -> None:
     timings = [line for line in of_kind(lines, Timing) if line.session == 2 and line.cell]
     wrong = timings[3]
     changed = [
@@ -124,7 +133,7 @@ def test_one_value_far_from_its_session_is_an_outlier(lines: list[Line]) -> None
 
 
 def test_of_many_values_the_furthest_off_are_drawn(
-    lines: list[Line], monkeypatch: pytest.MonkeyPatch
+    lines: list[JournalLine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = scatter(analyse(lines))
     monkeypatch.setattr("compofa.profiler.report.scatter.MOST_POINTS", 100)

@@ -11,7 +11,7 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.profiler.measurement.selftest import run_selftest, selftest_plan
 from compofa.profiler.results.analysis import analyse, corrected_line
-from compofa.profiler.results.journal import Failure, Line, SessionLine, Timing
+from compofa.profiler.results.journal import Failure, JournalLine, SessionLine, Timing
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.supernet.space import SPACES
@@ -39,10 +39,10 @@ def journal(
     slow_from: int | None = None,
     slower: float = 1.1,
     seed: int = 0,
-) -> list[Line]:
+) -> list[JournalLine]:
     """Sessions with the reference before, between and after the cells."""
     rng = np.random.default_rng(seed)
-    lines: list[Line] = []
+    lines: list[JournalLine] = []
     for session in range(1, sessions + 1):
         lines.append(SessionLine(session, "", session, {}, {}, None))
         level = slower if slow_from is not None and session >= slow_from else 1.0
@@ -125,7 +125,7 @@ def test_a_clock_that_goes_back_is_refused() -> None:
 
 def test_a_device_that_wanders_is_adjusted_for() -> None:
     rng = np.random.default_rng(3)
-    lines: list[Line] = []
+    lines: list[JournalLine] = []
     for session in range(1, 7):
         lines.append(SessionLine(session, "", session, {}, {}, None))
         speed = 0.1 * rng.standard_normal(len(CELLS) + 1)

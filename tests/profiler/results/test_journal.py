@@ -19,7 +19,7 @@ from compofa.profiler.results.journal import (
     Failure,
     Header,
     Journal,
-    Line,
+    JournalLine,
     PlanLine,
     SessionLine,
     Timing,
@@ -64,7 +64,7 @@ lines = st.one_of(
 
 @given(st.lists(lines, max_size=5))
 def test_lines_come_back_as_they_were_written(
-    tmp_path_factory: pytest.TempPathFactory, written: list[Line]
+    tmp_path_factory: pytest.TempPathFactory, written: list[JournalLine]
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "x.journal.jsonl"
     with Journal.open(path, HEADER) as journal:

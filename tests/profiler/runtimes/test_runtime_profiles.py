@@ -13,7 +13,7 @@ from compofa.common.errors import UserError
 from compofa.profiler.inventory import LocalDevice, Runtime
 from compofa.profiler.measurement.handshake import fingerprint
 from compofa.profiler.measurement.plan import Plan
-from compofa.profiler.measurement.profile import Outcome, Request, profile
+from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
@@ -28,7 +28,7 @@ PLAN = Plan("three", 0, CELLS, (0, 1, 2), ())
 
 
 def measure(device: LocalDevice, space: Space, out: Path) -> Outcome:
-    asked = Request(space, (32,), (1,), out, protocol=QUICK)
+    asked = ProfileRequest(space, (32,), (1,), out, protocol=QUICK)
     return profile(device, asked, Display("here", quiet=True), plan=PLAN, patience_s=0)
 
 

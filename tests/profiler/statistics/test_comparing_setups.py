@@ -47,7 +47,7 @@ def test_a_slower_cell_on_a_slower_host_is_found(bench):
 @pytest.mark.parametrize("slope", [0.0, 0.5, 1.0, 1.5])
 @pytest.mark.parametrize("shift", [0.0, 0.05, 0.2])
 @pytest.mark.parametrize("wander", [0.003, 0.01, 0.05])
-def test_a_restless_host_raises_no_alarm_however_far_cells_go_along(bench, slope, shift, wander):
+def test_a_restless_host_raises_no_alarm_however_far_cells_covary(bench, slope, shift, wander):
     result = bench.restless_host(slope, shift, repetitions=60, wander=wander)
     assert result["false_alarm"].mean <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 60)
     covered = result["overall_coverage"]

@@ -15,7 +15,12 @@ from scipy import stats
 from compofa.common.errors import UserError
 from compofa.profiler.statistics.interval import POOLED_CELLS, estimate_cells
 from compofa.profiler.statistics.moderation import moderate
-from compofa.profiler.statistics.stopping import Verdict, anytime_reach, converged, should_stop
+from compofa.profiler.statistics.stopping import (
+    StoppingVerdict,
+    anytime_reach,
+    converged,
+    should_stop,
+)
 from compofa.profiler.statistics.two_way import fit_two_way
 from compofa.profiler.statistics.variance_components import variance_components
 
@@ -234,14 +239,14 @@ def test_cells_leave_when_they_converge_and_not_before_five_sessions():
     exact = {c: dict.fromkeys(range(5), 1.0) for c in range(8)}
     estimates = estimate_cells(exact)
     assert converged(estimates, 0.02) == frozenset(range(8))
-    assert should_stop(estimates, 0.02) is Verdict.CONVERGED
+    assert should_stop(estimates, 0.02) is StoppingVerdict.CONVERGED
 
 
 def test_a_noisy_cell_goes_on_until_its_sessions_are_spent():
     noisy = {0: {s: 1.0 + s % 2 for s in range(6)}}
     estimates = estimate_cells(noisy)
-    assert should_stop(estimates, 0.02) is Verdict.CONTINUE
-    assert should_stop(estimates, 0.02, max_sessions=6) is Verdict.EXHAUSTED
+    assert should_stop(estimates, 0.02) is StoppingVerdict.CONTINUE
+    assert should_stop(estimates, 0.02, max_sessions=6) is StoppingVerdict.EXHAUSTED
 
 
 @pytest.mark.parametrize("target", [0.0, -0.1, math.nan])

@@ -14,7 +14,7 @@ from compofa.common.files import sha256
 from compofa.profiler.agent.compofa_agent import Refused
 from compofa.profiler.inventory import AdbDevice
 from compofa.profiler.measurement.plan import Plan
-from compofa.profiler.measurement.profile import Request, profile
+from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.build import journal_path, meta_path
@@ -24,7 +24,7 @@ from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.adb import phone_lock as adb_lock
 from compofa.profiler.transports.adb.adb_transport import AdbTransport
 from compofa.profiler.transports.adb.benchmark_model import choose_cpus
-from compofa.profiler.transports.adb.benchmark_program import SetUp
+from compofa.profiler.transports.adb.benchmark_program import ProgramSettings
 from compofa.profiler.transports.agent_client import AgentError, AgentLink
 from compofa.supernet.space import Space
 from rigs import benchmark_model as stand_in
@@ -114,7 +114,9 @@ def test_the_program_is_bound_and_told_what_the_set_up_says(
 
 @pytest.mark.parametrize("accelerator", ["cpu", "gpu", "nnapi"])
 def test_half_precision_is_for_those_who_ask_for_it(accelerator: str) -> None:
-    full, half = (SetUp(1, None, accelerator, dtype).flags for dtype in ("float32", "float16"))
+    full, half = (
+        ProgramSettings(1, None, accelerator, dtype).flags for dtype in ("float32", "float16")
+    )
     assert not any(flag.endswith("16=true") or "allowed=true" in flag for flag in full)
     assert any(flag.endswith("16=true") or "allowed=true" in flag for flag in half)
 
@@ -298,7 +300,7 @@ def test_a_phone_becomes_a_table(
 ) -> None:
     cells = tuple(Cell("tiny", subnet, 32, 1) for subnet in ("d22222", "d44444"))
     plan = Plan("2", 0, cells, fit=(0, 1), held_out=())
-    request = Request(tiny_space, (32,), (1,), tmp_path / "pixel.csv", protocol=QUICK)
+    request = ProfileRequest(tiny_space, (32,), (1,), tmp_path / "pixel.csv", protocol=QUICK)
     device = phone(adb_peer, binary, cpu_mask="1")
     with AdbTransport(device, adb_peer.server) as transport:
         written = profile(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compofa.profiler.transports.adb.benchmark_output import Unreadable, parse_benchmark
+from compofa.profiler.transports.adb.benchmark_output import UnreadableOutput, parse_benchmark
 
 LITERT = """\
 INFO: STARTING!
@@ -96,19 +96,19 @@ def test_equal_times_are_read() -> None:
 )
 def test_numbers_that_cannot_be_are_refused(old: str, new: str, said: str) -> None:
     assert old in LITERT
-    with pytest.raises(Unreadable, match=said):
+    with pytest.raises(UnreadableOutput, match=said):
         parse_benchmark(LITERT.replace(old, new))
 
 
 @given(st.integers(0, len(LITERT) - len("\nINFO: Memory footprint delta from the start") - 60))
 def test_output_that_was_cut_short_is_refused(end: int) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableOutput):
         parse_benchmark(LITERT[:end])
 
 
 @given(st.text())
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableOutput):
         parse_benchmark(text)
 
 

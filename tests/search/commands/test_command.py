@@ -98,7 +98,8 @@ def test_the_json_object_is_as_documented(search: Search, phone: Path) -> None:
     assert found["results"][0].keys() == {
         "space", "subnet", "resolution", "batch_size", "top1", "latency_ms", "ci_low_ms",
         "ci_high_ms", "source", "status", "limit_ms", "macs", "params", "weight_bytes",
-        "memory_bytes", "extra", "chance", "joint_chance", "rival",
+        "memory_bytes", "extra", "probability", "joint_probability", "indistinguishable_from",
+        "chance", "joint_chance", "rival",
     }  # fmt: skip
     assert found["tables"][0] == {
         "path": str(phone), "device": "phone", "runtime": "onnxruntime",

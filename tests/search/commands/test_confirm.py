@@ -15,7 +15,7 @@ from compofa.common.files import sha256
 from compofa.profiler.comparison.confirm import FEWEST_SESSIONS
 from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.plan import Plan
-from compofa.profiler.measurement.profile import Request, profile
+from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.models.subnet_models import model_file
 from compofa.profiler.results.build import journal_path
@@ -74,7 +74,7 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "\n".join(["space,subnet,resolution,top1,source", *rows, ""])
     )
     for name, space in (("base", "tiny.yaml"), ("slow", "slow.yaml")):
-        request = Request(
+        request = ProfileRequest(
             get_space(str(folder / space)), (160,), (1,), folder / f"{name}.csv",
             protocol=QUICK, keep_models=folder / "models",
         )  # fmt: skip

@@ -81,7 +81,7 @@ def test_the_same_networks_on_a_slower_host_pass(
     assert call("base.csv", "new.csv") == 0
     out = capsys.readouterr().out
     assert out.startswith("Nothing became slower: 32 cells compared\n")
-    assert "The reference model went +4.5 %: that is the device. Cells go along with 99 %" in out
+    assert "The reference model went +4.5 %: that is the device. Cells covary with 99 %" in out
 
 
 def test_slower_networks_do_not_and_cost_accuracy(

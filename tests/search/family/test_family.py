@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compofa.search.accuracy.accuracy import FloatArray, IntArray, load_accuracy
+from compofa.common.arrays import FloatArray, IntArray
+from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.family.family import find_family

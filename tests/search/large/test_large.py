@@ -9,19 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.block_table import BlockTable, read_block_table
 from compofa.profiler.results.table import Cell, Row, SetUp, Table
-from compofa.search.accuracy.accuracy import ArrayAccuracy, FloatArray, IntArray, load_accuracy
+from compofa.search.accuracy.accuracy import ArrayAccuracy, load_accuracy
 from compofa.search.accuracy.released_predictor import Predictor, read_predictor
 from compofa.search.answer import ask
 from compofa.search.candidates import Latencies, join
 from compofa.search.large.beam import explore
-from compofa.search.large.costs import Cost, UnitCost, block_cost
-from compofa.search.large.devices import BlockDevice, ModelDevice
+from compofa.search.large.costs import SubnetCost, UnitCost, block_cost
 from compofa.search.large.genomes import Genomes, unit_table
 from compofa.search.large.large_search import search_large
-from compofa.search.large.pool import Pool, Problem
+from compofa.search.large.latency_sources import BlockDevice, ModelDevice
+from compofa.search.large.pool import Problem, SubnetPool
 from compofa.search.measures import MEASURES, Bound, ColumnMeasure, within_bound
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES, Space, SubnetArrays
@@ -42,11 +43,11 @@ def note10(reference: Path) -> BlockTable:
     return read_block_table(reference / "note10_lut")
 
 
-def latency(blocks: BlockTable, genomes: Genomes) -> Cost:
+def latency(blocks: BlockTable, genomes: Genomes) -> SubnetCost:
     return BlockDevice(blocks).cost(genomes, None)
 
 
-def best_within(pool: Pool, limit: float) -> float:
+def best_within(pool: SubnetPool, limit: float) -> float:
     return float(pool.top1[pool.costs[:, 0] <= limit].max())
 
 
@@ -250,7 +251,7 @@ def test_what_another_pool_has_looked_at_is_taken_in_once() -> None:
     problem = Problem(genomes, Expands(), [block_cost(genomes, lambda block: block.macs)])
     rng = np.random.default_rng(0)
     rows = genomes.random(300, rng)
-    pool, other = Pool(problem, rng), Pool(problem, rng)
+    pool, other = SubnetPool(problem, rng), SubnetPool(problem, rng)
     pool.look(rows[:200])
     other.look(rows[100:])
     pool.take_in(other)
@@ -281,7 +282,7 @@ def test_a_model_of_measured_cells_stands_for_the_whole_space(
     truth = note10.latency(space, space.parse(best.subnet), 176)
     assert best.latency_ms[0] == pytest.approx(truth, rel=0.05)
     assert best.source == ("predicted",)
-    assert best.joint_chance is not None
+    assert best.joint_probability is not None
 
 
 def test_a_table_of_listed_accuracies_cannot_serve_a_large_space(note10: BlockTable) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from compofa.common.errors import UserError
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.measurement.profile import Request as ProfileRequest
+from compofa.profiler.measurement.profile import SearchRequest as ProfileRequest
 from compofa.profiler.measurement.profile import profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.build import journal_path
@@ -20,8 +20,8 @@ from compofa.profiler.results.journal import SessionLine, Timing, of_kind, read_
 from compofa.profiler.results.table import Cell, Table, read_table, write_table
 from compofa.profiler.settings import Protocol
 from compofa.search.commands.search_command import main
-from compofa.search.request import Request, find_candidates
-from compofa.search.verification.measure_finalists import Measuring, devices_of
+from compofa.search.request import SearchRequest, find_candidates
+from compofa.search.verification.measure_finalists import FinalistMeasurement, devices_of
 from compofa.search.verification.verify import verify
 from compofa.supernet.space import get_space
 
@@ -65,8 +65,8 @@ def folder(profiled: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def request(folder: Path) -> Request:
-    return Request(
+def request(folder: Path) -> SearchRequest:
+    return SearchRequest(
         [folder / "t.csv"], folder / "accuracy.csv", str(folder / "tiny.yaml"),
     )  # fmt: skip
 
@@ -82,7 +82,9 @@ def test_finalists_are_measured_interleaved_and_stay_in_the_table(folder: Path) 
     asked = request(folder)
     candidates = find_candidates(asked)
     devices = devices_of(candidates, folder / "devices.yaml")
-    measuring = Measuring(devices, asked.tables, lambda: find_candidates(asked), patience_s=0)
+    measuring = FinalistMeasurement(
+        devices, asked.tables, lambda: find_candidates(asked), patience_s=0
+    )
     limit = generous(before)
     done = verify(candidates, [(limit,)], measuring)
     after = {row.cell: row for row in read_table(folder / "t.csv").rows}
@@ -129,7 +131,7 @@ def test_a_table_without_its_journal_cannot_be_verified(folder: Path) -> None:
     asked = request(folder)
     candidates = find_candidates(asked)
     devices = devices_of(candidates, folder / "devices.yaml")
-    measuring = Measuring(devices, asked.tables, lambda: candidates, patience_s=0)
+    measuring = FinalistMeasurement(devices, asked.tables, lambda: candidates, patience_s=0)
     with pytest.raises(UserError, match="the table has no journal beside it"):
         measuring(candidates, {Cell("tiny", "d22222", 32, 1): ((1.0,),)})
 

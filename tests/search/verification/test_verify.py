@@ -179,7 +179,7 @@ def test_risk_asks_for_latencies_that_are_surely_below() -> None:
     device = Device()
     (question,) = verify(device.candidates(), [(20.0,)], device.measure, risk=0.05).questions
     assert question.after is not None
-    assert (question.after.joint_chance or 0) >= 0.95
+    assert (question.after.joint_probability or 0) >= 0.95
 
 
 def test_a_device_that_never_gets_surer_ends_all_the_same() -> None:

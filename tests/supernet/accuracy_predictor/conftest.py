@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from compofa.common.arrays import FloatArray
 from compofa.supernet.accuracy_predictor import perceptron
-from compofa.supernet.accuracy_predictor.choices import FloatArray, choices_of
-from compofa.supernet.accuracy_predictor.measured import Measured
+from compofa.supernet.accuracy_predictor.choices import choices_of
+from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
 from compofa.supernet.space import SPACES, Space
 
-Made = Callable[..., Measured]
+Made = Callable[..., MeasuredAccuracies]
 
 
 def accuracies(measured_space: Space, subnets: list, sizes: list[int]) -> FloatArray:
@@ -35,12 +36,12 @@ def made() -> Made:
 
     def call(
         name: str, n: int = 60, sizes: tuple[int, ...] = (160, 224), noise: float = 0.0
-    ) -> Measured:
+    ) -> MeasuredAccuracies:
         space, rng = SPACES[name], np.random.default_rng(0)
         drawn = list(dict.fromkeys(space.sample(rng) for _ in range(2 * n)))[:n]
         subnets, pixels = drawn * len(sizes), [size for size in sizes for _ in drawn]
         top1 = accuracies(space, subnets, pixels)
         top1 = top1 + noise * rng.standard_normal(len(top1))
-        return Measured(space, tuple(subnets), tuple(pixels), top1)
+        return MeasuredAccuracies(space, tuple(subnets), tuple(pixels), top1)
 
     return call

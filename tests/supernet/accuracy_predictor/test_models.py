@@ -23,9 +23,9 @@ from compofa.supernet.accuracy_predictor.fitting import (
     fit_predictor,
 )
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
-from compofa.supernet.accuracy_predictor.measured import Measured
+from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
 from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, fit_perceptron
-from compofa.supernet.accuracy_predictor.released import LAYOUT
+from compofa.supernet.accuracy_predictor.released_layout import LAYOUT
 from compofa.supernet.space import SPACES
 
 COMPOFA = SPACES["compofa"]
@@ -68,7 +68,7 @@ def test_different_subnets_have_different_inputs(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ofa-mbv3", "compofa", "ofa-proxyless-w1.3", "ofa-resnet50"])
 def test_the_process_learns_a_smooth_function_from_few_subnets(made, name: str) -> None:
-    measured: Measured = made(name, 100)
+    measured: MeasuredAccuracies = made(name, 100)
     (fitted,) = fit_predictor(measured, [ModelKind.GAUSSIAN])
     assert fitted.rmse < 0.2 * measured.top1.std()
     assert fitted.errors[-1].rank_correlation > 0.98
@@ -155,7 +155,7 @@ def test_rank_correlation_is_spearmans(made) -> None:
 
 def test_where_there_is_nothing_to_rank_there_is_no_correlation(made) -> None:
     measured = made("compofa", 20)
-    flat = Measured(measured.space, measured.subnets, measured.sizes, np.full(40, 0.5))
+    flat = MeasuredAccuracies(measured.space, measured.subnets, measured.sizes, np.full(40, 0.5))
     (fitted,) = fit_predictor(flat, [ModelKind.GAUSSIAN])
     assert np.isnan(fitted.errors[-1].rank_correlation)
 

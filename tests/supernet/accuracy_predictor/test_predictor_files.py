@@ -23,11 +23,11 @@ from compofa.supernet.accuracy_predictor.fitting import (
     encoding_of,
     fit_predictor,
 )
-from compofa.supernet.accuracy_predictor.measured import Measured
+from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
 from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, Perceptron
 from compofa.supernet.accuracy_predictor.predictor import definition_of, read_predictor
 from compofa.supernet.accuracy_predictor.predictor_files import read_model, save_fitted
-from compofa.supernet.accuracy_predictor.released import read_released
+from compofa.supernet.accuracy_predictor.released_layout import read_released
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
@@ -35,7 +35,7 @@ from compofa.supernet.supernet import Supernet
 KINDS = list(ModelKind)
 
 
-def fitted_to(measured: Measured, kind: ModelKind) -> Fitted:
+def fitted_to(measured: MeasuredAccuracies, kind: ModelKind) -> Fitted:
     """A fitted model; in place of a fitted network a random one, which takes no time."""
     if kind is ModelKind.GAUSSIAN:
         return fit_predictor(measured, [kind])[0]

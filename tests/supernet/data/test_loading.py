@@ -11,8 +11,8 @@ import torch
 
 from compofa.common.errors import UserError
 from compofa.supernet.data.batches.colour import normalise, vary
-from compofa.supernet.data.batches.loading import Loading, PlainBatches, Unreadable
-from compofa.supernet.data.batches.order import Request
+from compofa.supernet.data.batches.loading import Loading, PlainBatches, UnreadablePictures
+from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.dataset import open_data
 from compofa.supernet.data.images import Part, PixelImages
 from compofa.supernet.data.split import split_data
@@ -28,13 +28,13 @@ def pixel_images(count: int = 9, channels: int = 1) -> PixelImages:
     return PixelImages(np.repeat(pixels[:, None], channels, 1), labels.astype("int64"))
 
 
-def one(loading: Loading, images: PixelImages, request: Request) -> torch.Tensor:
+def one(loading: Loading, images: PixelImages, request: BatchRequest) -> torch.Tensor:
     return next(loading.batches(images, [request])).images
 
 
 def test_plain_images_of_their_own_size_are_only_normalised() -> None:
     images = pixel_images()
-    batch = next(Loading(1).batches(images, [Request(FIRST, 12)]))
+    batch = next(Loading(1).batches(images, [BatchRequest(FIRST, 12)]))
     expected = torch.from_numpy(images.pixels[:4].copy()).float() / 255
     assert torch.equal(batch.images, normalise(expected))
     assert batch.labels.tolist() == [0, 1, 2, 0]
@@ -43,28 +43,32 @@ def test_plain_images_of_their_own_size_are_only_normalised() -> None:
 @pytest.mark.parametrize("resolution", [8, 12, 20])
 @pytest.mark.parametrize("seed", [None, (1, 2)])
 def test_any_resolution(resolution: int, seed: tuple[int, ...] | None) -> None:
-    found = one(Loading(1), pixel_images(), Request(FIRST, resolution, seed))
+    found = one(Loading(1), pixel_images(), BatchRequest(FIRST, resolution, seed))
     assert found.shape == (4, 1, resolution, resolution)
 
 
 def test_the_same_seed_gives_the_same_view_and_others_do_not() -> None:
     loading = Loading(1, augmentation=SMALL_IMAGES)
-    views = [one(loading, pixel_images(), Request(FIRST, 12, seed)) for seed in [(1,), (1,), (2,)]]
+    views = [
+        one(loading, pixel_images(), BatchRequest(FIRST, 12, seed)) for seed in [(1,), (1,), (2,)]
+    ]
     assert torch.equal(views[0], views[1])
     assert not torch.equal(views[0], views[2])
 
 
 def test_a_crop_of_the_whole_image_is_the_image() -> None:
     loading = Loading(1, augmentation=replace(PLAIN, smallest_area=1.0, widest=1.0))
-    whole = one(loading, pixel_images(), Request(FIRST, 12, (0,)))
-    assert torch.allclose(whole, one(loading, pixel_images(), Request(FIRST, 12)), atol=1e-5)
+    whole = one(loading, pixel_images(), BatchRequest(FIRST, 12, (0,)))
+    assert torch.allclose(whole, one(loading, pixel_images(), BatchRequest(FIRST, 12)), atol=1e-5)
 
 
 def test_grey_images_become_coloured_and_back() -> None:
-    grey = one(Loading(3), pixel_images(channels=1), Request(FIRST, 12))
+    grey = one(Loading(3), pixel_images(channels=1), BatchRequest(FIRST, 12))
     assert grey.shape == (4, 3, 12, 12)
-    coloured = one(Loading(1), pixel_images(channels=3), Request(FIRST, 12))
-    assert torch.allclose(coloured, one(Loading(1), pixel_images(), Request(FIRST, 12)), atol=1e-5)
+    coloured = one(Loading(1), pixel_images(channels=3), BatchRequest(FIRST, 12))
+    assert torch.allclose(
+        coloured, one(Loading(1), pixel_images(), BatchRequest(FIRST, 12)), atol=1e-5
+    )
 
 
 def test_crops_stay_inside_and_are_as_large_as_asked_for() -> None:
@@ -115,7 +119,7 @@ def test_colours_vary_within_bounds_and_grey_stays_grey() -> None:
 def test_pictures_from_files(tmp_path: Path, write, seed: tuple[int, ...] | None) -> None:
     data = open_data(write(tmp_path))
     plain = replace(PICTURES, brightness=0.0, saturation=0.0)
-    request = Request(np.arange(len(data.train)), 24, seed)
+    request = BatchRequest(np.arange(len(data.train)), 24, seed)
     batch = next(Loading(3, augmentation=plain).batches(data.train, [request]))
     assert batch.images.shape == (len(data.train), 3, 24, 24)
     colours = torch.tensor(list(COLOURS.values()))[batch.labels].view(-1, 3, 1, 1) / 255
@@ -125,7 +129,7 @@ def test_pictures_from_files(tmp_path: Path, write, seed: tuple[int, ...] | None
 
 def test_workers_give_the_same_batches_in_the_same_order(tmp_path: Path) -> None:
     images = open_data(write_folders(tmp_path)).train
-    requests = [Request(np.arange(i, i + 3), 16, (i,)) for i in range(5)]
+    requests = [BatchRequest(np.arange(i, i + 3), 16, (i,)) for i in range(5)]
     alone, helped = (
         list(Loading(3, workers=workers).batches(images, requests)) for workers in (0, 2)
     )
@@ -169,10 +173,10 @@ def test_an_unreadable_picture_is_named_counted_and_left_out(
     path = tmp_path / "train" / "green" / "1.png"
     path.write_bytes(damage(picture((0, 255, 0), 400, 300, "PNG")))
     told: list[str] = []
-    loading = Loading(3, workers=workers, unreadable=Unreadable(tell=told.append))
+    loading = Loading(3, workers=workers, unreadable=UnreadablePictures(tell=told.append))
     images = open_data(tmp_path).train
     for _ in range(2):
-        batch = next(loading.batches(images, [Request(np.arange(24), 16, (0,))]))
+        batch = next(loading.batches(images, [BatchRequest(np.arange(24), 16, (0,))]))
         assert batch.labels.tolist() == [0] * 8 + [1] * 7 + [2] * 8
     assert len(told) == 1
     assert f"left out, 1 so far: {path}" in told[0]
@@ -183,7 +187,7 @@ def test_too_many_unreadable_pictures_are_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "train" / "red").iterdir():
         path.write_bytes(b"?")
     told: list[str] = []
-    loading = Loading(3, unreadable=Unreadable(limit=3, tell=told.append))
+    loading = Loading(3, unreadable=UnreadablePictures(limit=3, tell=told.append))
     with pytest.raises(UserError, match=r"more than 3 pictures cannot be read.*train/red/"):
-        next(loading.batches(open_data(tmp_path).train, [Request(np.arange(24), 16)]))
+        next(loading.batches(open_data(tmp_path).train, [BatchRequest(np.arange(24), 16)]))
     assert len(told) == 3

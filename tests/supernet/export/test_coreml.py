@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import MissingExtra, UserError
-from compofa.supernet.export.coreml import Precision, write_coreml
+from compofa.supernet.export.coreml import ProgramPrecision, write_coreml
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.export.packages import write_package
 from compofa.supernet.export.weights import Weights, random_weights
-from compofa.supernet.graph import Conv, Graph, Layer, Linear, Pool, SqueezeExcite, build_graph
+from compofa.supernet.graph import Conv, Graph, Layer, Linear, PoolLayer, SqueezeExcite, build_graph
 from compofa.supernet.space import SPACES
 from rigs.mil import computed, operations, spec
 
@@ -28,7 +28,7 @@ coremltools = pytest.importorskip("coremltools", reason="coremltools is not inst
 SMALL = build_graph(SPACES["compofa"], SPACES["compofa"].parse("d22222"), 64)
 
 
-Written = Callable[[Precision], bytes]
+Written = Callable[[ProgramPrecision], bytes]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def operators(layer: Layer) -> list[str]:
     """Of which operators a layer is made."""
     if isinstance(layer, SqueezeExcite):
         return ["reduce_mean", "conv", "relu", "conv", "sigmoid_hard", "mul"]
-    if isinstance(layer, Pool):
+    if isinstance(layer, PoolLayer):
         return ["reduce_mean"]
     if isinstance(layer, Linear):
         return ["squeeze", "linear"]
@@ -98,7 +98,7 @@ def operators(layer: Layer) -> list[str]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_every_layers_operators_are_there_in_the_number_type_asked_for(
-    dtype: Precision, written: Written
+    dtype: ProgramPrecision, written: Written
 ) -> None:
     program = operations(written(dtype))
     steps = [each for each in program if each.op_type != "const"]
@@ -112,7 +112,7 @@ def test_every_layers_operators_are_there_in_the_number_type_asked_for(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_the_blob_holds_exactly_the_weights(dtype: Precision, written: Written) -> None:
+def test_the_blob_holds_exactly_the_weights(dtype: ProgramPrecision, written: Written) -> None:
     weights = random_weights(SMALL, 0)
     program = operations(written(dtype))
     found = {
@@ -125,7 +125,7 @@ def test_the_blob_holds_exactly_the_weights(dtype: Precision, written: Written) 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_input_and_logits_are_float32_of_fixed_shape(dtype: Precision) -> None:
+def test_input_and_logits_are_float32_of_fixed_shape(dtype: ProgramPrecision) -> None:
     graph = random_graph("ofa-proxyless-w1.3", 32)
     model = spec(write_coreml(graph, random_weights(graph, 0), batch_size=3, dtype=dtype))
     (image,), (logits,) = model.description.input, model.description.output

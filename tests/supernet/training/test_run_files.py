@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from compofa.common.errors import UserError
-from compofa.supernet.training.cost import Cost
-from compofa.supernet.training.run_files.rows import Rows
+from compofa.supernet.training.cost import TrainingCost
+from compofa.supernet.training.run_files.rows import RowFile
 from compofa.supernet.training.run_files.run_folder import RunFolder, differences
 from compofa.supernet.training.run_files.state import State, read_state, write_state
 
@@ -22,7 +22,7 @@ def state() -> State:
         optimiser={"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": []},
         phase=1,
         step=7,
-        costs=[Cost(images=5), Cost(seconds=0.5)],
+        costs=[TrainingCost(images=5), TrainingCost(seconds=0.5)],
     )
 
 
@@ -59,15 +59,15 @@ def test_other_contents_are_refused(tmp_path: Path, content: dict, message: str)
 
 
 def test_rows_are_cut_back_to_a_step(tmp_path: Path) -> None:
-    rows = Rows(tmp_path / "rows.csv", ("loss",))
+    rows = RowFile(tmp_path / "rows.csv", ("loss",))
     rows.add([(1, 1, 0.5), (1, 2, 0.4)])
     rows.add([(2, 1, 0.3), (2, 2, 0.2)])
-    Rows(tmp_path / "rows.csv", ("loss",)).cut(2, 1)
+    RowFile(tmp_path / "rows.csv", ("loss",)).cut(2, 1)
     assert (tmp_path / "rows.csv").read_text() == "phase,step,loss\n1,1,0.5\n1,2,0.4\n2,1,0.3\n"
 
 
 def test_half_a_row_is_forgotten(tmp_path: Path) -> None:
-    rows = Rows(tmp_path / "rows.csv", ("loss",))
+    rows = RowFile(tmp_path / "rows.csv", ("loss",))
     rows.add([(1, 1, 0.5)])
     with rows.path.open("a") as file:
         file.write("1,2,0.")
@@ -80,7 +80,7 @@ def test_half_a_row_is_forgotten(tmp_path: Path) -> None:
 def test_a_table_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "rows.csv").write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match=r"rows\.csv"):
-        Rows(tmp_path / "rows.csv", ("loss",)).cut(1, 1)
+        RowFile(tmp_path / "rows.csv", ("loss",)).cut(1, 1)
 
 
 def test_a_folder_is_fresh_until_it_has_a_state(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 from compofa.common.errors import UserError
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 from compofa.supernet.data.batches.loading import Batch, Loading
-from compofa.supernet.data.batches.order import Request
+from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.dataset import DataSet
 from compofa.supernet.data.images import Images
 from compofa.supernet.data.split import split_data
@@ -28,7 +28,7 @@ from compofa.supernet.training.recipes.published import COMPOUND, DEPS, PROGRESS
 from compofa.supernet.training.recipes.recipe import Recipe
 from compofa.supernet.training.run_files.run_folder import RunFolder
 from compofa.supernet.training.run_files.state import State
-from compofa.supernet.training.start import load_master
+from compofa.supernet.training.start import load_teacher
 from compofa.supernet.training.trainer import Pace
 from compofa.supernet.training.training import PUBLISHED_RESOLUTIONS, Training
 
@@ -49,7 +49,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def master(
+def trained_teacher(
     training_of: Make, small: Small, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
     """Gives the checkpoint of a teacher of a space, trained for two steps."""
@@ -81,7 +81,7 @@ CASES = [
 def test_every_recipe_ends_with_a_checkpoint(
     training_of: Make,
     small: Small,
-    master,
+    trained_teacher,
     data: DataSet,
     tmp_path: Path,
     recipe: Recipe,
@@ -89,9 +89,11 @@ def test_every_recipe_ends_with_a_checkpoint(
     teacher: str | None,
 ) -> None:
     space = small(name)
-    found = None if teacher is None else load_master(master(teacher), space, split_data(data))
+    found = (
+        None if teacher is None else load_teacher(trained_teacher(teacher), space, split_data(data))
+    )
     short = recipe.scaled(0.002)
-    state = go(training_of(short, space, master=found), tmp_path)
+    state = go(training_of(short, space, teacher=found), tmp_path)
     loaded = load_checkpoint(tmp_path / "supernet.pt")
     assert loaded.supernet.space == space
     assert loaded.metadata["recipe"] == recipe.name
@@ -126,12 +128,12 @@ def test_validation_uses_held_out_images_and_leaves_the_training_alone(
 
 
 def test_the_first_weights_are_the_teachers(
-    training_of: Make, small: Small, master, data: DataSet, tmp_path: Path
+    training_of: Make, small: Small, trained_teacher, data: DataSet, tmp_path: Path
 ) -> None:
     space = small("compofa")
-    teacher = load_master(master("compofa"), space, split_data(data))
+    teacher = load_teacher(trained_teacher("compofa"), space, split_data(data))
     still = replace(COMPOUND.scaled(0.002, 1e-30), weight_decay=0.0)
-    go(training_of(still, space, master=teacher), tmp_path)
+    go(training_of(still, space, teacher=teacher), tmp_path)
     supernet = load_checkpoint(tmp_path / "supernet.pt").supernet
     ours, theirs = supernet.get_parameter("stem.conv.weight"), teacher.supernet.state_dict()
     assert torch.equal(ours, theirs["stem.conv.weight"])
@@ -145,24 +147,28 @@ MISFITS = {
 
 @pytest.mark.parametrize(("theirs", "ours", "reason"), MISFITS.values(), ids=MISFITS.keys())
 def test_a_teacher_that_does_not_fit_is_refused(
-    small: Small, master, data: DataSet, theirs: str, ours: str, reason: str
+    small: Small, trained_teacher, data: DataSet, theirs: str, ours: str, reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason) as raised:
-        load_master(master(theirs), small(ours), split_data(data))
+        load_teacher(trained_teacher(theirs), small(ours), split_data(data))
     assert f"compofa-train teacher --space small-{ours}" in str(raised.value)
 
 
 def test_a_teacher_that_has_seen_held_out_images_is_refused(
-    small: Small, master, data: DataSet
+    small: Small, trained_teacher, data: DataSet
 ) -> None:
     other = split_data(data, heldout=9)
     with pytest.raises(UserError, match="trained on images that are held out here.*--heldout"):
-        load_master(master("ofa-mbv3"), small("compofa"), other)
+        load_teacher(trained_teacher("ofa-mbv3"), small("compofa"), other)
 
 
-def test_a_teacher_of_other_classes_is_refused(small: Small, master, data: DataSet) -> None:
+def test_a_teacher_of_other_classes_is_refused(
+    small: Small, trained_teacher, data: DataSet
+) -> None:
     with pytest.raises(UserError, match="its classes is 3, not 10"):
-        load_master(master("compofa"), replace(small("compofa"), classes=10), split_data(data))
+        load_teacher(
+            trained_teacher("compofa"), replace(small("compofa"), classes=10), split_data(data)
+        )
 
 
 def test_named_spaces_train_at_the_published_resolutions(training_of: Make, small: Small) -> None:
@@ -175,7 +181,7 @@ def test_named_spaces_train_at_the_published_resolutions(training_of: Make, smal
 class Poisoned(Loading):
     """Batches whose images are not numbers from the third on."""
 
-    def batches(self, images: Images, requests: Iterator[Request]) -> Iterator[Batch]:
+    def batches(self, images: Images, requests: Iterator[BatchRequest]) -> Iterator[Batch]:
         for number, batch in enumerate(super().batches(images, requests)):
             yield batch if number < 2 else Batch(batch.images * torch.nan, batch.labels)
 
@@ -195,7 +201,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_subnets(
 class Halved(Loading):
     """Only one image of each batch can be read."""
 
-    def batches(self, images: Images, requests: Iterator[Request]) -> Iterator[Batch]:
+    def batches(self, images: Images, requests: Iterator[BatchRequest]) -> Iterator[Batch]:
         for batch in super().batches(images, requests):
             yield Batch(batch.images[:1], batch.labels[:1])
 

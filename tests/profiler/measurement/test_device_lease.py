@@ -12,7 +12,7 @@ import pytest
 
 from compofa.common.errors import DeviceError
 from compofa.profiler.inventory import LocalDevice
-from compofa.profiler.measurement.device_lease import Turns, holder
+from compofa.profiler.measurement.device_lease import DeviceLease, holder
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
 from compofa.profiler.transports.local import LocalChannel, LocalTransport
 
@@ -74,8 +74,8 @@ def test_waiting_is_said_once_and_ends_with_the_other_profiler(
         if len(slept) == 3:
             first.close()
 
-    turns = Turns(DEVICE, said.append, sleep=sleep)
-    hello = turns.hello(AgentLink(agent()))
+    lease = DeviceLease(DEVICE, said.append, sleep=sleep)
+    hello = lease.hello(AgentLink(agent()))
     assert "onnxruntime" in hello.runtimes
     assert slept == [1.0, 1.0, 1.0]
     assert len(said) == 1
@@ -91,18 +91,18 @@ class Busy(AgentLink):
 
 @pytest.mark.parametrize("limit", ["wait_s", "until"])
 def test_waiting_has_an_end(agent: Callable[[], LocalChannel], limit: str) -> None:
-    turns = Turns(DEVICE, lambda _: None, sleep=lambda _: None, **{limit: 0.0})
+    lease = DeviceLease(DEVICE, lambda _: None, sleep=lambda _: None, **{limit: 0.0})
     with pytest.raises(DeviceError, match="here is still in use by ann@desk pid 7"):
-        turns.hello(Busy(agent()))
+        lease.hello(Busy(agent()))
 
 
 def test_other_errors_are_not_waited_for(agent: Callable[[], LocalChannel]) -> None:
     def sleep(_: float) -> None:
         pytest.fail("it waits")
 
-    turns = Turns(LocalDevice(name="here", cpus=[9999]), lambda _: None, sleep=sleep)
+    lease = DeviceLease(LocalDevice(name="here", cpus=[9999]), lambda _: None, sleep=sleep)
     with pytest.raises(AgentError, match="CPUs .9999. do not exist"):
-        turns.hello(AgentLink(agent()))
+        lease.hello(AgentLink(agent()))
 
 
 def test_a_holder_is_a_person_at_a_computer_in_a_process() -> None:

@@ -9,14 +9,14 @@ from typing import Protocol
 
 import numpy as np
 
+from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.block_table import BlockTable, sums
 from compofa.profiler.latency_model import LatencyModel
 from compofa.profiler.results.predict import predicted_rows, shapes
 from compofa.profiler.results.table import Cell, Table
-from compofa.search.accuracy.accuracy import FloatArray, IntArray
 from compofa.search.exact import upper_ms
-from compofa.search.large.costs import Cost, UnitCost
+from compofa.search.large.costs import SubnetCost, UnitCost
 from compofa.search.large.genomes import Genomes
 from compofa.supernet.space import Space, Subnet
 
@@ -24,7 +24,7 @@ CONFIDENCE = 0.9
 """Of the intervals of predicted latencies."""
 
 
-class Device(Protocol):
+class LatencySource(Protocol):
     """Something that knows the latency of every subnet of a space."""
 
     @property
@@ -39,7 +39,7 @@ class Device(Protocol):
     def dtype(self) -> str:
         """Of the weights and activations that were timed."""
 
-    def cost(self, genomes: Genomes, risk: float | None) -> Cost:
+    def cost(self, genomes: Genomes, risk: float | None) -> SubnetCost:
         """What a latency limit is put on: the latency, or what it exceeds with that `risk`.
 
         Raises:
@@ -71,8 +71,8 @@ class BlockDevice:
         """Block tables do not say."""
         return "unknown"
 
-    def cost(self, genomes: Genomes, risk: float | None) -> Cost:
-        """See `Device`."""
+    def cost(self, genomes: Genomes, risk: float | None) -> SubnetCost:
+        """See `LatencySource`."""
         if risk is not None:
             message = "--risk needs latencies with intervals, which block tables do not have"
             raise UserError(message, path=self.path)
@@ -90,7 +90,7 @@ class BlockDevice:
         return cost
 
     def table(self, space: Space, subnets: Mapping[int, Sequence[Subnet]]) -> Table:
-        """See `Device`."""
+        """See `LatencySource`."""
         return sums(self.blocks, space, self.path.resolve().name or "device", subnets)
 
 
@@ -143,12 +143,12 @@ class ModelDevice:
         """The table's."""
         return self.measured.setup.dtype
 
-    def cost(self, genomes: Genomes, risk: float | None) -> Cost:
-        """See `Device`."""
+    def cost(self, genomes: Genomes, risk: float | None) -> SubnetCost:
+        """See `LatencySource`."""
         return PredictedCost(self.model, genomes, self.batch_size, risk)
 
     def table(self, space: Space, subnets: Mapping[int, Sequence[Subnet]]) -> Table:
-        """See `Device`."""
+        """See `LatencySource`."""
         cells = [
             Cell(space.name, space.key(subnet), resolution, self.batch_size)
             for resolution, here in subnets.items()
@@ -171,7 +171,7 @@ class PredictedCost:
     risk: float | None
 
     def of(self, genomes: IntArray) -> FloatArray:
-        """See `Cost`."""
+        """See `SubnetCost`."""
         pixels = self.genomes.pixels(genomes).tolist()
         cells = [
             (self.genomes.subnet(genome), size, self.batch_size)

@@ -1,4 +1,4 @@
-"""The watch: what counts as a disturbance, and how long it is waited out."""
+"""The monitor: what counts as a disturbance, and how long it is waited out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compofa.profiler.measurement.device_monitor import Watch, concerns
+from compofa.profiler.measurement.device_monitor import DeviceMonitor, concerns
 
 QUIET: dict[str, Any] = {
     "cpu_pressure_10s": 0.3, "cpu_ticks": 1000, "steal_ticks": 5, "mhz": [1500.0, 1800.0],
@@ -60,9 +60,9 @@ class Device:
 def test_it_waits_until_the_disturbance_has_passed_and_says_why() -> None:
     busy = {**QUIET, "cpu_pressure_10s": 40.0}
     device, told = Device([busy, busy, QUIET]), []
-    watch = Watch(told.append, sleep=device.sleep)
-    assert watch.settle(1, QUIET, device.poll) is None
-    pause = watch.settle(3, busy, device.poll)
+    monitor = DeviceMonitor(told.append, sleep=device.sleep)
+    assert monitor.settle(1, QUIET, device.poll) is None
+    pause = monitor.settle(3, busy, device.poll)
     assert pause is not None
     assert pause.session == 3
     assert pause.cleared
@@ -73,25 +73,25 @@ def test_it_waits_until_the_disturbance_has_passed_and_says_why() -> None:
 def test_it_does_not_wait_for_ever() -> None:
     busy = {**QUIET, "cpu_pressure_10s": 40.0}
     device, told = Device([busy]), []
-    watch = Watch(told.append, sleep=device.sleep, patience_s=10, budget_s=25)
+    monitor = DeviceMonitor(told.append, sleep=device.sleep, patience_s=10, budget_s=25)
     slept = []
     for session in range(1, 4):
-        pause = watch.settle(session, busy, device.poll)
+        pause = monitor.settle(session, busy, device.poll)
         assert pause is not None
         assert not pause.cleared
         slept.append(device.slept)
     assert slept == [10, 20, 25]
     # Nothing new and no patience left: said once, not before every cell.
-    assert watch.settle(4, busy, device.poll) is None
+    assert monitor.settle(4, busy, device.poll) is None
     assert device.slept == 25
     assert sum("going on although" in text for text in told) == 1
 
 
 def test_a_changed_governor_is_marked_but_not_waited_for() -> None:
     device, told = Device([QUIET]), []
-    watch = Watch(told.append, sleep=device.sleep)
-    watch.settle(1, QUIET, device.poll)
-    pause = watch.settle(1, {**QUIET, "governor": "powersave"}, device.poll)
+    monitor = DeviceMonitor(told.append, sleep=device.sleep)
+    monitor.settle(1, QUIET, device.poll)
+    pause = monitor.settle(1, {**QUIET, "governor": "powersave"}, device.poll)
     assert pause is not None
     assert device.slept == 0
     assert told == ["going on although the CPU governor was performance and is powersave now"]
@@ -105,9 +105,9 @@ def test_stolen_time_is_taken_over_a_stretch_and_told_once() -> None:
     told: list[str] = []
     states = [at(s, 0.3) for s in range(4, 60)]
     device = Device(list(states))
-    watch = Watch(told.append, sleep=device.sleep, patience_s=3, budget_s=30)
-    assert watch.settle(1, at(0.0, 0), device.poll) is None
-    assert watch.settle(1, at(1.0, 0.3), device.poll) is None, "a second says nothing"
-    assert watch.settle(1, at(3.0, 0.3), device.poll) is not None
-    watch.settle(2, device.poll(), device.poll)
+    monitor = DeviceMonitor(told.append, sleep=device.sleep, patience_s=3, budget_s=30)
+    assert monitor.settle(1, at(0.0, 0), device.poll) is None
+    assert monitor.settle(1, at(1.0, 0.3), device.poll) is None, "a second says nothing"
+    assert monitor.settle(1, at(3.0, 0.3), device.poll) is not None
+    monitor.settle(2, device.poll(), device.poll)
     assert sum("paused" in text for text in told) == 1

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from compofa.profiler.statistics.lasting_changes import Step, find_steps
+from compofa.profiler.statistics.lasting_changes import LastingChange, find_lasting_changes
 
 Logs = npt.NDArray[np.float64]
 
 
-def found(series: list[Logs], min_effect: float = 0.0) -> list[list[Step]]:
-    return find_steps(series, 0.05, min_effect)
+def found(series: list[Logs], min_effect: float = 0.0) -> list[list[LastingChange]]:
+    return find_lasting_changes(series, 0.05, min_effect)
 
 
 def simulated(rng: np.random.Generator, cells: int, profiles: int, sd: float = 0.01) -> list[Logs]:
@@ -47,7 +47,7 @@ def test_a_step_of_5_percent_in_1_percent_noise_is_found_where_it_is() -> None:
 
 def test_the_size_of_a_step_is_told() -> None:
     logs = np.array([0.0, 0.001, -0.001] * 3 + [0.1, 0.101, 0.099] * 3)
-    assert found([logs]) == [[Step(9, pytest.approx(math.exp(0.1), rel=1e-6))]]
+    assert found([logs]) == [[LastingChange(9, pytest.approx(math.exp(0.1), rel=1e-6))]]
 
 
 def test_one_odd_profile_is_no_change() -> None:

@@ -1,6 +1,6 @@
 """Builds the native agent for the systems that devices run.
 
-    python -m compofa.profiler.agent.native.build FOLDER [TARGET ...]
+    python -m compofa.profiler.agent.native.build_agent FOLDER [TARGET ...]
 
 The compiler is zig's, which is a clang with the headers of every C library (pip install ziglang).
 For Android it needs no NDK: the agent is linked against empty libraries that have the names of
