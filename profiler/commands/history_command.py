@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from compofa.common.console import print_json, printable
-from compofa.profiler.commands.options import Json, parse_share
+from compofa.common.option_values import parse_share
+from compofa.profiler.commands.options import Json
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

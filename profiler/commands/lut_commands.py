@@ -9,7 +9,8 @@ import typer
 
 from compofa.common.console import print_json, printable
 from compofa.common.errors import UserError
-from compofa.profiler.commands.options import Json, parse_sizes
+from compofa.common.option_values import parse_sizes
+from compofa.profiler.commands.options import Json
 from compofa.profiler.results.table import read_table, write_table
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.space import get_space

@@ -9,13 +9,8 @@ import typer
 
 from compofa.common.console import note
 from compofa.common.errors import UserError
-from compofa.profiler.commands.options import (
-    Inventory,
-    Json,
-    parse_duration,
-    parse_share,
-    parse_sizes,
-)
+from compofa.common.option_values import parse_duration, parse_share, parse_sizes
+from compofa.profiler.commands.options import Inventory, Json
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.space import DEFAULT_SPACE, get_space

@@ -15,9 +15,10 @@ import typer
 from compofa.common.console import note, print_json, printable, run_command
 from compofa.common.errors import ExitCode, UserError, file_error
 from compofa.common.files import write_atomically
+from compofa.common.option_values import parse_duration, parse_share
 from compofa.profiler.commands.history_command import app as history_app
 from compofa.profiler.commands.html_command import app
-from compofa.profiler.commands.options import Inventory, Json, parse_duration, parse_share
+from compofa.profiler.commands.options import Inventory, Json
 
 if TYPE_CHECKING:
     from compofa.profiler.comparison.changes import Changes

@@ -14,13 +14,8 @@ import typer
 
 from compofa.common.console import leave, note, print_json, printable, run_command
 from compofa.common.errors import ExitCode, UserError
-from compofa.profiler.commands.options import (
-    Inventory,
-    Json,
-    parse_duration,
-    parse_share,
-    parse_sizes,
-)
+from compofa.common.option_values import parse_duration, parse_share, parse_sizes
+from compofa.profiler.commands.options import Inventory, Json
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.search.answer import Answer, Limits, Result, ask
 from compofa.search.candidates import Candidates

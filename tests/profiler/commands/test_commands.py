@@ -45,8 +45,14 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (("--device", "here", "--plan", "some"), "--plan must be auto, full, a number"),
         (("--device", "here", "--plan", "none.csv"), "none.csv: cannot read the table"),
         (("--device", "here", "--plan", "0"), "--plan must be auto, full, a number"),
-        (("--device", "here", "--target", "nan"), "--target must be between 0% and 100%"),
-        (("--device", "here", "--confidence", "1"), "--confidence must be between 50% and 100%"),
+        (
+            ("--device", "here", "--target", "nan"),
+            "--target must be more than 0% and less than 100%",
+        ),
+        (
+            ("--device", "here", "--confidence", "1"),
+            "--confidence must be more than 50% and less than 100%",
+        ),
         (("--device", "here", "--max-time", "soon"), "--max-time must be a duration"),
         (("--device", "here", "--resolutions", "x"), "--resolutions must be a list of sizes"),
         (("--device", "here", "--batch-size", "0"), "--batch-size must be from 1 to 4096"),

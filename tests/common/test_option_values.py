@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compofa.common.errors import UserError
-from compofa.profiler.commands.options import parse_duration, parse_share, parse_sizes
+from compofa.common.option_values import parse_duration, parse_share, parse_sizes
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_shares(text: str, value: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "100%", "0", "-1%", "nan", "inf", "x", "2%%", "1e999"])
 def test_shares_that_are_none(text: str) -> None:
-    with pytest.raises(UserError, match="--target must be between 0% and 100%"):
+    with pytest.raises(UserError, match="--target must be more than 0% and less than 100%"):
         parse_share(text, "target", 0, 1)
 
 
@@ -64,3 +64,18 @@ def test_any_other_text_is_a_user_error(text: str) -> None:
         assert parse_duration(text, "x") > 0
     with suppress(UserError):
         assert set(parse_sizes(text, "x", 1, 9)) <= set(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "hint"),
+    [
+        ("76", 0.0, "as in 76% or 0.76"),
+        ("95", 0.5, "as in 95% or 0.95"),
+        ("100%", 0.5, "as in 95% or 0.95"),
+        ("many", 0.0, "as in 2% or 0.02"),
+    ],
+)
+def test_a_percentage_without_its_sign_is_shown_with_it(text: str, low: float, hint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_share(text, "min-top1", low, 1)
+    assert caught.value.hint == hint
