@@ -31,8 +31,7 @@ from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import Journal, PlanLine, utc_now
 from compofa.profiler.results.table import Cell, Row
 from compofa.profiler.settings import Protocol
-from compofa.profiler.statistics.compare import Ratio, Verdict
-from compofa.profiler.statistics.paired import compare_paired
+from compofa.profiler.statistics.compare import Ratio, Verdict, compare_paired
 from compofa.profiler.transports import open_transport
 from compofa.supernet.space import SPACES, Space
 

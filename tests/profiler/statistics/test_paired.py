@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.statistics.compare import Ratio, Verdict
-from compofa.profiler.statistics.paired import compare_paired
+from compofa.profiler.statistics.compare import Ratio, Verdict, compare_paired
 
 NOISE, SESSION = 0.02, 0.1
 
