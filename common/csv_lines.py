@@ -21,6 +21,9 @@ LONGEST_HEADER = 65536
 LONGEST_TEXT = 300
 """Characters of one text value."""
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # fmt: skip
+"""What a spreadsheet takes for the start of a formula (OWASP, CSV injection)."""
+
 
 def read_lines(
     path: Path,
@@ -173,6 +176,14 @@ def _positions(
 def shown(text: str, limit: int = 60) -> str:
     """`text` in quotes, shortened, for a message."""
     return repr(text if len(text) <= limit else text[:limit] + "...")
+
+
+def escape_formula(text: str) -> str:
+    """`text` for a CSV file that people open in a spreadsheet: no formula, whoever wrote it.
+
+    A quote stands before text that a spreadsheet would take for one.
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def parse_number(text: str, name: str) -> float:

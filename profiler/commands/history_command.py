@@ -55,9 +55,9 @@ def show_command(
     trends = find_trends(read_history(folder), parse_share(min_effect, "min-effect", 0, 1))
     if html is not None:
         from compofa.common.files import write_atomically
-        from compofa.profiler.history.history_page import history_page
+        from compofa.profiler.history.history_page import render_history_page
 
-        write_atomically(html, history_page(trends), "the page")
+        write_atomically(html, render_history_page(trends), "the page")
     if json_:
         print_json({"trends": [trend_json(trend) for trend in trends]})
         return

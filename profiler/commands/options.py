@@ -7,5 +7,17 @@ from typing import Annotated
 
 import typer
 
-Inventory = Annotated[Path, typer.Option("--inventory", help="The file that lists the devices.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Inventory = Annotated[
+    Path,
+    typer.Option(
+        "--inventory",
+        metavar="FILE",
+        help="The file that lists the devices and how to reach them.",
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", metavar="", help="Prints one JSON object on the standard output, for programs."
+    ),
+]

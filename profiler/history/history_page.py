@@ -75,7 +75,7 @@ class CellPanel:
     left_out: int
 
 
-def history_page(trends: Sequence[Trend]) -> str:
+def render_history_page(trends: Sequence[Trend]) -> str:
     """The page."""
     return offline_page(
         page_part(__package__, "page.html"),

@@ -5,27 +5,37 @@ It stands in this room because the verdict on the Pareto front needs accuracies.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compofa.common.console import note, print_json, printable, run_command
-from compofa.common.errors import ExitCode, UserError, file_error
-from compofa.common.files import write_atomically
+from compofa.common.console import note, run_command
+from compofa.common.errors import ExitCode, UserError
 from compofa.common.option_values import parse_duration, parse_share
 from compofa.profiler.commands.history_command import app as history_app
 from compofa.profiler.commands.html_command import app
-from compofa.profiler.commands.options import Inventory, Json
+from compofa.profiler.commands.options import Json
 
 if TYPE_CHECKING:
     from compofa.profiler.comparison.changes import Changes
     from compofa.profiler.comparison.front import FrontChange
+    from compofa.profiler.comparison.report_format import ReportFormat
     from compofa.profiler.comparison.verdict import Report
 
 app.add_typer(history_app, name="history")
+
+COUNTS, FRONT, CONFIRMING, REPORTS = (
+    "What counts as a change",
+    "Pareto front",
+    "Measuring again (--confirm)",
+    "Reports",
+)
+"""The panels of the help."""
 
 
 def main() -> None:
@@ -36,114 +46,262 @@ def main() -> None:
 @app.command("compare")
 def compare_command(
     base: Annotated[
-        Path, typer.Argument(metavar="BASE", help="The table to compare with, or a folder of them.")
+        Path,
+        typer.Argument(metavar="BASE", help="The table to compare with, or a folder of tables."),
     ],
     new: Annotated[
-        Path, typer.Argument(metavar="NEW", help="The table to judge, or a folder of them.")
+        Path, typer.Argument(metavar="NEW", help="The table to judge, or a folder of tables.")
     ],
-    min_effect: Annotated[str, typer.Option(help="Smallest change that counts.")] = "3%",
+    min_effect: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT",
+            rich_help_panel=COUNTS,
+            help="Changes of latency that are smaller than this do not count.",
+        ),
+    ] = "3%",
     confidence: Annotated[
-        str, typer.Option(help="That nothing is falsely called slower or faster.")
+        str,
+        typer.Option(
+            metavar="PERCENT",
+            rich_help_panel=COUNTS,
+            help="The probability with which nothing is falsely called slower or faster, over all "
+            "cells and devices together: more than 50 % and less than 100 %.",
+        ),
     ] = "0.95",
     allow_different: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FACT",
-            help="A difference that is the point, such as runtime_version; may repeat.",
+            rich_help_panel=COUNTS,
+            help="Compares set-ups that differ in this fact, such as runtime_version, because the "
+            "difference is the point. The option may be repeated. Without it, different set-ups "
+            "are refused.",
             show_default=False,
         ),
     ] = None,
     accuracy: Annotated[
-        Path | None, typer.Option(help="Accuracies for the Pareto front; as compofa-search.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=FRONT,
+            help="The accuracies for the verdict on the Pareto front, in any form that "
+            "compofa-search takes. By default the ones that ship with the package.",
+            show_default=False,
+        ),
     ] = None,
     space: Annotated[
-        str | None, typer.Option(help="Space file, where the space is one's own.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Markdown for a job's summary, appended to the file.")
-    ] = None,
-    comment: Annotated[
-        Path | None, typer.Option(help="Markdown short enough for a comment.")
+        str | None,
+        typer.Option(
+            metavar="FILE.yaml",
+            rich_help_panel=FRONT,
+            help="The file that defines the space of the tables, if it is not a built-in space.",
+            show_default=False,
+        ),
     ] = None,
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Measure the suspects again, both sides together.")
+        bool,
+        typer.Option(
+            "--confirm",
+            metavar="",
+            rich_help_panel=CONFIRMING,
+            help="Measures the cells that may be slower again, both sides in the same sessions, "
+            "and decides by that.",
+        ),
     ] = False,
     models: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="Model files for --confirm, of compofa-profile --keep-models; may repeat.",
+            rich_help_panel=CONFIRMING,
+            help="A folder with the model files of both sides, as compofa-profile --keep-models "
+            "fills it. The option may be repeated.",
             show_default=False,
         ),
     ] = None,
-    inventory: Inventory = Path("devices.yaml"),
-    max_time: Annotated[str, typer.Option(help="Budget of --confirm on each device.")] = "10m",
+    inventory: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=CONFIRMING,
+            help="The file that lists the devices and how to reach them.",
+        ),
+    ] = Path("devices.yaml"),
+    max_time: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION",
+            rich_help_panel=CONFIRMING,
+            help="The most time to spend on each device, such as 90s, 10m or 1h.",
+        ),
+    ] = "10m",
     pause: Annotated[
-        bool, typer.Option("--pause/--no-pause", help="Wait while the device is busy or hot.")
+        bool,
+        typer.Option(
+            "--pause/--no-pause",
+            metavar="",
+            rich_help_panel=CONFIRMING,
+            help="Waits while the device is busy or hot.",
+        ),
     ] = True,
-    html: Annotated[Path | None, typer.Option(help="A page that people look at.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="JUnit XML.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="One row per cell.")] = None,
-    benchmark_action: Annotated[
-        Path | None, typer.Option(help="customSmallerIsBetter of github-action-benchmark.")
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=REPORTS,
+            help="Appends Markdown for a job's summary to this file, such as $GITHUB_STEP_SUMMARY.",
+            show_default=False,
+        ),
     ] = None,
-    bencher: Annotated[Path | None, typer.Option(help="Bencher Metric Format.")] = None,
+    comment: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=REPORTS,
+            help="Writes Markdown that is short enough for a comment (64 KB).",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=REPORTS,
+            help="Writes a page with pictures and all cells; it needs no network.",
+            show_default=False,
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=REPORTS,
+            help="Writes JUnit XML, which GitLab and Jenkins show: a slower cell fails.",
+            show_default=False,
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=REPORTS,
+            help="Writes a CSV file with one row per cell.",
+            show_default=False,
+        ),
+    ] = None,
+    benchmark_action: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=REPORTS,
+            help="Writes JSON for github-action-benchmark (tool: customSmallerIsBetter).",
+            show_default=False,
+        ),
+    ] = None,
+    bencher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=REPORTS,
+            help="Writes JSON for Bencher (Bencher Metric Format).",
+            show_default=False,
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="NAME=FILE",
+            rich_help_panel=REPORTS,
+            help="Writes a report in any format that is installed, by its name: those above, and "
+            "what other packages add. The option may be repeated, as in --format "
+            "junit=junit.xml.",
+            show_default=False,
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Say whether anything became slower: exit code 0 no, 1 yes, 3 cannot tell."""
-    from compofa.profiler.comparison.formats.comparison_page import comparison_page
-    from compofa.profiler.comparison.formats.exchange import (
-        as_json,
-        write_bencher,
-        write_benchmark_action,
-        write_csv,
+    named = {
+        "markdown": markdown,
+        "comment": comment,
+        "html": html,
+        "junit": junit,
+        "csv": csv,
+        "benchmark-action": benchmark_action,
+        "bencher": bencher,
+    }
+    files = [(name, path) for name, path in named.items() if path is not None]
+    # Before anything is measured: a format that does not exist is the user's mistake.
+    outputs = _outputs([*files, *map(_named_file, formats or ())])
+    again = ConfirmOptions(inventory, models or [], parse_duration(max_time, "max-time"), pause)
+    options = CompareOptions(
+        min_effect=parse_share(min_effect, "min-effect", 0, 1),
+        confidence=parse_share(confidence, "confidence", 0.5, 1),
+        allowed=allow_different or [],
+        accuracy=accuracy,
+        space=space,
+        confirm=again if confirm else None,
     )
-    from compofa.profiler.comparison.formats.junit import write_junit
-    from compofa.profiler.comparison.formats.markdown import COMMENT_BYTES, write_markdown
-    from compofa.profiler.comparison.formats.screen import screen_lines
-
-    seconds = parse_duration(max_time, "max-time")
-    report = _compared(
-        base,
-        new,
-        parse_share(min_effect, "min-effect", 0, 1),
-        parse_share(confidence, "confidence", 0.5, 1),
-        allow_different or [],
-        (lambda found: _confirmed(found, inventory, models or [], space, seconds, pause))
-        if confirm
-        else lambda found: found,
-        lambda changes: _front(changes, accuracy, space),
-    )
-    outputs: list[tuple[Path | None, Callable[[Report], str]]] = [
-        (comment, lambda found: write_markdown(found, COMMENT_BYTES)),
-        (html, comparison_page),
-        (junit, write_junit),
-        (csv, write_csv),
-        (benchmark_action, write_benchmark_action),
-        (bencher, write_bencher),
-    ]
-    for path, write in outputs:
-        if path is not None:
-            write_atomically(path, write(report), "the report")
-    if markdown is not None:
-        _append_markdown(markdown, report)
-    if json_:
-        print_json(as_json(report))
-    else:
-        for line in screen_lines(report):
-            print(printable(line))
+    report = _compare_devices(base, new, options)
+    for report_format, path in outputs:
+        report_format.write(report, path)
+    (shown,) = _outputs([("json" if json_ else "screen", Path())])
+    sys.stdout.write(shown[0].render(report))
     raise typer.Exit(_exit_code(report))
 
 
-def _compared(
-    base: Path,
-    new: Path,
-    min_effect: float,
-    confidence: float,
-    allowed: list[str],
-    confirm: Callable[[Changes], Changes],
-    front: Callable[[Changes], FrontChange | None],
-) -> Report:
+@dataclass(frozen=True)
+class ConfirmOptions:
+    """How --confirm measures again.
+
+    Attributes:
+        models: folders with model files.
+        seconds: to spend on each device at most.
+        pause: whether to wait while a device is busy or hot.
+    """
+
+    inventory: Path
+    models: Sequence[Path]
+    seconds: float
+    pause: bool
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """How tables are compared.
+
+    Attributes:
+        min_effect: the smallest change that counts, as a fraction.
+        confidence: that nothing is falsely called slower or faster, over all devices.
+        allowed: facts in which the set-ups may differ.
+        accuracy, space: for the Pareto front; what was given on the command line.
+        confirm: None where nothing is measured again.
+    """
+
+    min_effect: float
+    confidence: float
+    allowed: Sequence[str]
+    accuracy: Path | None
+    space: str | None
+    confirm: ConfirmOptions | None
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    """The format and the file of `--format NAME=FILE`."""
+    name, _, file = text.partition("=")
+    if not name or not file:
+        raise UserError(f"--format {text[:60]!r} names no file", hint="as in junit=junit.xml")
+    return name, Path(file)
+
+
+def _outputs(files: Sequence[tuple[str, Path]]) -> list[tuple[ReportFormat, Path]]:
+    from compofa.profiler.comparison.report_format import find_report_format
+
+    return [(find_report_format(name), path) for name, path in files]
+
+
+def _compare_devices(base: Path, new: Path, options: CompareOptions) -> Report:
     """Compares every device; what false alarms are permitted is shared out among them."""
     from compofa.profiler.comparison.changes import compare_tables
     from compofa.profiler.comparison.pairs import find_pairs
@@ -151,33 +309,28 @@ def _compared(
     from compofa.profiler.comparison.verdict import Compared, Report
 
     pairs = find_pairs(base, new)
-    each_confidence = 1 - (1 - confidence) / len(pairs.paths)
+    each_confidence = 1 - (1 - options.confidence) / len(pairs.paths)
     devices = []
     for before, after in pairs.paths:
-        found = compare_tables(
+        changes = compare_tables(
             load_side(before),
             load_side(after),
-            min_effect=min_effect,
+            min_effect=options.min_effect,
             confidence=each_confidence,
-            allowed=allowed,
+            allowed=options.allowed,
         )
         # First, so that what is wrong with accuracies is told before minutes are spent.
-        change = front(found)
-        changes = confirm(found)
-        if changes is not found and change is not None:
-            change = front(changes)
-        devices.append(Compared(changes, change))
+        front = _front(changes, options)
+        if options.confirm is not None:
+            confirmed = _confirmed(changes, options.space, options.confirm)
+            if confirmed is not changes and front is not None:
+                front = _front(confirmed, options)
+            changes = confirmed
+        devices.append(Compared(changes, front))
     return Report(tuple(devices), pairs.only_base, pairs.only_new)
 
 
-def _confirmed(
-    changes: Changes,
-    inventory: Path,
-    models: list[Path],
-    space: str | None,
-    seconds: float,
-    pause: bool,
-) -> Changes:
+def _confirmed(changes: Changes, space: str | None, options: ConfirmOptions) -> Changes:
     """The suspects measured again on the device that both tables name."""
     from compofa.profiler.comparison.confirm import confirm
     from compofa.profiler.inventory import find_device
@@ -191,25 +344,13 @@ def _confirmed(
     with Display(setup.device) as display:
         return confirm(
             changes,
-            as_measured(find_device(inventory, setup.device), setup),
+            as_measured(find_device(options.inventory, setup.device), setup),
             get_space(name),
-            models,
+            options.models,
             display,
-            until=time.monotonic() + seconds,
-            patience_s=PATIENCE_S if pause else 0.0,
+            until=time.monotonic() + options.seconds,
+            patience_s=PATIENCE_S if options.pause else 0.0,
         )
-
-
-def _append_markdown(path: Path, report: Report) -> None:
-    """Adds the report to a job's summary, within what the summary may hold in all."""
-    from compofa.profiler.comparison.formats.markdown import SUMMARY_BYTES, write_markdown
-
-    room = max(SUMMARY_BYTES - (path.stat().st_size if path.is_file() else 0), 0)
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(write_markdown(report, room))
-    except OSError as error:
-        raise file_error(error, path, "cannot write the report") from None
 
 
 def _exit_code(report: Report) -> ExitCode:
@@ -219,7 +360,7 @@ def _exit_code(report: Report) -> ExitCode:
     return codes.get(report.verdict, ExitCode.DONE)
 
 
-def _front(changes: Changes, accuracy: Path | None, space: str | None) -> FrontChange | None:
+def _front(changes: Changes, options: CompareOptions) -> FrontChange | None:
     """What it means for the front; None, with a note, where no accuracies are known."""
     import numpy as np
 
@@ -230,11 +371,13 @@ def _front(changes: Changes, accuracy: Path | None, space: str | None) -> FrontC
 
     sides = [Latencies(side.path, side.table) for side in (changes.base, changes.new)]
     try:
-        common = common_space(sides, None if space is None else get_space(space))
-        source = load_accuracy(accuracy, common)
+        chosen = None if options.space is None else get_space(options.space)
+        common = common_space(sides, chosen)
+        source = load_accuracy(options.accuracy, common)
         before, after = (join([side], common, source) for side in sides)
     except UserError as error:
-        if accuracy is not None or space is not None:
+        # Whoever named accuracies or a space wants them used; else the verdict does without.
+        if options.accuracy is not None or options.space is not None:
             raise
         note(f"no verdict on the Pareto front: {error.message}")
         return None

@@ -11,6 +11,7 @@ from typing import Any
 
 from compofa.profiler.comparison.changes import CellChange
 from compofa.profiler.comparison.formats import comparison_charts as charts
+from compofa.profiler.comparison.report_format import ReportFormat
 from compofa.profiler.comparison.sentences import device_headline, headline, remarks
 from compofa.profiler.comparison.verdict import Compared, Report
 from compofa.profiler.report.chart_parts import short
@@ -43,7 +44,7 @@ class DevicePanel:
     figures: tuple[Figure, ...]
 
 
-def comparison_page(report: Report) -> str:
+def render_comparison_page(report: Report) -> str:
     """The page."""
     panels = [_panel(each) for each in report.devices]
     drawn = {
@@ -128,3 +129,6 @@ def _row(device: int, change: CellChange) -> list[Any]:
 
 def _percent(ratio: float) -> float:
     return round(100 * (ratio - 1), 2)
+
+
+HTML = ReportFormat(render_comparison_page)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from compofa.profiler.comparison.changes import CellChange
+from compofa.profiler.comparison.report_format import ReportFormat
 from compofa.profiler.comparison.sentences import cell_name, device_headline, interval, percent
 from compofa.profiler.comparison.verdict import Compared, Report
 from compofa.profiler.results.table import Cell
@@ -18,7 +19,7 @@ from compofa.profiler.statistics.compare import Verdict
 COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 
-def write_junit(report: Report) -> str:
+def render_junit(report: Report) -> str:
     """One suite per device: slower cells fail, broken ones are errors, undecided ones are skipped.
 
     A table that is missing now is an error of a suite of its own.
@@ -43,9 +44,9 @@ def _suite(root: ElementTree.Element, compared: Compared) -> None:
     for each in changes.cells:
         case = _case(suite, each.cell, each.new_ms)
         if each.ratio.verdict is Verdict.SLOWER:
-            _problem(case, "failure", _said(each), "slower")
+            _problem(case, "failure", _change(each), "slower")
         elif each.cell in suspects:
-            _problem(case, "skipped", f"cannot tell: {_said(each)}")
+            _problem(case, "skipped", f"cannot tell: {_change(each)}")
     for cell in changes.broken:
         _problem(_case(suite, cell), "error", "it can no longer be measured", "failed")
     for cell in changes.missing:
@@ -84,8 +85,11 @@ def _count(parent: ElementTree.Element) -> None:
         parent.set(name, str(len(parent.findall(f".//testcase/{element}"))))
 
 
-def _said(change: CellChange) -> str:
+def _change(change: CellChange) -> str:
     return (
         f"{change.base_ms:.3f} ms -> {change.new_ms:.3f} ms, {percent(change.ratio.value)} "
         f"({interval(change.ratio)})"
     )
+
+
+JUNIT = ReportFormat(render_junit)

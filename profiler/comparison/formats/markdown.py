@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from compofa.common.console import printable
+from compofa.common.errors import file_error
 from compofa.profiler.comparison.changes import CellChange
+from compofa.profiler.comparison.report_format import ReportFormat
 from compofa.profiler.comparison.sentences import (
     cell_name,
     changed,
@@ -41,7 +44,7 @@ LONGEST_LINE = 500
 """Characters of one sentence: some quote what a device says of itself."""
 
 
-def write_markdown(report: Report, limit: int = SUMMARY_BYTES) -> str:
+def render_markdown(report: Report, limit: int = SUMMARY_BYTES) -> str:
     """The report, of at most `limit` bytes."""
     title = f"## {SIGNS[report.verdict]} {_line(headline(report))}\n"
     alone, room = len(report.devices) == 1, limit // 2 // len(report.devices)
@@ -130,3 +133,25 @@ def escape(text: str) -> str:
 
 def _entity(found: re.Match[str]) -> str:
     return f"&#{ord(found[0])};"
+
+
+def render_comment(report: Report) -> str:
+    """The report, short enough for a comment."""
+    return render_markdown(report, COMMENT_BYTES)
+
+
+class SummaryFormat(ReportFormat):
+    """A job's summary, to which several steps may add: a file is appended to, never replaced."""
+
+    def write(self, report: Report, path: Path) -> None:
+        """Appends the report, within what the summary may hold in all."""
+        room = max(SUMMARY_BYTES - (path.stat().st_size if path.is_file() else 0), 0)
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(render_markdown(report, room))
+        except OSError as error:
+            raise file_error(error, path, "cannot write the report") from None
+
+
+MARKDOWN = SummaryFormat(render_markdown)
+COMMENT = ReportFormat(render_comment)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compofa.common.console import printable
+from compofa.profiler.comparison.report_format import ReportFormat
 from compofa.profiler.comparison.sentences import (
     cell_name,
     changed,
@@ -19,8 +21,12 @@ MOST_SHOWN = 20
 """Changed cells of a device on the screen; the files have them all."""
 
 
-def screen_lines(report: Report) -> Iterator[str]:
-    """The verdict first, then device by device."""
+def render_screen(report: Report) -> str:
+    """The verdict first, then device by device, without control characters from files."""
+    return "".join(f"{printable(line)}\n" for line in _lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
     yield headline(report)
     for name in report.only_new:
         yield f"Not in the base: {name}"
@@ -41,3 +47,6 @@ def _cells(compared: Compared) -> Iterator[str]:
         )
     if len(shown) > MOST_SHOWN:
         yield f"... and {len(shown) - MOST_SHOWN:,} more"
+
+
+SCREEN = ReportFormat(render_screen)

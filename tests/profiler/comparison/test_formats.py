@@ -14,18 +14,14 @@ import pytest
 from markdown_it import MarkdownIt
 
 from compofa.profiler.comparison.changes import compare_tables
-from compofa.profiler.comparison.formats.exchange import (
-    as_json,
-    write_bencher,
-    write_benchmark_action,
-    write_csv,
-)
-from compofa.profiler.comparison.formats.junit import write_junit
+from compofa.profiler.comparison.formats.data_formats import comparison_json, render_csv
+from compofa.profiler.comparison.formats.junit import render_junit
 from compofa.profiler.comparison.formats.markdown import (
     COMMENT_BYTES,
     SUMMARY_BYTES,
-    write_markdown,
+    render_markdown,
 )
+from compofa.profiler.comparison.formats.trackers import render_bencher, render_benchmark_action
 from compofa.profiler.comparison.verdict import Compared, Report
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Ratio, Verdict
@@ -114,8 +110,8 @@ def unknown(side: MakeSide) -> Report:
 
 def test_benchmark_action_takes_its_list(report: Report, attacked: Report) -> None:
     for each in (report, attacked):
-        jsonschema.validate(json.loads(write_benchmark_action(each)), CUSTOM_SMALLER_IS_BETTER)
-    first = json.loads(write_benchmark_action(report))[0]
+        jsonschema.validate(json.loads(render_benchmark_action(each)), CUSTOM_SMALLER_IS_BETTER)
+    first = json.loads(render_benchmark_action(report))[0]
     assert first["name"] == "phone: compofa d22222 at 160"
     assert first["value"] == pytest.approx(10 * 1.08 * 1.06, rel=0.01)
     assert first["range"].startswith("± 0.")
@@ -123,8 +119,8 @@ def test_benchmark_action_takes_its_list(report: Report, attacked: Report) -> No
 
 def test_bencher_takes_nanoseconds_with_bounds(report: Report, attacked: Report) -> None:
     for each in (report, attacked):
-        jsonschema.validate(json.loads(write_bencher(each)), BENCHER_METRIC_FORMAT)
-    metric = json.loads(write_bencher(report))["phone: compofa d22222 at 160"]["latency"]
+        jsonschema.validate(json.loads(render_bencher(each)), BENCHER_METRIC_FORMAT)
+    metric = json.loads(render_bencher(report))["phone: compofa d22222 at 160"]["latency"]
     assert metric["lower_value"] <= metric["value"] <= metric["upper_value"]
     assert metric["value"] == pytest.approx(1e6 * 10 * 1.08 * 1.06, rel=0.01)
 
@@ -138,7 +134,7 @@ def check_junit(element: ElementTree.Element) -> None:
 
 
 def test_junit_has_the_shape_and_the_counts_that_ci_servers_read(report: Report) -> None:
-    root = ElementTree.fromstring(write_junit(report))
+    root = ElementTree.fromstring(render_junit(report))
     check_junit(root)
     (suite,) = root
     cases = suite.findall("testcase")
@@ -154,27 +150,27 @@ def test_junit_has_the_shape_and_the_counts_that_ci_servers_read(report: Report)
 
 def test_junit_names_what_is_broken_or_was_not_measured(side: MakeSide) -> None:
     changes = compare_tables(side(1), side(2, cells=CELLS[1:], failed=CELLS[1:2]))
-    root = ElementTree.fromstring(write_junit(Report((Compared(changes, None),), ("pi.csv",))))
+    root = ElementTree.fromstring(render_junit(Report((Compared(changes, None),), ("pi.csv",))))
     check_junit(root)
     assert root.attrib["errors"] == "2"
     assert root.attrib["skipped"] == "1"
 
 
 def test_names_stay_inside_xml(attacked: Report) -> None:
-    root = ElementTree.fromstring(write_junit(attacked))
+    root = ElementTree.fromstring(render_junit(attacked))
     assert f"own {ATTACK} at 160" in {case.attrib["name"] for case in root.iter("testcase")}
 
 
 def test_a_spreadsheet_runs_no_formula(attacked: Report) -> None:
-    rows = list(csv.DictReader(io.StringIO(write_csv(attacked))))
+    rows = list(csv.DictReader(io.StringIO(render_csv(attacked))))
     assert (rows[0]["device"], rows[0]["subnet"]) == (f"'{ATTACK}", f"'{ATTACK}")
     for row in rows:
         assert not any(value.startswith(("=", "@", "+")) for value in row.values())
 
 
 def test_csv_and_json_hold_every_cell(report: Report) -> None:
-    rows = list(csv.DictReader(io.StringIO(write_csv(report))))
-    found = json.loads(json.dumps(as_json(report), allow_nan=False))
+    rows = list(csv.DictReader(io.StringIO(render_csv(report))))
+    found = json.loads(json.dumps(comparison_json(report), allow_nan=False))
     assert found["verdict"] == "slower"
     cells = found["devices"][0]["cells"]
     assert len(rows) == len(cells) == len(CELLS)
@@ -184,12 +180,14 @@ def test_csv_and_json_hold_every_cell(report: Report) -> None:
 
 def test_intervals_that_are_not_known_are_empty_everywhere(unknown: Report) -> None:
     assert unknown.verdict is Verdict.CANNOT_TELL
-    cell = json.loads(json.dumps(as_json(unknown), allow_nan=False))["devices"][0]["cells"][0]
+    cell = json.loads(json.dumps(comparison_json(unknown), allow_nan=False))["devices"][0]["cells"][
+        0
+    ]
     assert (cell["ratio"]["low"], cell["ratio"]["high"]) == (None, None)
-    assert next(csv.DictReader(io.StringIO(write_csv(unknown))))["ratio_low"] == ""
-    jsonschema.validate(json.loads(write_bencher(unknown)), BENCHER_METRIC_FORMAT)
-    jsonschema.validate(json.loads(write_benchmark_action(unknown)), CUSTOM_SMALLER_IS_BETTER)
-    assert "| not known |" in write_markdown(unknown)
+    assert next(csv.DictReader(io.StringIO(render_csv(unknown))))["ratio_low"] == ""
+    jsonschema.validate(json.loads(render_bencher(unknown)), BENCHER_METRIC_FORMAT)
+    jsonschema.validate(json.loads(render_benchmark_action(unknown)), CUSTOM_SMALLER_IS_BETTER)
+    assert "| not known |" in render_markdown(unknown)
 
 
 def rendered(text: str) -> str:
@@ -198,7 +196,7 @@ def rendered(text: str) -> str:
 
 
 def test_markdown_says_the_verdict_first_and_folds_the_rest_away(report: Report) -> None:
-    text = write_markdown(report)
+    text = render_markdown(report)
     assert text.startswith("## 🔴 Slower&#58; 1 of 9 cells slower, most of all d22222 at 160, +8.")
     html = rendered(text)
     changed, _, folded = html.partition("<details>")
@@ -208,7 +206,7 @@ def test_markdown_says_the_verdict_first_and_folds_the_rest_away(report: Report)
 
 
 def test_markdown_shows_names_as_they_are_and_links_and_mentions_nobody(attacked: Report) -> None:
-    text = write_markdown(attacked)
+    text = render_markdown(attacked)
     html = rendered(text)
     assert "<script" not in html
     assert "<a " not in html
@@ -236,7 +234,7 @@ def many(report: Report, count: int) -> Report:
 def test_markdown_of_a_hundred_thousand_cells_fits_and_counts_what_does_not(
     report: Report, limit: int
 ) -> None:
-    text = write_markdown(many(report, 100_000), limit)
+    text = render_markdown(many(report, 100_000), limit)
     assert 0.9 * limit < len(text.encode()) <= limit
     shown = text.count("| s0")
     assert f"{100_000 - shown:,} more cells are left out here." in text
@@ -244,6 +242,6 @@ def test_markdown_of_a_hundred_thousand_cells_fits_and_counts_what_does_not(
 
 def test_markdown_of_many_devices_fits_too(report: Report) -> None:
     devices = many(report, 2_000).devices * 40
-    text = write_markdown(Report(devices), COMMENT_BYTES)
+    text = render_markdown(Report(devices), COMMENT_BYTES)
     assert len(text.encode()) <= COMMENT_BYTES
     assert text.count("### 🔴 phone") == 40

@@ -15,7 +15,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from compofa.profiler.comparison.changes import compare_tables
-from compofa.profiler.comparison.formats.comparison_page import comparison_page
+from compofa.profiler.comparison.formats.comparison_page import render_comparison_page
 from compofa.profiler.comparison.verdict import Compared, Report
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Ratio, Verdict
@@ -36,7 +36,7 @@ def two_devices(report: Report, side: MakeSide) -> Report:
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     def open_page(report: Report) -> Browser:
-        (tmp_path / "page.html").write_text(comparison_page(report))
+        (tmp_path / "page.html").write_text(render_comparison_page(report))
         browser.get((tmp_path / "page.html").as_uri())
         WebDriverWait(browser, 30).until(lambda page: theme(page) is not None)
         return browser
@@ -142,7 +142,7 @@ def test_ten_devices_of_1215_cells_stay_under_2_mb_and_are_shown_a_hundred_at_a_
     report: Report, opened: Open
 ) -> None:
     large = full(report, 10, 1215)
-    assert len(comparison_page(large).encode()) < 2_000_000
+    assert len(render_comparison_page(large).encode()) < 2_000_000
     page = opened(large)
     assert len(column(page, 1)) == 100
     page.find_element(By.ID, "more").click()
@@ -157,7 +157,7 @@ def test_names_cannot_break_out_of_the_page(report: Report, opened: Open) -> Non
     table = replace(changes.new.table, setup=replace(changes.new.table.setup, device=ATTACK))
     changes = replace(changes, cells=(evil, *rest), new=replace(changes.new, table=table))
     spoilt = Report((Compared(changes, FRONT),), (ATTACK,))
-    html = comparison_page(spoilt)
+    html = render_comparison_page(spoilt)
     assert "<script>alert" not in html
     assert not re.search(r"""(src|href)\s*=\s*["'`]?(https?:)?//""", html)
     page = opened(spoilt)

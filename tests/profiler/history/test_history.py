@@ -15,7 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from compofa.common.errors import UserError
 from compofa.profiler.history.history_folder import add_entry, read_history
-from compofa.profiler.history.history_page import history_page
+from compofa.profiler.history.history_page import render_history_page
 from compofa.profiler.history.trend import Cause, find_trends
 from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.table import read_table
@@ -218,7 +218,7 @@ def test_the_page_draws_the_picture_and_marks_the_changes(
     history: Path, tmp_path: Path, browser: Browser
 ) -> None:
     page = tmp_path / "page.html"
-    page.write_text(history_page(find_trends(read_history(history), 0.03)))
+    page.write_text(render_history_page(find_trends(read_history(history), 0.03)))
     browser.get(page.as_uri())
     WebDriverWait(browser, 30).until(
         lambda opened: opened.find_elements(By.CSS_SELECTOR, "figure svg.marks")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from compofa.common.entry_points import registered
+from compofa.profiler.comparison.report_format import GROUP, ReportFormat, find_report_format
 from compofa.profiler.results.build import journal_path, meta_path
 from compofa.profiler.results.table import COLUMNS, read_table, write_table
 from compofa.search.commands.report_command import main
@@ -153,6 +155,37 @@ def test_every_file_is_written_and_summaries_are_appended(
     assert call("base.csv", "new.csv", *(word for pair in names.items() for word in pair)) == 1
     assert Path("summary.md").read_text() == "# Before\n" + Path("comment.md").read_text()
     assert all(Path(name).stat().st_size > 500 for name in names.values())
+
+
+def test_a_format_is_asked_for_by_its_name(take: Callable[..., None], call: Call) -> None:
+    take("base", "base")
+    take("same", "new")
+    call("base.csv", "new.csv", "--junit", "a.xml", "--format", "junit=b.xml", "--format", "csv=c")
+    assert Path("a.xml").read_text() == Path("b.xml").read_text()
+    assert Path("c").read_text().startswith("device,space,subnet")
+
+
+@pytest.mark.parametrize(
+    ("format_", "message"),
+    [
+        ("junti=a.xml", "there is no report format 'junti' (did you mean 'junit'?)"),
+        ("junit", "--format 'junit' names no file (as in junit=junit.xml)"),
+    ],
+)
+def test_a_format_that_does_not_exist_is_the_users_mistake(
+    format_: str, message: str, take: Callable[..., None], call: Call, capsys: Output
+) -> None:
+    take("base", "base")
+    take("same", "new")
+    assert call("base.csv", "new.csv", "--format", format_) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_every_built_in_format_is_registered_and_renders_text() -> None:
+    built_in = registered(GROUP)
+    assert {"screen", "json", "csv", "markdown", "comment", "html", "junit"} <= built_in.keys()
+    for name in built_in:
+        assert isinstance(find_report_format(name), ReportFormat)
 
 
 def test_folders_are_compared_device_by_device(

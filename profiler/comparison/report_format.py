@@ -1,0 +1,49 @@
+"""Report formats: what a comparison can be written as, found by name.
+
+A format is registered as an entry point of the group `compofa.report_formats`, the built-in ones
+in this package's pyproject.toml and those of others in theirs. It refers to a `ReportFormat`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from compofa.common.entry_points import load_registered
+from compofa.common.files import write_atomically
+from compofa.profiler.comparison.verdict import Report
+
+GROUP = "compofa.report_formats"
+
+
+@dataclass(frozen=True)
+class ReportFormat:
+    """One format.
+
+    Attributes:
+        render: the report as text.
+    """
+
+    render: Callable[[Report], str]
+
+    def write(self, report: Report, path: Path) -> None:
+        """Writes the report to a file.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        write_atomically(path, self.render(report), "the report")
+
+
+def find_report_format(name: str) -> ReportFormat:
+    """The format that is registered as `name`.
+
+    Raises:
+        UserError: there is none.
+        TypeError: what is registered is no `ReportFormat`: a mistake of its package.
+    """
+    loaded = load_registered(GROUP, name, "report format")
+    if not isinstance(loaded, ReportFormat):
+        raise TypeError(f"entry point {name!r} of {GROUP} refers to {loaded!r}, no ReportFormat")
+    return loaded
