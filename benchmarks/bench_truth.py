@@ -1,0 +1,311 @@
+"""How often the commands are right on devices whose true latencies are known.
+
+    python benchmarks/bench_truth.py [--scale 1] [--only profile] [--match warm]
+
+Runs the shipped commands on virtual devices (tests/rigs/virtual_device.py), well-behaved and
+disturbed, and counts what their tables promise against what is true. It takes about half an hour
+on one core and writes benchmarks/results/truth.json, from which docs/truth.png is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from compofa.profiler.commands import main as profile_main
+from compofa.profiler.results.table import Row, read_table
+from rigs.disturbances import (
+    Wander,
+    jumping,
+    process_step,
+    process_warming,
+    stepping,
+    throttling,
+    two_speeds,
+    two_speeds_by_load,
+    two_speeds_of_runs,
+    warming,
+)
+from rigs.virtual_device import Disturbance, Noise, VirtualDevice, run_command_on
+from rigs.virtual_truth import KINDS, true_latency
+
+NAME = "virtual"
+INVENTORY = f"{NAME}: {{transport: local, runtime: onnxruntime}}\n"
+QUIET = Noise(session=0.001, load=0.0005, run=0.002)
+ORDINARY = Noise()
+RESTLESS = Noise(session=0.03, load=0.01, run=0.01)
+LITTLE = Noise(session=0.002, load=0.001, run=0.002)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A kind of virtual device.
+
+    Attributes:
+        disturbances: made anew for each profile, from its seed.
+        kind, scale: of its true latencies.
+        speeds: the levels, as factors, that an estimate may refer to.
+    """
+
+    noise: Noise = ORDINARY
+    disturbances: Callable[[int], list[Disturbance]] = lambda _: []
+    kind: str = "additive"
+    scale: float = 0.3
+    tick_ns: float = 1.0
+    jump: tuple[float, int, bool] | None = None
+    speeds: tuple[float, ...] = (1.0,)
+
+    def device(self, seed: int) -> VirtualDevice:
+        """One of these devices."""
+        jump = None
+        if self.jump is not None:
+            seconds, one_in, reference_only = self.jump
+            jump = jumping(seconds, one_in, reference_only=reference_only)
+        return VirtualDevice(
+            true_latency(self.kind, self.scale),
+            self.noise,
+            self.disturbances(seed),
+            tick_ns=self.tick_ns,
+            jump=jump,
+            seed=seed,
+        )
+
+
+def _issue_warm_up(_: int) -> list[Disturbance]:
+    return [warming(0.3, 30), process_step(0.2, 500)]
+
+
+SCENES: dict[str, Scene] = {
+    "quiet, 0.1 % between sessions": Scene(QUIET),
+    "ordinary, 1 % between sessions": Scene(),
+    "restless, 3 % between sessions": Scene(RESTLESS),
+    "long-tailed runs, 1 % between sessions": Scene(Noise(tail=True)),
+    "long-tailed runs, 1 in 100 tenfold": Scene(Noise(tail=True, rare=0.01)),
+    "warm-up: runs 30 % slow, e-folding 30; process 20 % slow for 500": Scene(
+        LITTLE, _issue_warm_up
+    ),
+    **{
+        f"warm-up: 30 % slow, e-folding {n} runs": Scene(LITTLE, lambda _, n=n: [warming(0.3, n)])
+        for n in (5, 30, 100, 300)
+    },
+    **{
+        f"warm-up: 30 % slow for {n} runs": Scene(LITTLE, lambda _, n=n: [stepping(0.3, n)])
+        for n in (20, 100, 500)
+    },
+    "warm-up: process 20 % slow for 500 runs": Scene(LITTLE, lambda _: [process_step(0.2, 500)]),
+    "warm-up: process 20 % slow, e-folding 300 runs": Scene(
+        LITTLE, lambda _: [process_warming(0.2, 300)]
+    ),
+    **{
+        f"timer of {name}, cells of {span}": Scene(ORDINARY, scale=scale, tick_ns=tick)
+        for name, tick in (("1 us", 1e3), ("100 us", 1e5), ("1 ms", 1e6), ("16 ms", 15.625e6))
+        for span, scale in (("0.1 to 0.6 ms", 0.01), ("0.5 to 3 ms", 0.05), ("10 to 60 ms", 1.0))
+    },
+    "clock jumps by 1000 s in 1 of 300 runs": Scene(jump=(1000.0, 300, False)),
+    "clock jumps by 2 h in 1 of 300 runs": Scene(jump=(7200.0, 300, False)),
+    "clock jumps by 2 h in 1 of 300 runs of the reference": Scene(jump=(7200.0, 300, True)),
+    "clock jumps back by 1 s in 1 of 300 runs": Scene(jump=(-1.0, 300, False)),
+    "two speeds by session, +10 %": Scene(
+        ORDINARY, lambda s: [two_speeds(0.1, salt=s)], speeds=(1.0, 1.1)
+    ),
+    "two speeds by load of a model, +10 %": Scene(
+        ORDINARY, lambda _: [two_speeds_by_load(0.1)], speeds=(1.0, 1.1)
+    ),
+    "two speeds of runs, +10 %": Scene(
+        ORDINARY, lambda _: [two_speeds_of_runs(0.1)], speeds=(1.0, 1.1)
+    ),
+    "throttled by 10 % from session 4 on": Scene(ORDINARY, lambda _: [throttling(0.1, 5)]),
+    "throttled from session 4 on, the reference is not": Scene(
+        ORDINARY, lambda _: [throttling(0.1, 5, reference=False)], speeds=(1.0, 1.1)
+    ),
+    "wander of 3 % within 3 s": Scene(LITTLE, lambda s: [Wander(0.03, 3.0, seed=s)]),
+}
+
+
+@dataclass
+class Counted:
+    """What a number of profiles came to.
+
+    Attributes:
+        held, ok: intervals that hold the truth, of rows with status ok.
+        marked: measured rows with another status.
+        failed: profiles that wrote no table.
+        named: profiles that named the disturbance, on the screen or in the meta file.
+    """
+
+    profiles: int = 0
+    held: int = 0
+    ok: int = 0
+    marked: int = 0
+    failed: int = 0
+    shares: list[float] = field(default_factory=list)
+    bias: list[float] = field(default_factory=list)
+    sessions: list[float] = field(default_factory=list)
+    device_s: list[float] = field(default_factory=list)
+    half_widths: list[float] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+
+    def add(
+        self, device: VirtualDevice, rows: list[Row], speeds: tuple[float, ...] = (1.0,)
+    ) -> None:
+        """Counts the rows of a table against the truth."""
+        inside = []
+        for row in rows:
+            if row.status != "ok" or row.ci_low_ms is None or row.ci_high_ms is None:
+                self.marked += 1
+                continue
+            truths = [speed * device.figure(row.cell) for speed in speeds]
+            inside.append(any(row.ci_low_ms <= truth <= row.ci_high_ms for truth in truths))
+            assert row.latency_ms is not None
+            nearest = min(truths, key=lambda truth: abs(truth - (row.latency_ms or 0)))
+            self.bias.append(row.latency_ms / nearest - 1)
+            self.half_widths.append((row.ci_high_ms - row.ci_low_ms) / 2 / row.latency_ms)
+        self.held += sum(inside)
+        self.ok += len(inside)
+        if inside:
+            self.shares.append(sum(inside) / len(inside))
+        self.sessions += [float(row.n_sessions) for row in rows]
+
+    def summary(self) -> dict[str, Any]:
+        """For the results."""
+
+        def mean(values: list[float]) -> float | None:
+            return float(np.mean(values)) if values else None
+
+        return {
+            "profiles": self.profiles,
+            "rows_ok": self.ok,
+            "held": self.held / self.ok if self.ok else None,
+            "held_error": float(np.std(self.shares) / len(self.shares) ** 0.5)
+            if self.shares
+            else None,
+            "profiles_below_60_percent": sum(share < 0.6 for share in self.shares),
+            "rows_marked": self.marked,
+            "no_table": self.failed,
+            "mean_bias": mean(self.bias),
+            "largest_bias": float(np.max(np.abs(self.bias))) if self.bias else None,
+            "half_width": mean(self.half_widths),
+            "sessions": mean(self.sessions),
+            "device_s": mean(self.device_s),
+            "notes": dict(sorted(self.notes.items(), key=lambda item: -item[1])[:8]),
+        }
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder with an inventory, to run commands in."""
+    memory = Path("/dev/shm")
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        os.chdir(name)
+        try:
+            Path("devices.yaml").write_text(INVENTORY)
+            yield Path(name)
+        finally:
+            os.chdir(before)
+
+
+def profile(
+    device: VirtualDevice, out: Path, counted: Counted, plan: int = 4, *options: object
+) -> list[Row] | None:
+    """Profiles `device` by the command; its rows, or None where there is no table."""
+    began = device.now_s
+    ended = run_command_on(
+        device, profile_main, "--device", NAME, "--plan", plan, "--resolutions", "160,224",
+        "--out", out, *options,
+    )  # fmt: skip
+    counted.profiles += 1
+    counted.device_s.append(device.now_s - began)
+    for line in set(ended.err.splitlines()):
+        note = "".join("#" if c.isdigit() else c for c in line)[:160]
+        counted.notes[note] = counted.notes.get(note, 0) + 1
+    if not out.exists():
+        counted.failed += 1
+        return None
+    return list(read_table(out).rows)
+
+
+def profiles(scene: Scene, count: int) -> dict[str, Any]:
+    """Measured rows of `count` profiles of a few cells."""
+    counted = Counted()
+    with folder() as here:
+        for seed in range(count):
+            device = scene.device(seed)
+            rows = profile(device, here / f"{seed}.csv", counted)
+            if rows is not None:
+                counted.add(device, [r for r in rows if r.source == "measured"], scene.speeds)
+    return counted.summary()
+
+
+def predictions(kind: str, session: float, count: int, plan: int = 20) -> dict[str, Any]:
+    """Predicted rows of `count` profiles of a small plan."""
+    measured, predicted = Counted(), Counted()
+    noise = Noise(session=session, load=session / 3, run=max(session / 2, 0.001))
+    scene = Scene(noise, kind=kind)
+    with folder() as here:
+        for seed in range(count):
+            device = scene.device(seed)
+            rows = profile(device, here / f"{seed}.csv", measured, plan)
+            if rows is not None:
+                measured.add(device, [r for r in rows if r.source == "measured"])
+                predicted.add(device, [r for r in rows if r.source == "predicted"])
+    predicted.profiles = measured.profiles
+    return {"measured": measured.summary(), "predicted": predicted.summary()}
+
+
+Study = tuple[str, Callable[[Callable[[int], int]], dict[str, Any]]]
+
+
+def studies() -> Iterator[Study]:
+    """Name of each cell of the matrix, and what counts it."""
+    for name, scene in SCENES.items():
+        yield f"profile | {name}", lambda n, scene=scene: profiles(scene, n(20))
+    for kind in KINDS:
+        for session in (0.001, 0.01, 0.03):
+            yield (
+                f"predict | {kind}, {session:.1%} between sessions",
+                lambda n, kind=kind, session=session: predictions(kind, session, n(100)),
+            )
+
+
+def main() -> None:
+    from machine import RESULTS, save
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--scale", type=float, default=1.0, help="of the number of profiles")
+    parser.add_argument("--match", default="", help="only studies whose name contains this")
+    parser.add_argument("--out", type=Path, help="instead of the results")
+    options = parser.parse_args()
+    saved = options.out or RESULTS / "truth.json"
+    results = json.loads(saved.read_text())["results"] if saved.exists() else {}
+
+    def n(count: int) -> int:
+        return max(1, round(count * options.scale))
+
+    for name, study in studies():
+        if options.match in name:
+            begun = time.perf_counter()
+            results[name] = study(n)
+            said = {k: v for k, v in results[name].items() if k != "notes"}
+            print(f"{name}: {said} [{time.perf_counter() - begun:.1f} s]", flush=True)
+            if options.out is not None:
+                options.out.write_text(json.dumps({"results": results}, indent=1))
+    if options.out is None:
+        print(save("truth", {"scale": options.scale, "results": results}))
+
+
+if __name__ == "__main__":
+    main()
