@@ -31,11 +31,11 @@ from machine import save
 from compofa.profiler.comparison.changes import Changes, compare_tables
 from compofa.profiler.comparison.confirm import confirm
 from compofa.profiler.comparison.sides import load_side
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.plan import PlanSize
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.statistics.compare import Verdict
+from compofa.profiler.transports.local import LocalDevice
 from compofa.supernet.space import SPACES, Space
 
 SPACE = replace(SPACES["compofa"], name="bench")

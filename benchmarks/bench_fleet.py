@@ -33,12 +33,12 @@ from compofa.profiler.fleet.cluster import Cluster
 from compofa.profiler.fleet.fleet import Fleet, Workers
 from compofa.profiler.fleet.job import CellBegun, End, FinishedJob, Job, Progress, SessionBegun
 from compofa.profiler.fleet.schedule import FleetSchedule
-from compofa.profiler.inventory import SshDevice
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.results.build import Tabulated
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, SetUp, Table
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.space import SPACES, get_space
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from machine import save
 
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
+from compofa.profiler.transports.local import LocalDevice
 from compofa.supernet.space import SPACES
 
 

@@ -30,14 +30,13 @@ from machine import save
 from scipy import stats
 
 from compofa.common.errors import CompofaError
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.runtimes.runtimes import load_options
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
-from compofa.profiler.transports.local import LocalTransport
+from compofa.profiler.transports.local import LocalDevice, LocalTransport
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import SPACES
 

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from machine import save
 
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import SearchRequest as ProfileRequest
 from compofa.profiler.measurement.profile import profile
@@ -30,6 +29,7 @@ from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import read_journal
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
+from compofa.profiler.transports.local import LocalDevice
 from compofa.search.answer import ask
 from compofa.search.request import SearchRequest, find_candidates
 from compofa.search.verification.measure_finalists import FinalistMeasurement

@@ -1,5 +1,11 @@
 """Parts that packages register under a group of entry points, our own built-in ones among them.
 
+There are transports, runtimes, report formats and measures. A package says in its pyproject.toml
+what it adds:
+
+    [project.entry-points."compofa.transports"]
+    serial = "my_package.serial:TRANSPORT"
+
 Looking the groups up reads the metadata of every installed package (some 20 ms), so this is done
 when a part is wanted by name, never at start-up.
 """
@@ -8,29 +14,74 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar, overload
 
 from compofa.common.errors import UserError, suggestion
+
+T = TypeVar("T")
+
+OWN_PACKAGE = "compofa"
 
 
 @cache
 def registered(group: str) -> dict[str, EntryPoint]:
-    """The entry points of `group`, by name; nothing is imported yet."""
-    return {each.name: each for each in entry_points(group=group)}
+    """The entry points of `group`, by name; nothing is imported yet.
+
+    Raises:
+        UserError: two packages have registered different things by one name.
+    """
+    known: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group):
+        before = known.setdefault(entry.name, entry)
+        if before.value != entry.value:
+            raise UserError(
+                f"two packages register {entry.name!r} in {group}: "
+                f"{_package(before)} and {_package(entry)}",
+                hint="uninstall one of them",
+            )
+    return known
 
 
-def load_registered(group: str, name: str, what: str) -> object:
+@overload
+def load_registered(group: str, name: str, what: str) -> object: ...
+
+
+@overload
+def load_registered(group: str, name: str, what: str, kind: type[T]) -> T: ...
+
+
+def load_registered(group: str, name: str, what: str, kind: type[T] | None = None) -> T | object:
     """What an entry point refers to.
 
     Args:
         group: such as "compofa.report_formats".
         name: of the entry point.
         what: names such things in messages, as in "report format".
+        kind: the class that it has to be an instance of, if given.
 
     Raises:
-        UserError: nothing is registered by that name.
+        UserError: nothing is registered by that name; or what another package than ours registers
+            cannot be imported or is of another class, and then the package is named.
     """
     known = registered(group)
     if name not in known:
         hint = suggestion(name, sorted(known)) if known else f"no package registers a {what}"
         raise UserError(f"there is no {what} {name[:60]!r}", hint=hint)
-    return known[name].load()
+    entry = known[name]
+    whose = f"the {what} {name!r} of the package {_package(entry)}"
+    try:
+        part: object = entry.load()
+    except Exception as error:
+        if _package(entry) == OWN_PACKAGE:
+            raise
+        # The other package's fault, whatever it raises; the user has to know which one it is.
+        message = f"{whose} cannot be loaded: {type(error).__name__}: {error}"
+        raise UserError(message, hint=f"it should be at {entry.value}") from error
+    if kind is not None and not isinstance(part, kind):
+        wrong = f"{entry.value} is a {type(part).__name__}, not a {kind.__name__}"
+        raise UserError(f"{whose} cannot be used: {wrong}")
+    return part
+
+
+def _package(entry: EntryPoint) -> str:
+    return "unknown" if entry.dist is None else entry.dist.name

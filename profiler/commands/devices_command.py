@@ -15,8 +15,8 @@ from compofa.profiler.measurement.device_monitor import concerns
 from compofa.supernet.space import SPACES
 
 if TYPE_CHECKING:
-    from compofa.profiler.inventory import AnyDevice
     from compofa.profiler.transports import Transport
+    from compofa.profiler.transports.device import Device
 
 BUSY_LOAD = 0.5
 """Load average per CPU above which a device is called busy."""
@@ -45,17 +45,8 @@ def devices_command(inventory: Inventory = Path("devices.yaml"), json_: Json = F
     for device in found.values():
         print(
             f"{device.name:<16}{device.transport:<11}{device.runtime:<17}"
-            f"{device.accelerator:<13}{device.threads:>7}  {_where(device)}"
+            f"{device.accelerator:<13}{device.threads:>7}  {device.address}"
         )
-
-
-def _where(device: AnyDevice) -> str:
-    from compofa.profiler.inventory import AdbDevice, SshDevice
-
-    if isinstance(device, SshDevice):
-        user = f"{device.user}@" if device.user else ""
-        return f"{user}{device.host}" + (f":{device.port}" if device.port else "")
-    return device.serial if isinstance(device, AdbDevice) else "this computer"
 
 
 def check_command(
@@ -120,16 +111,14 @@ def check_command(
     raise typer.Exit(ExitCode.DONE)
 
 
-def _provision(device: AnyDevice, transport: Transport, wheels: Path | None) -> None:
+def _provision(device: Device, transport: Transport, wheels: Path | None) -> None:
     from compofa.profiler.runtimes.runtimes import ABILITIES
-    from compofa.profiler.transports.ssh.provision import provision
-    from compofa.profiler.transports.ssh.ssh_transport import SshTransport
 
     package = ABILITIES[device.runtime].package
-    if not isinstance(transport, SshTransport) or not package:
-        raise UserError(f"{device.name}: --provision is for Python runtimes over ssh")
+    if not package:
+        raise UserError(f"{device.name}: {device.runtime} is no Python package to install there")
     note(f"installing numpy and {package} on {device.name}; that may take minutes")
-    provision(transport.host(), ("numpy", package), wheels)
+    transport.provision(("numpy", package), wheels)
 
 
 def complain(facts: dict[str, Any], state: dict[str, Any]) -> list[str]:

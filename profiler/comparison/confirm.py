@@ -19,7 +19,6 @@ from compofa.common.errors import UserError, file_error
 from compofa.common.files import sha256
 from compofa.profiler.comparison.changes import CellChange, Changes, Confirmation
 from compofa.profiler.comparison.sides import Side, unalike
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
@@ -33,6 +32,7 @@ from compofa.profiler.results.table import Cell, Row
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.compare import Ratio, Verdict, compare_paired
 from compofa.profiler.transports import open_transport
+from compofa.profiler.transports.device import Device
 from compofa.supernet.space import SPACES, Space
 
 AT_ONCE = 12
@@ -112,7 +112,7 @@ class _BothSides(Models):
 
 def confirm(
     changes: Changes,
-    device: AnyDevice,
+    device: Device,
     space: Space,
     folders: Sequence[Path],
     display: Listener,

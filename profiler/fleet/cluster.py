@@ -40,7 +40,6 @@ from compofa.profiler.fleet.job import (
     Progress,
 )
 from compofa.profiler.fleet.remote_journal import JournalCopy
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.profile import Outcome
 from compofa.profiler.results.build import journal_path, write_tables
 from compofa.profiler.results.journal import read_journal
@@ -94,7 +93,7 @@ class Cluster(Workers):
 
     def place(self, job: Job) -> str:
         """See `Workers.place`; several hosts may be devices themselves."""
-        return job.name if isinstance(job.device, LocalDevice) else job.place
+        return job.name if job.device.on_this_computer else job.device.resource
 
     def reachable(self) -> frozenset[str]:
         """See `Workers.reachable`; Ray takes some time to notice that a host is dead."""

@@ -61,7 +61,7 @@ class Workers(Closing):
 
     def place(self, job: Job) -> str:
         """What a job's device is measured on; one at a time is measured there."""
-        return job.place
+        return job.device.resource
 
     def reachable(self) -> Collection[str] | None:
         """The devices that have a host now; None where all do."""

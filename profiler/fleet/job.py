@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from compofa.common.errors import CompofaError
-from compofa.profiler.inventory import AdbDevice, AnyDevice, SshDevice
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.models.model_store import Models
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.interval import Estimate
+from compofa.profiler.transports.device import Device
 
 SOFTWARE = 70
 """EX_SOFTWARE, the exit code of a bug of ours, as in `console.run_command`."""
@@ -21,7 +21,7 @@ SOFTWARE = 70
 class Job:
     """A device to measure; `patience_s` is the longest pause while it is disturbed."""
 
-    device: AnyDevice
+    device: Device
     request: ProfileRequest
     patience_s: float
 
@@ -29,15 +29,6 @@ class Job:
     def name(self) -> str:
         """Of the device, as the inventory calls it."""
         return self.device.name
-
-    @property
-    def place(self) -> str:
-        """What is measured on, as far as the settings tell: two devices may be one board."""
-        if isinstance(self.device, SshDevice):
-            return f"ssh {self.device.host}:{self.device.port or ''}"
-        if isinstance(self.device, AdbDevice):
-            return f"adb {self.device.serial}"
-        return "this computer"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ from compofa.profiler.fleet.job import (
     carry_out,
 )
 from compofa.profiler.fleet.shared_models import ModelShop, ModelWanted, OrderedModels
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.models.model_store import ModelFile
 from compofa.supernet.space import SPACES
@@ -55,7 +54,7 @@ class Processes(Workers):
         spaces = {job.request.space.name: job.request.space for job in jobs}
         self._shop = ModelShop({**spaces, REFERENCE.space: SPACES[REFERENCE.space]}.values())
         self._users = Counter((job.device.runtime, job.device.dtype) for job in jobs)
-        self.alone = frozenset(job.name for job in jobs if isinstance(job.device, LocalDevice))
+        self.alone = frozenset(job.name for job in jobs if job.device.on_this_computer)
         self._context = get_context("spawn")
         self._children: dict[Connection, tuple[Job, BaseProcess]] = {}
 

@@ -11,9 +11,9 @@ from multiprocessing.connection import Connection
 from compofa.common.closing import Closing
 from compofa.common.errors import CompofaError, UserError
 from compofa.profiler.fleet.job import FailedJob
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.models.model_store import ModelFile, Models, ModelStore
 from compofa.profiler.results.table import Cell
+from compofa.profiler.transports.device import Device
 from compofa.supernet.space import Space
 
 
@@ -37,13 +37,13 @@ class ModelShop(Closing):
         self._maker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="models")
 
     def order(
-        self, device: AnyDevice, cell: Cell, deliver: Callable[[ModelFile | FailedJob], None]
+        self, device: Device, cell: Cell, deliver: Callable[[ModelFile | FailedJob], None]
     ) -> None:
         """Makes the model of `cell` for `device` and hands it over, or why that cannot be."""
         self._maker.submit(self._make, device, cell, deliver)
 
     def _make(
-        self, device: AnyDevice, cell: Cell, deliver: Callable[[ModelFile | FailedJob], None]
+        self, device: Device, cell: Cell, deliver: Callable[[ModelFile | FailedJob], None]
     ) -> None:
         kind = device.runtime, device.dtype
         try:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compofa.common.errors import DeviceError
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
+from compofa.profiler.transports.device import Device
 
 WAIT_S = 600.0
 """How long to wait for a device, unless told otherwise."""
@@ -40,7 +40,7 @@ class DeviceLease:
         sleep: lets time pass.
     """
 
-    device: AnyDevice
+    device: Device
     tell: Callable[[str], None]
     until: float = math.inf
     wait_s: float = WAIT_S

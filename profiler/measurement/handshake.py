@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compofa.common.errors import DeviceError, UserError
-from compofa.profiler.inventory import AnyDevice, LocalDevice, SshDevice, changed
+from compofa.profiler.inventory import changed
 from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.models.model_store import Models
 from compofa.profiler.results.journal import Header
@@ -11,14 +11,13 @@ from compofa.profiler.results.table import Cell, SetUp
 from compofa.profiler.runtimes.runtimes import ABILITIES, load_options, shown_accelerator
 from compofa.profiler.transports import Transport
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
+from compofa.profiler.transports.device import Device
 
 REFERENCE = Cell("compofa", "d22222", 160, 1)
 """The reference model: the smallest subnet of the default space, whatever space is measured."""
 
 
-def shake_hands(
-    device: AnyDevice, transport: Transport, lease: DeviceLease, models: Models
-) -> Hello:
+def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models: Models) -> Hello:
     """Asks the device what it is and has, and loads the reference model there once.
 
     So what is missing, there or here, is told before anything is written or measured.
@@ -45,22 +44,18 @@ def shake_hands(
     return hello
 
 
-def _remedy(device: AnyDevice) -> str | None:
+def _remedy(device: Device) -> str | None:
     """How to get the device's runtime."""
     package = ABILITIES[device.runtime].package
-    if not package:
-        return None
-    if isinstance(device, SshDevice) and device.python is None:
-        return f"`compofa-profile check --device {device.name} --provision` installs it there"
-    return f"install it there, for example with pip install {package}"
+    return device.install_hint(package) if package else None
 
 
-def _fault(device: AnyDevice) -> type[UserError] | type[DeviceError]:
+def _fault(device: Device) -> type[UserError] | type[DeviceError]:
     """Whose fault it is that something is missing: on this computer the user can install it."""
-    return UserError if isinstance(device, LocalDevice) else DeviceError
+    return UserError if device.on_this_computer else DeviceError
 
 
-def fingerprint(device: AnyDevice, hello: Hello) -> dict[str, object]:
+def fingerprint(device: Device, hello: Hello) -> dict[str, object]:
     """The facts that tell one device, and one state of its software, from another."""
     names = ("system", "machine", "os", "kernel", "cpu", "board", "cpus", "governor")
     found: dict[str, object] = {name: hello.facts.get(name) for name in names}
@@ -72,7 +67,7 @@ def fingerprint(device: AnyDevice, hello: Hello) -> dict[str, object]:
     return found
 
 
-def set_up(device: AnyDevice, hello: Hello) -> SetUp:
+def set_up(device: Device, hello: Hello) -> SetUp:
     """What a table of this device says that its cells ran on."""
     return SetUp(
         device=device.name,
@@ -84,7 +79,7 @@ def set_up(device: AnyDevice, hello: Hello) -> SetUp:
     )
 
 
-def as_measured(device: AnyDevice, setup: SetUp) -> AnyDevice:
+def as_measured(device: Device, setup: SetUp) -> Device:
     """`device` with the settings that a table of it was measured with."""
     # Core ML's accelerator is what its compute units are called in a table.
     name = "compute_units" if setup.runtime == "coreml" else "accelerator"
@@ -94,6 +89,6 @@ def as_measured(device: AnyDevice, setup: SetUp) -> AnyDevice:
     )
 
 
-def header(device: AnyDevice, hello: Hello) -> Header:
+def header(device: Device, hello: Hello) -> Header:
     """What a journal of this device says that all its lines have in common."""
     return Header(set_up(device, hello), fingerprint(device, hello))

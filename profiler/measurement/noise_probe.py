@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.session import INPUT_SEED
@@ -15,6 +14,7 @@ from compofa.profiler.runtimes.runtimes import ABILITIES, load_options
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports import Transport
 from compofa.profiler.transports.agent_client import AgentLink
+from compofa.profiler.transports.device import Device
 
 CHUNKS, RUNS, WARM_UP = 12, 15, 20
 
@@ -55,7 +55,7 @@ class Quietness:
         return found
 
 
-def probe(device: AnyDevice, transport: Transport, lease: DeviceLease, models: Models) -> Quietness:
+def probe(device: Device, transport: Transport, lease: DeviceLease, models: Models) -> Quietness:
     """Times the reference model in one process.
 
     Raises:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
@@ -24,6 +23,7 @@ from compofa.profiler.results.table import Cell
 from compofa.profiler.runtimes.runtimes import check_settings
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports import Transport, open_transport
+from compofa.profiler.transports.device import Device
 from compofa.supernet.space import SPACES, Space
 
 
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def profile(
-    device: AnyDevice,
+    device: Device,
     request: ProfileRequest,
     display: Listener,
     *,

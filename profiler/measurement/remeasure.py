@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from compofa.common.errors import UserError
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
@@ -21,6 +20,7 @@ from compofa.profiler.results.journal import Journal, PlanLine, of_kind, read_jo
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports import open_transport
+from compofa.profiler.transports.device import Device
 from compofa.supernet.space import SPACES, Space
 
 Settled = Callable[[Analysis, Cell], bool]
@@ -28,7 +28,7 @@ Settled = Callable[[Analysis, Cell], bool]
 
 
 def remeasure(
-    device: AnyDevice,
+    device: Device,
     table: Path,
     space: Space,
     cells: Sequence[Cell],

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from compofa.common.errors import DeviceError
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.measurement.device_monitor import DeviceMonitor
 from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.models.prefetch import ModelPrefetcher
@@ -25,6 +24,7 @@ from compofa.profiler.runtimes.runtimes import ABILITIES, load_options
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello, Loaded
 from compofa.profiler.transports.base import LinkLost, Lost
+from compofa.profiler.transports.device import Device
 
 WARM = 0.98
 """A model is warm once a chunk of runs is not faster than this share of the chunk before."""
@@ -54,7 +54,7 @@ class Session:
     number: int
     link: AgentLink
     hello: Hello
-    device: AnyDevice
+    device: Device
     protocol: Protocol
     record: Callable[[JournalLine], None]
     begin_cell: Callable[[Cell], None]

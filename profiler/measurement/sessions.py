@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.common.errors import DeviceError, OutOfTime
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.measurement.device_monitor import DeviceMonitor
 from compofa.profiler.measurement.handshake import REFERENCE
@@ -25,6 +24,7 @@ from compofa.profiler.statistics.change_points import slowdown
 from compofa.profiler.transports import Transport
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
 from compofa.profiler.transports.base import Lost
+from compofa.profiler.transports.device import Device
 
 LOST_IN_A_ROW = 3
 """After so many sessions that brought nothing, the device is given up."""
@@ -39,7 +39,7 @@ class Sessions:
         patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
     """
 
-    device: AnyDevice
+    device: Device
     hello: Hello
     protocol: Protocol
     transport: Transport

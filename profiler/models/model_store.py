@@ -14,10 +14,10 @@ from compofa.common.errors import UserError, file_error
 from compofa.common.files import sha256, write_atomically
 from compofa.common.scratch import Scratch
 from compofa.profiler.agent.compofa_agent import CHECKED_OUTPUTS, OnnxRuntime, random_input
-from compofa.profiler.inventory import Dtype, Runtime
 from compofa.profiler.models.subnet_models import model_file
 from compofa.profiler.results.table import Cell
 from compofa.profiler.runtimes.runtimes import ABILITIES
+from compofa.profiler.transports.device import Dtype, Runtime
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space

@@ -13,13 +13,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from compofa.common.closing import Closing
-from compofa.profiler.inventory import AnyDevice, LocalDevice
 from compofa.profiler.models.model_store import ModelFile, Models
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports import Transport
+from compofa.profiler.transports.device import Device
 
 
-def spare_cpus(device: AnyDevice, measured: Collection[int] | None) -> frozenset[int] | None:
+def spare_cpus(device: Device, measured: Collection[int] | None) -> frozenset[int] | None:
     """The CPUs of this computer that are not measured on, if `device` is this computer.
 
     Args:
@@ -29,7 +29,7 @@ def spare_cpus(device: AnyDevice, measured: Collection[int] | None) -> frozenset
     Returns:
         None where any CPU will do, or where there is none to spare.
     """
-    if not isinstance(device, LocalDevice) or measured is None:
+    if not device.on_this_computer or measured is None:
         return None
     return frozenset(os.sched_getaffinity(0)) - frozenset(measured) or None
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from compofa.common.arrays import Float32Array
 from compofa.profiler.agent.compofa_agent import random_input
-from compofa.profiler.inventory import Dtype, Runtime
 from compofa.profiler.runtimes.runtimes import ABILITIES
+from compofa.profiler.transports.device import Dtype, Runtime
 from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from compofa.common.errors import UserError
-from compofa.profiler.inventory import AnyDevice, Dtype, LocalDevice, Runtime
+from compofa.profiler.transports.device import Device, Dtype, Runtime
 
 Format = Literal["onnx", "tflite", "coreml", "layers"]
 
@@ -63,7 +63,7 @@ ABILITIES: dict[Runtime, Abilities] = {
 }
 
 
-def check_settings(device: AnyDevice) -> None:
+def check_settings(device: Device) -> None:
     """Refuses settings that its runtime does not have.
 
     Raises:
@@ -82,11 +82,11 @@ def check_settings(device: AnyDevice) -> None:
         setting = "mode cuda_graph" if device.mode == "cuda_graph" else "dtype tf32"
         raise UserError(f"{device.name}: {setting} needs accelerator cuda")
     here = platform.system()
-    if runtime == "coreml" and isinstance(device, LocalDevice) and here != "Darwin":
+    if runtime == "coreml" and device.on_this_computer and here != "Darwin":
         raise UserError(f"{device.name}: coreml runs on macOS only, and this is {here}")
 
 
-def _check(device: AnyDevice, setting: str, value: str, known: Sequence[str]) -> None:
+def _check(device: Device, setting: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise UserError(
             f"{device.name}: {device.runtime} has no {setting} {value!r}",
@@ -98,7 +98,7 @@ def _is_library(accelerator: str) -> bool:
     return accelerator.endswith(DELEGATE_SUFFIXES) or ".so." in accelerator
 
 
-def load_options(device: AnyDevice) -> dict[str, Any]:
+def load_options(device: Device) -> dict[str, Any]:
     """What the agent is told when it loads a model: the set-up, threads aside."""
     options = {"accelerator": device.accelerator, "dtype": device.dtype}
     if device.runtime == "torch":
@@ -108,7 +108,7 @@ def load_options(device: AnyDevice) -> dict[str, Any]:
     return options
 
 
-def shown_accelerator(device: AnyDevice) -> str:
+def shown_accelerator(device: Device) -> str:
     """What a table calls the place where the model runs; Core ML's is its compute units."""
     if device.runtime == "coreml":
         return device.compute_units or DEFAULT_COMPUTE_UNITS

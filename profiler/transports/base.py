@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 from compofa.common.closing import Closing
-from compofa.common.errors import DeviceError
+from compofa.common.errors import DeviceError, UserError
 
 
 class Lost(DeviceError):
@@ -77,6 +78,26 @@ class Transport(Closing):
             LinkLost: the device cannot be reached.
             DeviceError: it could not be started.
         """
+
+    def provision(
+        self,
+        packages: Sequence[str],
+        wheels: Path | None,  # noqa: ARG002
+    ) -> None:
+        """Installs Python packages on the device, where the transport knows how to.
+
+        Args:
+            packages: as pip calls them.
+            wheels: a folder of wheels to install them from, where there is no network.
+
+        Raises:
+            UserError: this transport installs nothing.
+            DeviceError: they could not be installed.
+        """
+        raise UserError(
+            "this transport installs nothing on a device",
+            hint=f"install {' and '.join(packages)} there by other means",
+        )
 
     @abstractmethod
     def close(self) -> None:

@@ -8,16 +8,34 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from compofa.common.errors import DeviceError, UserError, file_error
 from compofa.common.scratch import Scratch
 from compofa.profiler import agent
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.transports.base import Channel, Transport
+from compofa.profiler.transports.device import THIS_COMPUTER, Device, Text
+from compofa.profiler.transports.registry import TransportSpec
 from compofa.profiler.transports.stream import StreamChannel
 
 AGENT = Path(agent.__file__).with_name("compofa_agent.py")
+
+
+class LocalDevice(Device):
+    """This computer. `python` runs the agent; None takes the one that runs this."""
+
+    transport: Literal["local"] = "local"
+    python: Text | None = None
+
+    @property
+    def address(self) -> str:
+        """See `Device.address`."""
+        return THIS_COMPUTER
+
+    @property
+    def resource(self) -> str:
+        """See `Device.resource`."""
+        return THIS_COMPUTER
 
 
 class LocalTransport(Transport):
@@ -51,6 +69,9 @@ class LocalTransport(Transport):
     def close(self) -> None:
         """See `Transport.close`."""
         self._scratch.close()
+
+
+TRANSPORT = TransportSpec(LocalDevice, LocalTransport)
 
 
 def _lock_file() -> Path:

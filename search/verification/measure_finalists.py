@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compofa.common.errors import UserError
-from compofa.profiler.inventory import AnyDevice, find_device
+from compofa.profiler.inventory import find_device
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.handshake import as_measured
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.measurement.remeasure import remeasure
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.table import Cell
+from compofa.profiler.transports.device import Device
 from compofa.search.candidates import Candidates
 from compofa.search.verification.acceptance import decided
 from compofa.search.verification.verify import Finalists
@@ -34,7 +35,7 @@ class FinalistMeasurement:
         patience_s: the longest pause on a disturbed device.
     """
 
-    devices: Sequence[AnyDevice]
+    devices: Sequence[Device]
     tables: Sequence[Path]
     again: Callable[[], Candidates]
     until: float = math.inf
@@ -72,7 +73,7 @@ class FinalistMeasurement:
         return self.again()
 
 
-def devices_of(candidates: Candidates, inventory: Path) -> list[AnyDevice]:
+def devices_of(candidates: Candidates, inventory: Path) -> list[Device]:
     """The device of each table, with the settings that the table was measured with.
 
     Raises:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.transports.adb.phone import Phone
 from compofa.profiler.transports.adb.server import AdbServer
-from compofa.profiler.transports.local import AGENT, LocalTransport
+from compofa.profiler.transports.local import AGENT, LocalDevice, LocalTransport
 from compofa.supernet.space import Space, get_space
 from rigs.adbd import AdbPeer, OwnServer, built_adbd
 from rigs.peer import Peer, processes_naming

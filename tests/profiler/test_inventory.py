@@ -7,13 +7,10 @@ from pathlib import Path
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.inventory import (
-    AdbDevice,
-    LocalDevice,
-    SshDevice,
-    find_device,
-    read_inventory,
-)
+from compofa.profiler.inventory import find_device, read_inventory
+from compofa.profiler.transports.adb.adb_device import AdbDevice
+from compofa.profiler.transports.local import LocalDevice
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from compofa.common.closing import Closing
-from compofa.profiler.inventory import AdbDevice
+from compofa.profiler.transports.adb.adb_device import AdbDevice
 from compofa.profiler.transports.adb.adb_transport import AdbTransport
 from compofa.profiler.transports.adb.server import AdbServer
 from rigs.peer import Peer, processes_naming

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from compofa.profiler.fleet.job import Job
-from compofa.profiler.inventory import AnyDevice, SshDevice
 from compofa.profiler.measurement.profile import ProfileRequest
 from compofa.profiler.settings import Protocol
+from compofa.profiler.transports.device import Device
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.space import SPACES
 from rigs.sshd import Sshd
 
@@ -48,7 +49,7 @@ def add_boards(sshd: Sshd, names: Iterable[str]) -> list[SshDevice]:
     ]
 
 
-def small_job(device: AnyDevice) -> Job:
+def small_job(device: Device) -> Job:
     """Measures `device` for a few seconds, into the working folder."""
     out = Path(f"{device.name}.csv")
     request = ProfileRequest(ONE_SUBNET, ONE_SUBNET.resolutions, (1,), out, protocol=ONE_SESSION)

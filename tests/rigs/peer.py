@@ -11,8 +11,8 @@ from typing import NoReturn
 import pytest
 
 from compofa.common.closing import Closing
-from compofa.profiler.inventory import AnyDevice
 from compofa.profiler.transports import Transport
+from compofa.profiler.transports.device import Device
 
 
 class Peer(Closing):
@@ -25,7 +25,7 @@ class Peer(Closing):
         device: its entry in the inventory; agents and models live in a folder of the test's own.
     """
 
-    device: AnyDevice
+    device: Device
 
     @abstractmethod
     def open(self, agent: Path | None = None) -> Transport:

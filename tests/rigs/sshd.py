@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from compofa.common.closing import Closing
-from compofa.profiler.inventory import SshDevice
 from compofa.profiler.transports.local import AGENT
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.profiler.transports.ssh.ssh_transport import SshTransport
 from rigs.netns import Namespace, may_make_namespaces
 from rigs.peer import Peer, processes_naming

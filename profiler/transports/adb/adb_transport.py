@@ -7,7 +7,7 @@ from pathlib import Path
 
 from compofa.common.errors import UserError, file_error
 from compofa.common.files import sha256
-from compofa.profiler.inventory import AdbDevice
+from compofa.profiler.transports.adb.adb_device import AdbDevice
 from compofa.profiler.transports.adb.agent_channel import AdbChannel
 from compofa.profiler.transports.adb.android import Android
 from compofa.profiler.transports.adb.benchmark_model import BenchmarkChannel, BenchmarkModel

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from compofa.common.closing import Closing
 from compofa.common.console import printable
 from compofa.common.errors import DeviceError
-from compofa.profiler.inventory import SshDevice
 from compofa.profiler.transports.ssh.connection import Connection
 from compofa.profiler.transports.ssh.remote_files import RemoteFiles
 from compofa.profiler.transports.ssh.remote_process import SshProcess, run
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 
 OLDEST_PYTHON = 3, 8
 

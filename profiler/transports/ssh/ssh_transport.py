@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from compofa.common.errors import DeviceError
 from compofa.common.files import sha256
-from compofa.profiler.inventory import SshDevice
 from compofa.profiler.transports.base import Channel, LinkLost, Transport
 from compofa.profiler.transports.local import AGENT
 from compofa.profiler.transports.ssh.connection import connect
 from compofa.profiler.transports.ssh.host import Host
+from compofa.profiler.transports.ssh.provision import provision
 from compofa.profiler.transports.ssh.remote_process import SshProcess
 from compofa.profiler.transports.ssh.ssh_config import SshConfig
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 
 RETURN_S = 120.0
 """How long a device that was lost may take to come back: boards take a minute to boot."""
@@ -71,6 +73,10 @@ class SshTransport(Transport):
         if self._lost():
             raise self._host.connection.lost
         return self._host
+
+    def provision(self, packages: Sequence[str], wheels: Path | None) -> None:
+        """See `Transport.provision`; into an environment of its own under the device's folder."""
+        provision(self.host(), packages, wheels)
 
     def close(self) -> None:
         """See `Transport.close`."""

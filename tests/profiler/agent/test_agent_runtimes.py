@@ -27,9 +27,9 @@ import pytest
 
 from compofa.profiler.agent import compofa_agent
 from compofa.profiler.agent.compofa_agent import Agent, Refused, installed_runtimes, shipped
-from compofa.profiler.inventory import Dtype, Runtime
 from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
+from compofa.profiler.transports.device import Dtype, Runtime
 from compofa.profiler.transports.local import AGENT
 from compofa.supernet.space import SPACES, Space
 

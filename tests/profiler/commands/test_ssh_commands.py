@@ -14,13 +14,13 @@ import pytest
 
 from compofa.common.errors import DeviceError
 from compofa.profiler.commands import main
-from compofa.profiler.inventory import SshDevice
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.journal import Failure, Timing, of_kind, read_journal
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.ssh.provision import provision
 from compofa.profiler.transports.ssh.remote_process import run
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.profiler.transports.ssh.ssh_transport import SshTransport
 from compofa.supernet.space import Space
 from rigs.sshd import Sshd
@@ -109,7 +109,7 @@ def test_check_says_how_to_get_what_is_missing(
 @pytest.mark.parametrize(
     ("inventory", "options", "said"),
     [
-        ("{transport: local}", ("--provision",), "--provision is for Python runtimes over ssh"),
+        ("{transport: local}", ("--provision",), "this transport installs nothing on a device"),
         ("{transport: local}", ("--wheels", "x"), "--wheels goes with --provision"),
     ],
 )

@@ -22,12 +22,12 @@ from compofa.profiler.fleet.job import (
     Progress,
     SessionBegun,
 )
-from compofa.profiler.inventory import SshDevice
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.results.build import Tabulated
 from compofa.profiler.results.table import SetUp, Table
 from compofa.profiler.settings import Protocol
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.space import SPACES
 
 DONE = FinishedJob(

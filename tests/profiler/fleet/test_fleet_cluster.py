@@ -18,10 +18,10 @@ from compofa.profiler.commands import main
 from compofa.profiler.fleet.cluster import Cluster
 from compofa.profiler.fleet.fleet import Fleet
 from compofa.profiler.fleet.job import FailedJob, FinishedJob
-from compofa.profiler.inventory import SshDevice
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.results.table import read_table
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from rigs.boards import ONE_SUBNET, add_boards, small_job
 from rigs.cluster import SETTINGS, RayCluster
 from rigs.peer import processes_naming

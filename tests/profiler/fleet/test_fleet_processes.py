@@ -17,11 +17,12 @@ from compofa.profiler.fleet.fleet import Fleet
 from compofa.profiler.fleet.job import End, FailedJob, FinishedJob, Progress
 from compofa.profiler.fleet.processes import Processes
 from compofa.profiler.fleet.shared_models import ModelShop
-from compofa.profiler.inventory import LocalDevice, SshDevice
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.results.journal import SessionLine, Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, read_table
+from compofa.profiler.transports.local import LocalDevice
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from rigs.boards import ONE_SUBNET, add_boards, small_job
 from rigs.peer import processes_naming
 from rigs.sshd import Sshd

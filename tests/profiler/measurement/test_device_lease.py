@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from compofa.common.errors import DeviceError
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.device_lease import DeviceLease, holder
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
-from compofa.profiler.transports.local import LocalChannel, LocalTransport
+from compofa.profiler.transports.local import LocalChannel, LocalDevice, LocalTransport
 
 DEVICE = LocalDevice(name="here")
 

@@ -16,7 +16,6 @@ import pytest
 
 from compofa.common.errors import DeviceError, OutOfTime, UserError
 from compofa.common.files import sha256
-from compofa.profiler.inventory import LocalDevice, SshDevice
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
@@ -27,7 +26,8 @@ from compofa.profiler.results.table import Cell, Table, read_table, write_table
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.transports.base import Channel, Transport
-from compofa.profiler.transports.local import AGENT, LocalChannel, LocalTransport
+from compofa.profiler.transports.local import AGENT, LocalChannel, LocalDevice, LocalTransport
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.space import SPACES, Space
 
 DEVICE = LocalDevice(name="here")

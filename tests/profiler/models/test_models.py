@@ -12,11 +12,11 @@ import pytest
 
 from compofa.common.errors import UserError
 from compofa.common.files import sha256
-from compofa.profiler.inventory import LocalDevice, SshDevice
 from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.models.prefetch import ModelPrefetcher, spare_cpus
 from compofa.profiler.results.table import Cell
-from compofa.profiler.transports.local import LocalTransport
+from compofa.profiler.transports.local import LocalDevice, LocalTransport
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.space import Space
 
 CELL = Cell("tiny", "d22222", 32, 1)

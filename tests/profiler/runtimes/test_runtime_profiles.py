@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.inventory import LocalDevice, Runtime
 from compofa.profiler.measurement.handshake import fingerprint
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
@@ -18,6 +17,8 @@ from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.agent_client import Hello
+from compofa.profiler.transports.device import Runtime
+from compofa.profiler.transports.local import LocalDevice
 from compofa.supernet.space import Space
 
 QUICK = Protocol(

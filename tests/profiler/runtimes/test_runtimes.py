@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.inventory import LocalDevice, SshDevice, changed, find_device
+from compofa.profiler.inventory import changed, find_device
 from compofa.profiler.runtimes.runtimes import check_settings, load_options, shown_accelerator
+from compofa.profiler.transports.local import LocalDevice
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 
 
 def device(**settings: Any) -> SshDevice:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from compofa.common.errors import DeviceError, UserError
-from compofa.profiler.inventory import AdbDevice
 from compofa.profiler.transports import open_transport
 from compofa.profiler.transports.adb import server as server_module
+from compofa.profiler.transports.adb.adb_device import AdbDevice
 from compofa.profiler.transports.adb.adb_transport import AdbTransport
 from compofa.profiler.transports.adb.phone import Phone
 from compofa.profiler.transports.adb.server import AdbServer

@@ -12,7 +12,6 @@ import pytest
 
 from compofa.common.files import sha256
 from compofa.profiler.agent.compofa_agent import Refused
-from compofa.profiler.inventory import AdbDevice
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
@@ -22,6 +21,7 @@ from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.adb import phone_lock as adb_lock
+from compofa.profiler.transports.adb.adb_device import AdbDevice
 from compofa.profiler.transports.adb.adb_transport import AdbTransport
 from compofa.profiler.transports.adb.benchmark_model import choose_cpus
 from compofa.profiler.transports.adb.benchmark_program import ProgramSettings

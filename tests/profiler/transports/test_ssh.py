@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from compofa.common.errors import CompofaError, DeviceError, UserError
 from compofa.common.files import sha256
-from compofa.profiler.inventory import SshDevice
 from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.base import LinkLost
 from compofa.profiler.transports.ssh import remote_files as ssh_files
 from compofa.profiler.transports.ssh import ssh_transport as ssh
 from compofa.profiler.transports.ssh.remote_process import SshProcess, quote, run
+from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.profiler.transports.ssh.ssh_transport import SshTransport
 from rigs.sshd import Sshd, SshPeer
 

@@ -13,7 +13,6 @@ import pytest
 
 from compofa.common.files import sha256
 from compofa.profiler.comparison.confirm import FEWEST_SESSIONS
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
@@ -22,6 +21,7 @@ from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, read_table, write_table
 from compofa.profiler.settings import Protocol
+from compofa.profiler.transports.local import LocalDevice
 from compofa.search.commands.report_command import main
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph

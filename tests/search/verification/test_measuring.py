@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.inventory import LocalDevice
 from compofa.profiler.measurement.profile import SearchRequest as ProfileRequest
 from compofa.profiler.measurement.profile import profile
 from compofa.profiler.measurement.progress import Display
@@ -19,6 +18,7 @@ from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import SessionLine, Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, Table, read_table, write_table
 from compofa.profiler.settings import Protocol
+from compofa.profiler.transports.local import LocalDevice
 from compofa.search.commands.search_command import main
 from compofa.search.request import SearchRequest, find_candidates
 from compofa.search.verification.measure_finalists import FinalistMeasurement, devices_of
