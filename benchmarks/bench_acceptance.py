@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
+from unittest import mock
 
 import numpy as np
 from machine import save
@@ -173,11 +174,8 @@ def outcome(true: dict[Cell, float], noise: float, devices: int) -> Outcome:
 @contextmanager
 def looking_once() -> Iterator[None]:
     """Accepts by a bound that misses as seldom, but at a single look."""
-    reach, acceptance.anytime_reach = acceptance.anytime_reach, _one_look
-    try:
+    with mock.patch.object(acceptance, "anytime_reach", _one_look):
         yield
-    finally:
-        acceptance.anytime_reach = reach
 
 
 def _one_look(_n_sessions: int, miss: float) -> float:

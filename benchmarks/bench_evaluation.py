@@ -43,6 +43,10 @@ SETTINGS = (
 """A space, a resolution, and how many of the images it gets."""
 
 
+Reached = tuple[Tensor, dict[str, Tensor]]
+"""What the blocks up to a node give, and the statistics of their batch norms."""
+
+
 @dataclass(frozen=True)
 class Images:
     """What subnets are calibrated on and what they classify."""
@@ -60,7 +64,9 @@ class Images:
         return cls(pixels[count:], pixels[:count], labels)
 
     def batches(self) -> list[tuple[Tensor, Tensor]]:
-        return list(zip(self.images.split(BATCH), self.labels.split(BATCH), strict=True))
+        return list(
+            zip(torch.split(self.images, BATCH), torch.split(self.labels, BATCH), strict=True)
+        )
 
 
 def together(supernet: Supernet, subnets: Sequence[Subnet], data: Images) -> list[int]:
@@ -72,7 +78,7 @@ def alone(supernet: Supernet, subnets: Sequence[Subnet], data: Images) -> list[i
 
 
 def _correct(supernet: Supernet, subnets: Sequence[Subnet], data: Images, group: int) -> list[int]:
-    calibration = data.calibration.split(BATCH)
+    calibration = torch.split(data.calibration, BATCH)
     scores = evaluate(supernet, subnets, calibration, data.batches, group=group)
     found = {score.subnet: score.correct for score in scores}
     return [found[subnet] for subnet in subnets]
@@ -88,7 +94,7 @@ def taken_out(supernet: Supernet, subnets: Sequence[Subnet], data: Images) -> li
             if isinstance(module, nn.BatchNorm2d):
                 module.reset_running_stats()
                 module.momentum = None
-        for batch in data.calibration.split(BATCH):
+        for batch in torch.split(data.calibration, BATCH):
             network(batch)
         network.eval()
         right = [(network(x).argmax(1) == labels).sum() for x, labels in data.batches()]
@@ -101,19 +107,20 @@ def largest_differences(
 ) -> dict[str, float]:
     """Between subnets together and each alone: statistics beside their spread, and logits."""
     tree = prefix_tree(supernet.space, subnets, size)
-    shared = calibrate_tree(supernet, tree, data.calibration.split(BATCH))
+    shared = calibrate_tree(supernet, tree, torch.split(data.calibration, BATCH))
     x = placed(data.images[:BATCH], supernet)
     worst = {"statistics": 0.0, "logits": 0.0}
 
-    def run(node: Node, before: tuple[Tensor, dict[str, Tensor]]) -> tuple[Tensor, dict[str, Any]]:
+    def run(node: Node, before: Reached) -> Reached:
         statistics = shared[node]
         output = run_calibrated(supernet, node.blocks, before[0], statistics)
         return output, before[1] | dict(statistics)
 
+    begin: Reached = (x, {})
     with torch.no_grad():
-        for leaf, (logits, statistics) in walk(tree, (x, {}), run):
+        for leaf, (logits, statistics) in walk(tree, begin, run):
             subnet = leaf.subnets[0]
-            single = calibrate(supernet, subnet, data.calibration.split(BATCH))
+            single = calibrate(supernet, subnet, torch.split(data.calibration, BATCH))
             expected = run_calibrated(supernet, supernet.blocks(subnet), x, single)
             apart = float((logits - expected).abs().max() / expected.abs().max())
             worst["logits"] = max(worst["logits"], apart)

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from machine import save
@@ -54,7 +55,7 @@ def by_torch(supernet: Supernet, subnet: Subnet, resolution: int) -> bytes:
         program = torch.onnx.export(supernet.extract(subnet), (image,), verbose=False)
         if program is None:
             raise RuntimeError("torch.onnx.export gave no program")
-        program.save(buffer)
+        onnx.save(program.model_proto, buffer)
     return buffer.getvalue()
 
 

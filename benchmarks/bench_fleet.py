@@ -63,7 +63,7 @@ class Simulated(Workers):
     def __init__(self, names: Collection[str]) -> None:
         self._names = frozenset(names)
         cell = CellBegun(Cell("compofa", "d22222", 160, 1), None)
-        session = [SessionBegun(1, SESSIONS, CELLS), *[cell] * CELLS]
+        session: list[Progress | End] = [SessionBegun(1, SESSIONS, CELLS), *[cell] * CELLS]
         self._script: list[Progress | End] = [
             *session * SESSIONS,
             FinishedJob(Outcome(NOTHING, 1.0, False)),

@@ -55,11 +55,11 @@ def train(supernet: Supernet, subnet: Subnet, images: torch.Tensor, labels: torc
     supernet.train()
     for _ in range(EPOCHS):
         order = torch.randperm(len(images))
-        for batch in order.split(BATCH)[: len(images) // BATCH]:
+        for batch in torch.split(order, BATCH)[: len(images) // BATCH]:
             shift = torch.randint(-3, 4, (2,)).tolist()
             logits = supernet(torch.roll(images[batch], shift, (2, 3)), subnet)
             optimiser.zero_grad()
-            F.cross_entropy(logits, labels[batch], label_smoothing=0.1).backward()
+            F.cross_entropy(logits, labels[batch], label_smoothing=0.1).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     supernet.eval()

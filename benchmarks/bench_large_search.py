@@ -15,6 +15,7 @@ import itertools
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from machine import save
@@ -38,7 +39,7 @@ CHOICES = 8
 
 def whole_space(blocks: BlockTable, predictor: Predictor, seeds: int) -> dict[str, object]:
     questions = [(limit,) for limit in LIMITS]
-    runs = []
+    runs: list[dict[str, Any]] = []
     for seed in range(seeds):
         wall, cpu = time.perf_counter(), time.process_time()
         found = search_large([BlockDevice(blocks)], SPACE, predictor, questions, seed=seed)

@@ -98,7 +98,7 @@ def main() -> None:
     for cell, of in latencies.items():
         logs = np.log(of["native"]) - np.log(of["python"])
         error = float(logs.std(ddof=1)) / np.sqrt(rounds)
-        reach = float(student_quantile(0.975, rounds - 1)) * error
+        reach = float(student_quantile(0.975, np.array(rounds - 1.0))) * error
         low, ratio, high = (float(np.exp(logs.mean() + by)) for by in (-reach, 0, reach))
         results[f"{cell.subnet} at {cell.resolution}"] = {
             "python_ms": statistics.median(of["python"]),

@@ -21,6 +21,7 @@ import os
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def measure(rounds: int) -> dict[str, list[tuple[int, ...]]]:
             fresh.end()
             return times
 
-        regimes = {
+        regimes: dict[str, Callable[[], tuple[int, ...]]] = {
             "chunk": chunk,
             "reload": reload,
             "process": process,

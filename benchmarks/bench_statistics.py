@@ -293,7 +293,7 @@ def wandering_estimates(
             order,
             axis=1,
         ).T
-        times = 2.0 * order + 1
+        times = (2.0 * order + 1).astype(np.float64)
         at = np.broadcast_to(2.0 * np.arange(cells + 1), (sessions, cells + 1))
         estimates.append(corrected_estimates(rows, times, seen[:, ::2], at))
         plain_estimates.append(estimate_cells(as_values(rows), peeking=False))

@@ -138,7 +138,8 @@ def beside(space: Space, python: str) -> dict[str, Any]:
         # Whichever is loaded first may lie better in memory.
         order = (ours, theirs) if turn % 2 else (theirs, ours)
         runners = {content: runner(content, image) for content in order}
-        pair, times = (runners[ours], runners[theirs]), ([], [])
+        pair = runners[ours], runners[theirs]
+        times: tuple[list[float], list[float]] = ([], [])
         for run in range(RUNS):
             for i in ((0, 1), (1, 0))[(turn + run) % 2]:
                 times[i].append(pair[i]())

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -58,6 +59,11 @@ class Setting:
 
     def macs(self, subnet: Subnet) -> int:
         return subnet_macs(self.space, subnet, self.resolution)
+
+
+def _several_steps(static: Static, batch: Batch) -> None:
+    for _ in range(SUBNETS):
+        static.step(batch)
 
 
 def setting(device: str) -> Setting:
@@ -133,15 +139,15 @@ def main() -> None:
         macs = sum(map(chosen.macs, subnets))
         work: dict[str, tuple[Callable[[], object], float]] = {
             "static": (
-                lambda batch=batch: [static.step(batch) for _ in range(SUBNETS)],
+                partial(_several_steps, static, batch),
                 SUBNETS * chosen.macs(middle),
             ),
             "alone": (
-                lambda batch=batch, s=subnets: alone.step(StepPlan(s, "labels", RATE), batch),
+                partial(alone.step, StepPlan(subnets, "labels", RATE), batch),
                 macs,
             ),
             "taught": (
-                lambda batch=batch, s=subnets: taught.step(StepPlan(s, "teacher", RATE), batch),
+                partial(taught.step, StepPlan(subnets, "teacher", RATE), batch),
                 macs + chosen.macs(chosen.space.extreme(largest=True)) / 3,
             ),
         }

@@ -21,8 +21,7 @@ import numpy as np
 from machine import save
 
 from compofa.profiler.measurement.plan import Plan
-from compofa.profiler.measurement.profile import SearchRequest as ProfileRequest
-from compofa.profiler.measurement.profile import profile
+from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.analysis import analyse
 from compofa.profiler.results.build import journal_path

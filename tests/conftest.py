@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from selenium.webdriver.remote.webdriver import WebDriver
+    from selenium.webdriver import Chrome
 
     from rigs.commands import Run
 
@@ -43,15 +43,15 @@ CHROMIUM_OPTIONS = (
 
 
 @pytest.fixture
-def browser(_chromium: WebDriver) -> WebDriver:
+def browser(_chromium: Chrome) -> Chrome:
     """A headless Chromium that does what a person does with a page; its log is empty."""
     _chromium.get("about:blank")
-    _chromium.get_log("browser")
+    _chromium.get_log("browser")  # type: ignore[no-untyped-call]
     return _chromium
 
 
 @pytest.fixture(scope="session")
-def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if chromium is None or driver is None:

@@ -24,7 +24,7 @@ from compofa.profiler.transports.adb.server import AdbServer
 from rigs.peer import Peer, processes_naming
 from rigs.relay import Relay
 
-RECIPE = Path(__file__).with_name("adbd")
+RECIPE = Path(__file__).with_name("adbd_build")
 CACHE = Path.home() / ".cache" / "compofa-tests"
 """Where the built adbd is kept; found before any test gives HOME another meaning."""
 
@@ -214,6 +214,8 @@ class Adbd(Closing):
 
 class AdbPeer(Peer):
     """A phone behind a real adbd, with a Python of its own; it runs our Python agent."""
+
+    device: AdbDevice
 
     def __init__(self, folder: Path, server: AdbServer) -> None:
         self.adbd, self.server = Adbd(folder / "phone"), server

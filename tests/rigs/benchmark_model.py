@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 HASTE = 50.0
 """Seconds that it is told to last are divided by it."""
@@ -46,7 +47,7 @@ def parse(words: list[str]) -> dict[str, str]:
     return {**FLAGS, **given}
 
 
-def repeat(interpreter: object, runs: int, seconds: float, most: float) -> list[int]:
+def repeat(interpreter: Any, runs: int, seconds: float, most: float) -> list[int]:
     info(
         f"Running benchmark for at least {runs} iterations and at least {seconds:g} seconds but "
         f"terminate if exceeding {most:g} seconds."

@@ -179,6 +179,8 @@ class Sshd(Closing):
 class SshPeer(Peer):
     """A device behind a real sshd; HOME has to be its client's."""
 
+    device: SshDevice
+
     def __init__(self, sshd: Sshd) -> None:
         self.sshd, self.device = sshd, sshd.device
 

@@ -85,7 +85,7 @@ def test_every_block_of_the_note10_space_is_found_in_its_table(
         assert keys <= known
 
 
-@pytest.fixture(params=SPACES.values(), ids=SPACES.keys())
+@pytest.fixture(params=list(SPACES.values()), ids=list(SPACES))
 def graph(request: pytest.FixtureRequest) -> Graph:
     """A random subnet of each space."""
     space: Space = request.param

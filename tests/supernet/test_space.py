@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def spaces_and_subnets(draw: st.DrawFn) -> tuple[Space, Subnet]:
     return space, draw_subnet(draw, space)
 
 
-def draw_subnet(draw: st.DrawFn, space: Space) -> Subnet:
+def draw_subnet(draw: Callable[[st.SearchStrategy[int]], int], space: Space) -> Subnet:
     seed = draw(st.integers(0, 2**32 - 1))
     return space.sample(np.random.default_rng(seed))
 

@@ -274,7 +274,8 @@ def test_files_are_hashed_right(lasting: Agent, model: ModelFile, content: bytes
 def with_free_batch(content: bytes) -> bytes:
     network = onnx.load_model_from_string(content)
     network.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
-    return network.SerializeToString()
+    changed: bytes = network.SerializeToString()
+    return changed
 
 
 @pytest.mark.parametrize("spoil", [lambda _: b"no model", lambda _: b"", with_free_batch])

@@ -192,7 +192,8 @@ def test_intervals_that_are_not_known_are_empty_everywhere(unknown: Report) -> N
 
 def rendered(text: str) -> str:
     """As GitHub's renderer takes it: CommonMark with tables, HTML let through."""
-    return MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    page: str = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    return page
 
 
 def test_markdown_says_the_verdict_first_and_folds_the_rest_away(report: Report) -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome as Browser
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webdriver import WebDriver as Browser
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -68,7 +68,7 @@ def test_the_page_opens_with_the_verdict_and_the_slowest_cells(
     assert "could not be drawn" not in page.page_source.partition("application/json")[0]
     assert column(page, 1)[0] == CELLS[0].subnet
     assert column(page, 9)[0] == "slower"
-    assert page.get_log("browser") == []
+    assert page.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
 def test_a_click_on_a_heading_sorts_and_another_turns_it_round(

@@ -45,7 +45,7 @@ def seconds(journal: Path) -> tuple[str, str]:
 
 def test_devices_are_measured_side_by_side_and_this_computer_alone(boards: list[SshDevice]) -> None:
     lacking = SshDevice(name="lacking", host="nowhere.invalid")
-    devices = [LocalDevice(name="here"), boards[0], lacking, boards[1]]
+    devices: list[AnyDevice] = [LocalDevice(name="here"), boards[0], lacking, boards[1]]
     jobs = [small_job(device) for device in devices]
     with Processes(jobs) as processes, Screen(quiet=True) as screen:
         ends = Fleet(jobs, processes, screen, alone=processes.alone).run()
@@ -159,11 +159,13 @@ def test_a_child_that_dies_is_told_of_and_the_rest_goes_on(
             if taken and self.murdered is None:
                 self.murdered = taken[0][0]
                 (pid,) = (c.pid for j, c in self._children.values() if j.name == self.murdered)
+                assert pid is not None
                 os.kill(pid, signal.SIGKILL)
             return taken
 
     with Murderous(jobs) as processes, Screen(quiet=True) as screen:
         ends = dict(zip((j.name for j in jobs), Fleet(jobs, processes, screen).run(), strict=True))
+    assert processes.murdered is not None
     assert isinstance(ends.pop(processes.murdered), FailedJob)
     assert all(isinstance(end, FinishedJob) for end in ends.values())
     assert "the process that measured it ended (signal 9)" in capsys.readouterr().err

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver import Chrome as Browser
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webdriver import WebDriver as Browser
 from selenium.webdriver.support.ui import WebDriverWait
 
 from compofa.common.errors import UserError
@@ -227,4 +227,4 @@ def test_the_page_draws_the_picture_and_marks_the_changes(
     assert badges == ["set-up", "code", "device"]
     assert len(browser.find_elements(By.CSS_SELECTOR, "svg.spark polyline")) == 26
     assert len(browser.find_elements(By.CSS_SELECTOR, "svg.spark circle")) == 26
-    assert browser.get_log("browser") == []
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]

@@ -59,7 +59,8 @@ class Device:
 
 def test_it_waits_until_the_disturbance_has_passed_and_says_why() -> None:
     busy = {**QUIET, "cpu_pressure_10s": 40.0}
-    device, told = Device([busy, busy, QUIET]), []
+    device = Device([busy, busy, QUIET])
+    told: list[str] = []
     monitor = DeviceMonitor(told.append, sleep=device.sleep)
     assert monitor.settle(1, QUIET, device.poll) is None
     pause = monitor.settle(3, busy, device.poll)
@@ -72,9 +73,10 @@ def test_it_waits_until_the_disturbance_has_passed_and_says_why() -> None:
 
 def test_it_does_not_wait_for_ever() -> None:
     busy = {**QUIET, "cpu_pressure_10s": 40.0}
-    device, told = Device([busy]), []
+    device = Device([busy])
+    told: list[str] = []
     monitor = DeviceMonitor(told.append, sleep=device.sleep, patience_s=10, budget_s=25)
-    slept = []
+    slept: list[float] = []
     for session in range(1, 4):
         pause = monitor.settle(session, busy, device.poll)
         assert pause is not None
@@ -88,7 +90,8 @@ def test_it_does_not_wait_for_ever() -> None:
 
 
 def test_a_changed_governor_is_marked_but_not_waited_for() -> None:
-    device, told = Device([QUIET]), []
+    device = Device([QUIET])
+    told: list[str] = []
     monitor = DeviceMonitor(told.append, sleep=device.sleep)
     monitor.settle(1, QUIET, device.poll)
     pause = monitor.settle(1, {**QUIET, "governor": "powersave"}, device.poll)

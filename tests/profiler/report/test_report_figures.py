@@ -81,7 +81,7 @@ def test_pauses_of_a_clock_that_jumped_stay_in_their_session(lines: list[Journal
     times = ("1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "x")
     pauses = of_kind(lines, Pause)[:3]
     odd = [replace(pause, at=at) for pause, at in zip(pauses, times, strict=True)]
-    found = timeline([line for line in lines if not isinstance(line, Pause)] + odd, 1.0)
+    found = timeline([*(line for line in lines if not isinstance(line, Pause)), *odd], 1.0)
     assert found is not None
     end = found.sessions[-1][1].end
     assert len(found.stops) == 2

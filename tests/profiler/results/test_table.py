@@ -6,6 +6,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,9 @@ from compofa.profiler.results.table import (
     COLUMNS,
     Cell,
     Row,
+    RowSource,
     SetUp,
+    Status,
     Table,
     read_table,
     write_table,
@@ -71,7 +74,7 @@ latencies = st.floats(1e-6, 1e9)
 @st.composite
 def rows(draw: st.DrawFn) -> Row:
     cell = Cell(draw(texts), draw(texts), draw(st.integers(1, 10**6)), draw(st.integers(1, 10**6)))
-    status = draw(st.sampled_from(["ok", "unconverged", "failed"]))
+    status = draw(st.sampled_from(get_args(Status)))
     timed = status != "failed"
     latency = draw(latencies) if timed else None
     interval = timed and draw(st.booleans())
@@ -79,7 +82,7 @@ def rows(draw: st.DrawFn) -> Row:
     high = draw(st.floats(latency, 1e12)) if interval else None
     p90 = draw(st.none() | latencies) if timed else None
     confidence = draw(st.floats(0.01, 0.999))
-    source = draw(st.sampled_from(["measured", "predicted"]))
+    source = draw(st.sampled_from(get_args(RowSource)))
     counts = draw(st.integers(0, 10**9)), draw(st.integers(0, 10**9))
     words = draw(st.just("") | texts), draw(st.just("") | texts)
     return Row(cell, latency, low, high, confidence, p90, source, status, *counts, *words)

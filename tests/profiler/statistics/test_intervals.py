@@ -7,11 +7,15 @@ share their sessions, so the standard error comes from the repetitions.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 from compofa.profiler.statistics.interval import POOLED_CELLS, estimate_cells
 from compofa.profiler.statistics.moderation import moderate
@@ -27,67 +31,71 @@ from compofa.profiler.statistics.variance_components import variance_components
 SDS = (0.0, 0.005, 0.01, 0.03)
 
 
-def table(log_latency):
+def table(log_latency: FloatArray) -> dict[int, dict[int, float]]:
     return {c: {s: math.exp(v) for s, v in enumerate(row)} for c, row in enumerate(log_latency)}
 
 
-def assert_covers(result):
+def assert_covers(result: Any) -> None:
     assert 0.93 - 3 * result.error <= result.mean <= 0.97 + 3 * result.error
 
 
 @pytest.mark.parametrize("sd", SDS)
 @pytest.mark.parametrize(("cells", "sessions"), [(1, 5), (8, 5), (20, 10)])
-def test_intervals_cover_what_they_claim(bench, sd, cells, sessions):
+def test_intervals_cover_what_they_claim(
+    bench: ModuleType, sd: float, cells: int, sessions: int
+) -> None:
     assert_covers(bench.fixed_coverage(sd, sessions, cells, repetitions=200))
 
 
-def test_intervals_from_three_sessions_cover(bench):
+def test_intervals_from_three_sessions_cover(bench: ModuleType) -> None:
     assert_covers(bench.fixed_coverage(0.01, sessions=3, cells=10, repetitions=300))
 
 
 @pytest.mark.parametrize(
     ("sd", "most_sessions"), [(0.0, 5.1), (0.005, 5.1), (0.01, 5.3), (0.03, 16)]
 )
-def test_intervals_cover_after_stopping_and_stopping_is_early(bench, sd, most_sessions):
+def test_intervals_cover_after_stopping_and_stopping_is_early(
+    bench: ModuleType, sd: float, most_sessions: float
+) -> None:
     covered, used, reached = bench.sequential_coverage(sd, cells=10, repetitions=120)
     assert_covers(covered)
     assert used.mean <= most_sessions
     assert reached.mean >= 0.99
 
 
-def test_one_cells_intervals_cover_after_stopping_whatever_its_noise(bench):
+def test_one_cells_intervals_cover_after_stopping_whatever_its_noise(bench: ModuleType) -> None:
     coverage = bench.stopped_coverage(0.96, min_sessions=5, repetitions=20_000)
     # 20,000 repetitions have a standard error below 0.15 %.
     assert min(coverage.values()) >= 0.93 - 0.005
     assert max(coverage.values()) <= 0.97
 
 
-def test_the_peeking_allowance_is_needed(bench):
+def test_the_peeking_allowance_is_needed(bench: ModuleType) -> None:
     assert min(bench.stopped_coverage(0.95, 5, repetitions=20_000).values()) < 0.925
 
 
-def ever_above(reach, repetitions=4_000):
+def ever_above(reach: Callable[[int], float], repetitions: int = 4_000) -> float:
     """Share of runs of 300 normal sessions in which the true mean is above the bound some time."""
     n = np.arange(1, 301)
     sessions = np.random.default_rng(5).standard_normal((repetitions, len(n)))
     upper = sessions.cumsum(axis=1) / n + np.array([reach(int(k)) for k in n]) / np.sqrt(n)
-    return (upper < 0).any(axis=1).mean()
+    return float((upper < 0).any(axis=1).mean())
 
 
 @pytest.mark.parametrize("miss", [0.2, 0.05])
-def test_the_bound_for_endless_looking_holds_at_all_looks_together(miss):
+def test_the_bound_for_endless_looking_holds_at_all_looks_together(miss: float) -> None:
     assert ever_above(lambda n: anytime_reach(n, miss)) <= miss + 3 * math.sqrt(miss / 4_000)
     one_look = stats.norm.ppf(1 - miss)
     assert ever_above(lambda _: one_look) > 2.5 * miss
 
 
-def test_the_bound_for_endless_looking_costs_less_than_twice_one_look():
+def test_the_bound_for_endless_looking_costs_less_than_twice_one_look() -> None:
     """At 5 to 100 sessions, the sessions of a verified cell."""
     reach = [anytime_reach(n, 0.01) for n in range(5, 101)]
     assert max(reach) < 1.6 * stats.norm.ppf(0.99)
 
 
-def test_a_few_cells_get_their_own_student_interval():
+def test_a_few_cells_get_their_own_student_interval() -> None:
     values = {"a": {1: 10.0, 2: 11.0, 5: 10.5}, "b": {1: 3.0, 2: 3.1, 5: 3.3}}
     estimate = estimate_cells(values, peeking=False)["a"]
     logs = np.log([10.0, 11.0, 10.5])
@@ -98,18 +106,20 @@ def test_a_few_cells_get_their_own_student_interval():
     assert estimate.n_sessions == 3
 
 
-def test_complete_data_give_geometric_means():
+def test_complete_data_give_geometric_means() -> None:
     y = np.random.default_rng(0).normal(size=(8, 5))
     estimates = estimate_cells(table(y))
     assert [e.value for e in estimates.values()] == pytest.approx(np.exp(y.mean(axis=1)))
 
 
-def test_the_two_way_fit_is_least_squares():
+def test_the_two_way_fit_is_least_squares() -> None:
     rng = np.random.default_rng(1)
     y = rng.normal(size=(7, 6))
     measured = rng.random(y.shape) < 0.6
     measured[:, 0] = measured[0] = True
-    values = {c: {s: math.exp(y[c, s]) for s in np.flatnonzero(measured[c])} for c in range(7)}
+    values = {
+        c: {s: math.exp(y[c, s]) for s in np.flatnonzero(measured[c]).tolist()} for c in range(7)
+    }
     fit = fit_two_way(values, level_sessions={1, 2, 4})
     cells, sessions = np.nonzero(measured)
     design = np.hstack([np.eye(7)[cells], np.eye(6)[sessions]])
@@ -123,7 +133,7 @@ def test_the_two_way_fit_is_least_squares():
     assert fit.leverage == pytest.approx(np.diag(covariance))
 
 
-def test_cells_of_a_slow_session_alone_are_compared_with_the_others_fairly():
+def test_cells_of_a_slow_session_alone_are_compared_with_the_others_fairly() -> None:
     effects = np.array([0.0, 0.0, 0.0, 0.2, 0.2])
     values = table(np.tile(effects, (8, 1)))
     values[7] = {s: values[7][s] for s in (3, 4)}
@@ -131,7 +141,7 @@ def test_cells_of_a_slow_session_alone_are_compared_with_the_others_fairly():
     assert estimates[7].value == pytest.approx(estimates[0].value)
 
 
-def test_pooling_does_not_believe_a_session_effect_once_per_cell():
+def test_pooling_does_not_believe_a_session_effect_once_per_cell() -> None:
     """Six sessions that scatter by 3 % leave ± 3 %, however many cells saw the same scatter."""
     effects = 0.03 * np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
     widths = [
@@ -141,7 +151,7 @@ def test_pooling_does_not_believe_a_session_effect_once_per_cell():
     assert widths == pytest.approx([alone] * 500)
 
 
-def test_variances_shared_across_cells_narrow_intervals_where_sessions_agree():
+def test_variances_shared_across_cells_narrow_intervals_where_sessions_agree() -> None:
     rng = np.random.default_rng(2)
     y = 0.01 * rng.standard_normal((40, 3))
     shared = np.mean([e.relative_half_width for e in estimate_cells(table(y)).values()])
@@ -151,7 +161,7 @@ def test_variances_shared_across_cells_narrow_intervals_where_sessions_agree():
     assert shared < 0.75 * alone
 
 
-def test_moderation_finds_the_prior_it_was_drawn_from():
+def test_moderation_finds_the_prior_it_was_drawn_from() -> None:
     rng = np.random.default_rng(3)
     prior_freedom, prior, freedom = 10, 4.0, np.full(4000, 4.0)
     true = prior * prior_freedom / rng.chisquare(prior_freedom, freedom.size)
@@ -161,33 +171,33 @@ def test_moderation_finds_the_prior_it_was_drawn_from():
     assert np.abs(np.log(variances / true)).mean() < 0.7 * np.abs(np.log(squares / 4 / true)).mean()
 
 
-def test_moderation_of_equal_variances_brings_them_together():
+def test_moderation_of_equal_variances_brings_them_together() -> None:
     squares = 2.0 * np.random.default_rng(4).chisquare(4, 1000)
     variances, joint = moderate(squares, np.full(1000, 4.0))
     assert variances.std() < 0.4 * (squares / 4).std()
     assert np.median(joint) == pytest.approx(4 + 4 * 4)
 
 
-def test_a_rogue_cell_is_not_talked_down_by_quiet_ones():
+def test_a_rogue_cell_is_not_talked_down_by_quiet_ones() -> None:
     squares = np.append(4.0 * np.random.default_rng(5).chisquare(4, 50) / 4, 4 * 100.0)
     variances, joint = moderate(squares, np.full(51, 4.0))
     assert variances[-1] == pytest.approx(100, rel=0.05)
     assert joint[-1] == pytest.approx(4, abs=0.2)
 
 
-def test_a_rogue_cells_interval_covers(bench):
+def test_a_rogue_cells_interval_covers(bench: ModuleType) -> None:
     assert_covers(bench.rogue_coverage(session=0.01, noisier=3.0, repetitions=400))
 
 
 @pytest.mark.parametrize("cells", [1, POOLED_CELLS, 50])
-def test_one_session_does_not_determine_an_interval(cells):
+def test_one_session_does_not_determine_an_interval(cells: int) -> None:
     estimates = estimate_cells({c: {0: 1.0 + c} for c in range(cells)})
     assert all((e.low, e.high) == (0, math.inf) for e in estimates.values())
     assert all(math.isinf(e.relative_half_width) for e in estimates.values())
     assert estimates[0].value == pytest.approx(1.0)
 
 
-def test_a_cell_seen_once_borrows_the_others_variance():
+def test_a_cell_seen_once_borrows_the_others_variance() -> None:
     rng = np.random.default_rng(5)
     values = table(0.01 * rng.standard_normal((20, 6)))
     values[0] = {2: values[0][2]}
@@ -197,43 +207,43 @@ def test_a_cell_seen_once_borrows_the_others_variance():
 
 
 @pytest.mark.parametrize("cells", [1, 10])
-def test_equal_latencies_give_an_interval_of_no_width(cells):
+def test_equal_latencies_give_an_interval_of_no_width(cells: int) -> None:
     estimates = estimate_cells({c: dict.fromkeys(range(5), 7.0) for c in range(cells)})
     assert all(e.low == pytest.approx(7) == pytest.approx(e.high) for e in estimates.values())
 
 
-def test_no_cells_give_no_estimates():
+def test_no_cells_give_no_estimates() -> None:
     assert estimate_cells({}) == {}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
-def test_a_latency_that_is_none_is_refused_by_the_name_of_its_cell(bad):
+def test_a_latency_that_is_none_is_refused_by_the_name_of_its_cell(bad: float) -> None:
     with pytest.raises(UserError, match="cell d22222"):
         estimate_cells({"d22222": {0: 1.0, 1: bad}})
 
 
-def test_a_cell_without_sessions_is_refused():
+def test_a_cell_without_sessions_is_refused() -> None:
     with pytest.raises(UserError, match="cell x"):
         estimate_cells({"x": {}})
 
 
-def test_cells_without_a_common_session_are_refused():
+def test_cells_without_a_common_session_are_refused() -> None:
     with pytest.raises(UserError, match="share no session"):
         estimate_cells({"a": {0: 1.0, 1: 1.0}, "b": {2: 1.0, 3: 1.0}})
 
 
-def test_a_level_of_sessions_that_measured_nothing_is_refused():
+def test_a_level_of_sessions_that_measured_nothing_is_refused() -> None:
     with pytest.raises(UserError, match="level"):
         estimate_cells({"a": {0: 1.0}}, level_sessions={7})
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0, math.nan])
-def test_a_confidence_that_is_none_is_refused(confidence):
+def test_a_confidence_that_is_none_is_refused(confidence: float) -> None:
     with pytest.raises(UserError, match="confidence"):
         estimate_cells({"a": {0: 1.0}}, confidence)
 
 
-def test_cells_leave_when_they_converge_and_not_before_five_sessions():
+def test_cells_leave_when_they_converge_and_not_before_five_sessions() -> None:
     exact = {c: dict.fromkeys(range(4), 1.0) for c in range(8)}
     assert converged(estimate_cells(exact), 0.02) == frozenset()
     exact = {c: dict.fromkeys(range(5), 1.0) for c in range(8)}
@@ -242,7 +252,7 @@ def test_cells_leave_when_they_converge_and_not_before_five_sessions():
     assert should_stop(estimates, 0.02) is StoppingVerdict.CONVERGED
 
 
-def test_a_noisy_cell_goes_on_until_its_sessions_are_spent():
+def test_a_noisy_cell_goes_on_until_its_sessions_are_spent() -> None:
     noisy = {0: {s: 1.0 + s % 2 for s in range(6)}}
     estimates = estimate_cells(noisy)
     assert should_stop(estimates, 0.02) is StoppingVerdict.CONTINUE
@@ -250,12 +260,12 @@ def test_a_noisy_cell_goes_on_until_its_sessions_are_spent():
 
 
 @pytest.mark.parametrize("target", [0.0, -0.1, math.nan])
-def test_a_target_that_cannot_be_reached_is_refused(target):
+def test_a_target_that_cannot_be_reached_is_refused(target: float) -> None:
     with pytest.raises(UserError, match="not positive"):
         converged({}, target)
 
 
-def test_variance_components_are_those_that_were_put_in():
+def test_variance_components_are_those_that_were_put_in() -> None:
     rng = np.random.default_rng(6)
     shape = (100, 200)
     y = 0.02 * rng.standard_normal(shape[1]) + 0.01 * rng.standard_normal(shape)
@@ -269,7 +279,7 @@ def test_variance_components_are_those_that_were_put_in():
     assert found.one_session == pytest.approx(0.0229, rel=0.12)
 
 
-def test_variance_components_that_cannot_be_known_are_nan():
+def test_variance_components_that_cannot_be_known_are_nan() -> None:
     one_session = variance_components({c: {0: 1.0} for c in range(5)})
     assert math.isnan(one_session.session)
     assert math.isnan(one_session.session_cell)

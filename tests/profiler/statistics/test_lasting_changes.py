@@ -47,7 +47,9 @@ def test_a_step_of_5_percent_in_1_percent_noise_is_found_where_it_is() -> None:
 
 def test_the_size_of_a_step_is_told() -> None:
     logs = np.array([0.0, 0.001, -0.001] * 3 + [0.1, 0.101, 0.099] * 3)
-    assert found([logs]) == [[LastingChange(9, pytest.approx(math.exp(0.1), rel=1e-6))]]
+    ((change,),) = found([logs])
+    assert change.start == 9
+    assert change.ratio == pytest.approx(math.exp(0.1), rel=1e-6)
 
 
 def test_one_odd_profile_is_no_change() -> None:

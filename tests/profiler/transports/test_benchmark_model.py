@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def build(adb_peer: AdbPeer, tmp_path: Path) -> Iterator[Callable[..., AdbTransp
         transport.close()
 
 
-def phone(peer: AdbPeer, binary: Path, **settings: object) -> AdbDevice:
+def phone(peer: AdbPeer, binary: Path, **settings: Any) -> AdbDevice:
     return AdbDevice(
         name="phone",
         serial=peer.device.serial,

@@ -27,7 +27,8 @@ def test_without_a_file_a_host_is_what_it_is_called(home: Path) -> None:
     assert (login.host, login.port, login.user) == ("rpi4.local", 22, "pi")
     assert login.key_name == "rpi4.local"
     assert login.known_hosts[0] == home / ".ssh" / "known_hosts"
-    assert login.identities == login.jumps == ()
+    assert login.identities == ()
+    assert login.jumps == ()
     assert login.proxy_command is None
 
 

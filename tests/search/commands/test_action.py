@@ -173,7 +173,7 @@ def test_what_cannot_be_told_fails_only_where_that_is_asked_for(
 def test_a_difference_that_is_the_point_is_allowed_line_by_line(
     act: Act, tables: None, tmp_path: Path
 ) -> None:
-    newer = {"cpu": "Newer", "os": "2"}
+    newer: dict[str, object] = {"cpu": "Newer", "os": "2"}
     profile_on_paper(tmp_path / "newer.csv", sessions=4, fit=6, predicted=False, facts=newer)
     assert act(base="base.csv", new="newer.csv").code == 2
     done = act(base="base.csv", new="newer.csv", allow_different="cpu\n\nos\n", fail_on="never")

@@ -246,6 +246,11 @@ def anothers_journal() -> None:
     journal.write_text("".join(line for line in text if '"d22222"' not in line or "plan" in line))
 
 
+def folder_in_its_place() -> None:
+    Path("new.csv").unlink()
+    Path("new.csv").mkdir()
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -254,7 +259,7 @@ def anothers_journal() -> None:
         (lambda: Path("new.csv").write_text("\n"), "new.csv: the table is empty"),
         (renamed, "no cell was measured in both tables: base.csv has d22222 at 160, new.csv has x"),
         (anothers_journal, "new.journal.jsonl: the journal does not know d22222 at 160"),
-        (lambda: (Path("new.csv").unlink(), Path("new.csv").mkdir()), "new.csv is a folder, but"),
+        (folder_in_its_place, "new.csv is a folder, but"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_2(

@@ -224,7 +224,8 @@ class Expands:
     description = "made up"
 
     def top1_of(self, space: Space, subnets: SubnetArrays, sizes: IntArray, /) -> FloatArray:
-        return 0.5 + subnets.expands.sum(axis=1) / 1000 + sizes / 10_000
+        top1: FloatArray = 0.5 + subnets.expands.sum(axis=1) / 1000 + sizes / 10_000
+        return top1
 
 
 def test_a_residual_space_can_be_searched_by_its_macs() -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.measurement.profile import SearchRequest as ProfileRequest
-from compofa.profiler.measurement.profile import profile
+from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import SessionLine, Timing, of_kind, read_journal

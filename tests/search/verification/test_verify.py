@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from compofa.profiler.results.table import Cell, Row, Table
+from compofa.profiler.results.table import Cell, Row, RowSource, Table
 from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
@@ -41,7 +41,8 @@ class Device:
 
     def row(self, cell: Cell, error: float, which: int) -> Row:
         ms = self.true[cell] * float(np.exp(error * self.noise[cell][which]))
-        source, reach = ("predicted", 1.645) if which == 0 else ("measured", 1.96)
+        source: RowSource = "predicted" if which == 0 else "measured"
+        reach = 1.645 if which == 0 else 1.96
         confidence, sessions = (0.9, 0) if which == 0 else (0.95, 10)
         ends = ms * float(np.exp(-reach * error)), ms * float(np.exp(reach * error))
         return Row(cell, ms, *ends, confidence, None, source, "ok", sessions, 0, "", "")

@@ -11,17 +11,18 @@ from compofa.common.arrays import FloatArray
 from compofa.supernet.accuracy_predictor import perceptron
 from compofa.supernet.accuracy_predictor.choices import choices_of
 from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import SPACES, Space, Subnet
 
 Made = Callable[..., MeasuredAccuracies]
 
 
-def accuracies(measured_space: Space, subnets: list, sizes: list[int]) -> FloatArray:
+def accuracies(measured_space: Space, subnets: list[Subnet], sizes: list[int]) -> FloatArray:
     """More blocks, larger ratios, kernels, widths and images help, each less and less."""
     choices = choices_of(measured_space, subnets, sizes)
     size = np.log1p(choices.expands).sum(axis=1) + 0.05 * choices.kernels.sum(axis=1)
     size = size + choices.widths.sum(axis=1) + 3 * np.log(choices.sizes / 100)
-    return 0.8 - np.exp(-size / 15) / 2
+    top1: FloatArray = 0.8 - np.exp(-size / 15) / 2
+    return top1
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from scipy.optimize import approx_fprime
 from scipy.stats import spearmanr
 
+from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 from compofa.search.accuracy.released_predictor import INPUTS, encode, read_predictor
 from compofa.supernet.accuracy_predictor import gaussian
@@ -29,6 +31,7 @@ from compofa.supernet.accuracy_predictor.released_layout import LAYOUT
 from compofa.supernet.space import SPACES
 
 COMPOFA = SPACES["compofa"]
+Made = Callable[..., MeasuredAccuracies]
 
 
 @pytest.mark.parametrize("name", ["ofa-mbv3", "compofa", "compofa-elastic-w1.2"])
@@ -67,41 +70,45 @@ def test_different_subnets_have_different_inputs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ofa-mbv3", "compofa", "ofa-proxyless-w1.3", "ofa-resnet50"])
-def test_the_process_learns_a_smooth_function_from_few_subnets(made, name: str) -> None:
+def test_the_process_learns_a_smooth_function_from_few_subnets(made: Made, name: str) -> None:
     measured: MeasuredAccuracies = made(name, 100)
     (fitted,) = fit_predictor(measured, [ModelKind.GAUSSIAN])
     assert fitted.rmse < 0.2 * measured.top1.std()
     assert fitted.errors[-1].rank_correlation > 0.98
 
 
-def test_the_process_averages_noise_out(made) -> None:
+def test_the_process_averages_noise_out(made: Made) -> None:
     noisy, true = made("compofa", 150, noise=0.004), made("compofa", 150)
     process = GaussianProcess.fit(noisy.choices, noisy.top1)
     rmse = np.sqrt(np.mean((process.predict(true.choices) - true.top1) ** 2))
     assert rmse < 0.002
 
 
-def test_the_slope_of_the_likelihood_is_right(made) -> None:
+def test_the_slope_of_the_likelihood_is_right(made: Made) -> None:
     measured = made("ofa-resnet50", 12)
     features, groups = measured.choices.numbers, measured.choices.groups
     inputs = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-9)
     targets = (measured.top1 - measured.top1.mean()) / measured.top1.std()
     scales = np.linspace(-2, -0.5, 10)
 
-    def value(at):
+    def value(at: FloatArray) -> float:
         return gaussian._unlikelihood(inputs, targets, groups, at)[0]
 
     _, slope = gaussian._unlikelihood(inputs, targets, groups, scales)
     assert slope == pytest.approx(approx_fprime(scales, value, 1e-6), rel=1e-3, abs=1e-3)
 
 
-def test_equal_accuracies_are_predicted_as_they_are(made) -> None:
+def test_equal_accuracies_are_predicted_as_they_are(
+    made: Made,
+) -> None:
     measured = made("compofa", 20)
     process = GaussianProcess.fit(measured.choices, np.full(40, 0.75))
     assert process.predict(measured.choices) == pytest.approx(0.75)
 
 
-def test_a_choice_that_never_varied_changes_no_prediction(made) -> None:
+def test_a_choice_that_never_varied_changes_no_prediction(
+    made: Made,
+) -> None:
     measured = made("compofa", 60)
     shallow = np.array([subnet.depths[-1] == 2 for subnet in measured.subnets])
     choices = measured.choices
@@ -111,7 +118,7 @@ def test_a_choice_that_never_varied_changes_no_prediction(made) -> None:
     assert found[1:] == pytest.approx(found[0])
 
 
-def test_the_network_of_the_paper_learns(made) -> None:
+def test_the_network_of_the_paper_learns(made: Made) -> None:
     measured = made("compofa", 100)
     network = fit_perceptron(measured.choices, measured.top1, LAYOUT)
     assert [weight.shape[0] for weight in network.weights] == [*HIDDEN, 1]
@@ -119,7 +126,9 @@ def test_the_network_of_the_paper_learns(made) -> None:
     assert rmse < 0.3 * measured.top1.std()
 
 
-def test_the_network_is_the_same_for_a_seed_and_leaves_torchs_generator_alone(made) -> None:
+def test_the_network_is_the_same_for_a_seed_and_leaves_torchs_generator_alone(
+    made: Made,
+) -> None:
     measured = made("compofa", 10)
     state = torch.get_rng_state()
     first = fit_perceptron(measured.choices, measured.top1, LAYOUT, seed=1)
@@ -128,14 +137,18 @@ def test_the_network_is_the_same_for_a_seed_and_leaves_torchs_generator_alone(ma
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_models_come_in_the_order_of_their_errors_on_unseen_subnets(made) -> None:
+def test_models_come_in_the_order_of_their_errors_on_unseen_subnets(
+    made: Made,
+) -> None:
     measured = made("compofa", 60, noise=0.002)
     found = fit_predictor(measured, list(ModelKind))
     assert {each.kind for each in found} == set(ModelKind)
     assert found[0].rmse <= found[1].rmse
 
 
-def test_errors_are_told_per_resolution_and_over_all(made) -> None:
+def test_errors_are_told_per_resolution_and_over_all(
+    made: Made,
+) -> None:
     measured = made("compofa", 60, noise=0.004)
     (fitted,) = fit_predictor(measured, [ModelKind.GAUSSIAN])
     assert [each.resolution for each in fitted.errors] == [160, 224, None]
@@ -146,21 +159,23 @@ def test_errors_are_told_per_resolution_and_over_all(made) -> None:
     assert every.rmse == pytest.approx((squares / every.cells) ** 0.5)
 
 
-def test_rank_correlation_is_spearmans(made) -> None:
+def test_rank_correlation_is_spearmans(made: Made) -> None:
     measured = made("compofa", 40, noise=0.01)
     process = GaussianProcess.fit(measured.choices, measured.top1)
     expected = spearmanr(process.predict(measured.choices), measured.top1).statistic
     assert errors_of(process, measured)[-1].rank_correlation == pytest.approx(expected)
 
 
-def test_where_there_is_nothing_to_rank_there_is_no_correlation(made) -> None:
+def test_where_there_is_nothing_to_rank_there_is_no_correlation(
+    made: Made,
+) -> None:
     measured = made("compofa", 20)
     flat = MeasuredAccuracies(measured.space, measured.subnets, measured.sizes, np.full(40, 0.5))
     (fitted,) = fit_predictor(flat, [ModelKind.GAUSSIAN])
     assert np.isnan(fitted.errors[-1].rank_correlation)
 
 
-def test_a_few_subnets_are_too_few(made) -> None:
+def test_a_few_subnets_are_too_few(made: Made) -> None:
     with pytest.raises(UserError, match="subnets are too few to fit a predictor to"):
         fit_predictor(made("compofa", 5), [ModelKind.GAUSSIAN])
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from compofa.common.errors import UserError
 from compofa.search.accuracy import released_predictor as searched
 from compofa.search.accuracy.accuracy import Cells, load_accuracy
+from compofa.search.accuracy.fitted import FittedAccuracy
 from compofa.supernet.accuracy_predictor.choices import choices_of
 from compofa.supernet.accuracy_predictor.fitting import (
     Error,
@@ -33,6 +36,8 @@ from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
 
 KINDS = list(ModelKind)
+Made = Callable[..., MeasuredAccuracies]
+Damage = Callable[[Path, Made], object]
 
 
 def fitted_to(measured: MeasuredAccuracies, kind: ModelKind) -> Fitted:
@@ -51,7 +56,9 @@ def fitted_to(measured: MeasuredAccuracies, kind: ModelKind) -> Fitted:
 
 @pytest.mark.parametrize("name", ["compofa", "ofa-resnet50"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_predictor_is_read_as_it_was_written(made, tmp_path, name: str, kind: ModelKind) -> None:
+def test_a_predictor_is_read_as_it_was_written(
+    made: Made, tmp_path: Path, name: str, kind: ModelKind
+) -> None:
     measured, path = made(name, 20), tmp_path / "p.npz"
     fitted = fitted_to(measured, kind)
     save_fitted(path, fitted, measured)
@@ -65,7 +72,7 @@ def test_a_predictor_is_read_as_it_was_written(made, tmp_path, name: str, kind: 
     )
 
 
-def test_other_resolutions_are_not_known(made, tmp_path: Path) -> None:
+def test_other_resolutions_are_not_known(made: Made, tmp_path: Path) -> None:
     measured, path = made("compofa", 20), tmp_path / "p.npz"
     save_fitted(path, fitted_to(measured, ModelKind.GAUSSIAN), measured)
     subnet = measured.subnets[0]
@@ -75,7 +82,7 @@ def test_other_resolutions_are_not_known(made, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_search_takes_a_fitted_predictor_for_accuracies(
-    made, tmp_path: Path, kind: ModelKind
+    made: Made, tmp_path: Path, kind: ModelKind
 ) -> None:
     measured, path = made("compofa", 20), tmp_path / "p.npz"
     fitted = fitted_to(measured, kind)
@@ -89,11 +96,12 @@ def test_the_search_takes_a_fitted_predictor_for_accuracies(
     assert source.deviations(cells) == pytest.approx(fitted.rmse)
     assert source.resolutions(space) == (160, 224)
     assert source.description == "predicted by p.npz, fitted to accuracies of 20 subnets"
+    assert isinstance(source, FittedAccuracy)
     at_once = source.top1_of(space, space.arrays(measured.subnets), cells.sizes)
     assert at_once == pytest.approx(expected)
 
 
-def test_the_search_refuses_a_predictor_of_another_space(made, tmp_path: Path) -> None:
+def test_the_search_refuses_a_predictor_of_another_space(made: Made, tmp_path: Path) -> None:
     measured, path = made("compofa", 20), tmp_path / "p.npz"
     save_fitted(path, fitted_to(measured, ModelKind.GAUSSIAN), measured)
     for space, message in (
@@ -116,7 +124,7 @@ def test_a_predictor_suits_its_space_as_a_checkpoint_tells_it_and_as_a_file_does
     assert definition_of(loaded) == definition_of(space)
 
 
-def test_the_search_reads_the_released_layout_that_is_written(made, tmp_path: Path) -> None:
+def test_the_search_reads_the_released_layout_that_is_written(made: Made, tmp_path: Path) -> None:
     measured, path = made("ofa-mbv3", 20), tmp_path / "p.pth"
     fitted = fitted_to(measured, ModelKind.PERCEPTRON)
     save_fitted(path, fitted, measured)
@@ -160,7 +168,11 @@ UNFIT = {
 
 @pytest.mark.parametrize(("name", "sizes", "message"), UNFIT.values(), ids=UNFIT.keys())
 def test_the_released_layout_is_refused_where_it_cannot_express_the_cells(
-    made, tmp_path: Path, name: str, sizes: tuple[int, ...], message: str
+    made: Made,
+    tmp_path: Path,
+    name: str,
+    sizes: tuple[int, ...],
+    message: str,
 ) -> None:
     measured = made(name, 12, sizes)
     fitted = fitted_to(measured, ModelKind.PERCEPTRON)
@@ -169,7 +181,7 @@ def test_the_released_layout_is_refused_where_it_cannot_express_the_cells(
     assert not list(tmp_path.iterdir())
 
 
-def test_other_classes_are_refused(made, tmp_path: Path) -> None:
+def test_other_classes_are_refused(made: Made, tmp_path: Path) -> None:
     measured = made("compofa", 12)
     measured = replace(measured, space=replace(measured.space, classes=10))
     fitted = fitted_to(measured, ModelKind.PERCEPTRON)
@@ -177,13 +189,13 @@ def test_other_classes_are_refused(made, tmp_path: Path) -> None:
         save_fitted(tmp_path / "p.pth", fitted, measured)
 
 
-def archive(path: Path, made, **changes: object) -> Path:
+def archive(path: Path, made: Made, **changes: npt.ArrayLike) -> Path:
     """A good file with some of its arrays changed."""
     measured = made("compofa", 12)
     save_fitted(path, fitted_to(measured, ModelKind.GAUSSIAN), measured)
     with np.load(path) as good:
         arrays = {name: good[name] for name in good.files}
-    np.savez(path, **(arrays | changes))
+    np.savez(path, allow_pickle=True, **(arrays | changes))
     return path
 
 
@@ -219,7 +231,9 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("write", "message"), DAMAGED.values(), ids=DAMAGED.keys())
-def test_damaged_files_are_told(made, tmp_path: Path, write, message: str) -> None:
+def test_damaged_files_are_told(
+    made: Made, tmp_path: Path, write: Callable[[Path, Made], object], message: str
+) -> None:
     path = tmp_path / "p.npz"
     write(path, made)
     with pytest.raises(UserError) as told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -39,7 +40,9 @@ def in_torch(supernet: Supernet, subnet: Subnet, image: np.ndarray) -> np.ndarra
 
 
 @pytest.mark.parametrize("layout", FULL)
-def test_the_worked_examples_come_out(released_file: File, examples: list, layout: str) -> None:
+def test_the_worked_examples_come_out(
+    released_file: File, examples: list[Any], layout: str
+) -> None:
     """Through the module and through the exported model, within 1e-4."""
     cases = [example for example in examples if example.layout == layout]
     assert len(cases) == 2
@@ -61,7 +64,7 @@ FIXED = {
 
 @pytest.mark.parametrize("layout", FULL)
 def test_a_fixed_kernel_space_takes_the_kernels_in_effect(
-    released_file: File, examples: list, layout: str
+    released_file: File, examples: list[Any], layout: str
 ) -> None:
     """Transform matrices are baked in where the file has them; crops are taken where not."""
     (case,) = (each for each in examples if each.layout == layout and each.compound)
@@ -192,7 +195,7 @@ def test_a_wrong_space_is_an_error_that_names_those_that_fit(
     assert error.value.hint == hint
 
 
-def changed(space: Space, **fields: int) -> Space:
+def changed(space: Space, **fields: Any) -> Space:
     return replace(space, name="mine", **fields)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -21,11 +22,12 @@ from compofa.supernet.data.split import DIGESTS, recorded_split, split_data, wri
 from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
+from rigs.commands import Ended, Run
 from rigs.image_sets import write_idx
 
-SMALL = {"width": 0.05, "classes": 3, "in_channels": 1, "resolutions": (12, 16)}
+SMALL: dict[str, Any] = {"width": 0.05, "classes": 3, "in_channels": 1, "resolutions": (12, 16)}
 SPACE = replace(SPACES["compofa"], name="small", **SMALL)
-Evaluate = Callable[..., object]
+Evaluate = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def evaluate(run, folder: Path, tmp_path: Path) -> Evaluate:  # type: ignore[no-untyped-def]
+def evaluate(run: Run, folder: Path, tmp_path: Path) -> Evaluate:
     """Runs the command on the data set, into a.csv."""
 
-    def call(*options: object, checkpoint: str = "c.pt"):  # type: ignore[no-untyped-def]
+    def call(*options: object, checkpoint: str = "c.pt") -> Ended:
         where = ("--checkpoint", folder / checkpoint, "--data", folder / "data")
         out = ("--out", tmp_path / "a.csv", "--device", "cpu")
         return run(train.main, "evaluate", *where, *out, *options)
@@ -186,7 +188,7 @@ def test_a_space_too_large_to_list_needs_a_sample(evaluate: Evaluate) -> None:
     assert "too many to measure (--sample N measures some, --subnet KEY one)" in ended.err
 
 
-def test_a_data_set_of_other_classes_is_told(run, folder: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_data_set_of_other_classes_is_told(run: Run, folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "c.pt", Supernet(replace(SPACE, classes=5)), {})
     where = ("--checkpoint", tmp_path / "c.pt", "--data", folder / "data")
@@ -196,8 +198,8 @@ def test_a_data_set_of_other_classes_is_told(run, folder: Path, tmp_path: Path) 
 
 
 def test_an_exported_subnet_is_as_accurate_as_its_row_says(
-    evaluate: Evaluate, run, folder: Path, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
+    evaluate: Evaluate, run: Run, folder: Path, tmp_path: Path
+) -> None:
     """Through onnxruntime, on the same images, with batch norm statistics of its own."""
     evaluate("--subnet", "d23432", "--resolutions", "16", checkpoint="run/supernet.pt")
     (row,) = read_accuracy_table(tmp_path / "a.csv")[1]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -21,6 +22,7 @@ from compofa.supernet.space import SPACES, Space
 from compofa.supernet.space_file import load_space
 from compofa.supernet.supernet import Supernet
 from rigs import mil
+from rigs.commands import Run
 
 PROGRAM = "from compofa.supernet.commands.export_command import main; main()"
 SMALL = ("--subnet", "d22222", "--resolution", 32)
@@ -33,7 +35,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_an_onnx_file_is_written_with_random_weights(run, tmp_path: Path) -> None:
+def test_an_onnx_file_is_written_with_random_weights(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     ended = run(export.main, *SMALL, "--format", "onnx", "--out", out)
     assert (ended.code, ended.err) == (0, "")
@@ -49,7 +51,9 @@ def test_an_onnx_file_is_written_with_random_weights(run, tmp_path: Path) -> Non
         (("--dynamic", "--batch-size", 1), [1, 3, "height", "width"]),
     ],
 )
-def test_sizes_are_fixed_or_left_open(run, tmp_path: Path, options: tuple, shape: list) -> None:
+def test_sizes_are_fixed_or_left_open(
+    run: Run, tmp_path: Path, options: tuple[object, ...], shape: list[object]
+) -> None:
     out = tmp_path / "x.onnx"
     assert run(export.main, *SMALL, *options, "--out", out).code == 0
     assert input_shape(out) == shape
@@ -60,7 +64,7 @@ def input_shape(path: Path) -> list[int | str]:
     return found
 
 
-def test_json_reports_what_was_written(run, tmp_path: Path) -> None:
+def test_json_reports_what_was_written(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     ended = run(export.main, *SMALL, "--out", out, "--json")
     graph = build_graph(SPACES["compofa"], SPACES["compofa"].parse("d22222"), 32)
@@ -99,7 +103,7 @@ def about(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("format_", FILES)
 def test_every_file_says_what_it_is_and_where_its_weights_are_from(
-    run, narrow: Path, tmp_path: Path, format_: str
+    run: Run, narrow: Path, tmp_path: Path, format_: str
 ) -> None:
     out = tmp_path / FILES[format_]
     ended = run(export.main, *SMALL, "--checkpoint", narrow, "--format", format_, "--out", out)
@@ -117,7 +121,7 @@ def test_every_file_says_what_it_is_and_where_its_weights_are_from(
 
 
 def test_a_core_ml_package_is_a_folder_and_its_report_is_that_of_its_zip(
-    run, tmp_path: Path
+    run: Run, tmp_path: Path
 ) -> None:
     coremltools = pytest.importorskip("coremltools")
     folder, archive = tmp_path / "x.mlpackage", tmp_path / "x.zip"
@@ -134,7 +138,7 @@ def test_a_core_ml_package_is_a_folder_and_its_report_is_that_of_its_zip(
 
 @pytest.mark.parametrize("format_", ["onnx", "tflite"])
 def test_int8_learns_ranges_from_images_and_keeps_what_the_file_says(
-    run, tmp_path: Path, format_: str
+    run: Run, tmp_path: Path, format_: str
 ) -> None:
     images, whole, out = tmp_path / "x.npz", tmp_path / f"f.{format_}", tmp_path / f"x.{format_}"
     np.savez(images, np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype("f"))
@@ -156,7 +160,12 @@ def test_int8_learns_ranges_from_images_and_keeps_what_the_file_says(
     ],
 )
 def test_a_missing_package_is_named_with_what_brings_it(
-    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str, package: str, extra: str
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    format_: str,
+    package: str,
+    extra: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     out = tmp_path / FILES[format_]
@@ -168,7 +177,7 @@ def test_a_missing_package_is_named_with_what_brings_it(
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
-def test_the_description_lists_all_layers_and_their_costs_add_up(run, space: Space) -> None:
+def test_the_description_lists_all_layers_and_their_costs_add_up(run: Run, space: Space) -> None:
     subnet = space.sample(np.random.default_rng(0))
     options = ("--space", space.name, "--subnet", space.key(subnet), "--resolution", 64)
     ended = run(export.main, *options, "--format", "json", "--out", "-")
@@ -181,7 +190,7 @@ def test_the_description_lists_all_layers_and_their_costs_add_up(run, space: Spa
     assert found["input_shape"] == [1, 3, 64, 64]
 
 
-def test_a_space_file_serves_as_a_space(run, tmp_path: Path) -> None:
+def test_a_space_file_serves_as_a_space(run: Run, tmp_path: Path) -> None:
     space = tmp_path / "mine.yaml"
     space.write_text("name: mine\nwidth: 0.35\nclasses: 10\ninput_channels: 1\n")
     out = tmp_path / "x.json"
@@ -193,7 +202,7 @@ def test_a_space_file_serves_as_a_space(run, tmp_path: Path) -> None:
 
 
 def test_worked_examples_come_out_through_the_commands(
-    run, released_file: Callable[[str], Path], examples: list, tmp_path: Path
+    run: Run, released_file: Callable[[str], Path], examples: list[Any], tmp_path: Path
 ) -> None:
     case = next(each for each in examples if each.layout == "ofa-mbv3" and each.compound)
     checkpoint, out = tmp_path / "c.pt", tmp_path / "x.onnx"
@@ -211,7 +220,7 @@ def test_worked_examples_come_out_through_the_commands(
 
 
 def test_a_space_that_is_not_the_checkpoints_is_an_error_naming_both(
-    run, narrow: Path, tmp_path: Path
+    run: Run, narrow: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "x.onnx"
     options = ("--checkpoint", narrow, "--space", "compofa-w1.2", "--out", out)
@@ -222,14 +231,14 @@ def test_a_space_that_is_not_the_checkpoints_is_an_error_naming_both(
 
 
 def test_a_space_may_be_named_where_it_is_the_checkpoints(
-    run, narrow: Path, tmp_path: Path
+    run: Run, narrow: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "x.onnx"
     ended = run(export.main, *SMALL, "--checkpoint", narrow, "--space", "compofa", "--out", out)
     assert ended.code == 0
 
 
-def test_another_definition_of_the_checkpoints_space_is_refused(run, tmp_path: Path) -> None:
+def test_another_definition_of_the_checkpoints_space_is_refused(run: Run, tmp_path: Path) -> None:
     checkpoint, space = tmp_path / "c.pt", tmp_path / "mine.yaml"
     options = ("--checkpoint", checkpoint, "--space", space, "--out", tmp_path / "x.json")
     space.write_text("name: mine\nwidth: 0.1\n")
@@ -243,7 +252,7 @@ def test_another_definition_of_the_checkpoints_space_is_refused(run, tmp_path: P
 
 
 def test_without_torch_a_checkpoint_says_what_to_install(
-    run, narrow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, narrow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("compofa.supernet.commands.find_spec", lambda _: None)
     options = ("--checkpoint", narrow, "--out", tmp_path / "x.onnx")
@@ -293,7 +302,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_mistakes_end_with_exit_code_2_and_one_message(
-    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: list, message: str
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[object], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ended = run(export.main, *SMALL, "--out", "x.onnx", *changes)
@@ -335,7 +344,7 @@ ORIGINS = {
 
 @pytest.mark.parametrize(("metadata", "told"), ORIGINS.values(), ids=ORIGINS.keys())
 def test_statistics_of_many_subnets_are_told_of(
-    run, tmp_path: Path, metadata: dict[str, str], told: bool
+    run: Run, tmp_path: Path, metadata: dict[str, str], told: bool
 ) -> None:
     save_checkpoint(tmp_path / "c.pt", Supernet(SPACES["compofa"]), metadata)
     where = ("--checkpoint", tmp_path / "c.pt", "--out", tmp_path / "x.onnx")
@@ -344,12 +353,12 @@ def test_statistics_of_many_subnets_are_told_of(
     assert bool(ended.err) == told
 
 
-def test_a_description_has_no_statistics_to_tell_of(run, tmp_path: Path) -> None:
+def test_a_description_has_no_statistics_to_tell_of(run: Run, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c.pt", Supernet(SPACES["compofa"]), {"recipe": "compound"})
     where = ("--checkpoint", tmp_path / "c.pt", "--format", "json", "--out", tmp_path / "x.json")
     assert run(export.main, *SMALL, *where).err == ""
 
 
-def test_a_data_set_without_a_checkpoint_is_refused(run, tmp_path: Path) -> None:
+def test_a_data_set_without_a_checkpoint_is_refused(run: Run, tmp_path: Path) -> None:
     ended = run(export.main, *SMALL, "--data", tmp_path, "--out", tmp_path / "x.onnx")
     assert (ended.code, ended.err) == (2, "error: --data is for the weights of a --checkpoint\n")

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from compofa.search.accuracy.accuracy import load_accuracy
+from compofa.search.accuracy.fitted import FittedAccuracy
 from compofa.search.accuracy.released_predictor import read_predictor
 from compofa.supernet.accuracy_predictor import perceptron
 from compofa.supernet.checkpoints.checkpoint import save_checkpoint
@@ -23,10 +24,11 @@ from compofa.supernet.evaluation.accuracy_file import (
 )
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
+from rigs.commands import Ended, Run
 from rigs.image_sets import write_idx
 
 COMPOFA = SPACES["compofa"]
-Predictor = Callable[..., object]
+Predictor = Callable[..., Ended]
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +50,8 @@ def table(path: Path, space: str = "compofa") -> Path:
 
 
 @pytest.fixture
-def predictor(run, tmp_path: Path) -> Predictor:  # type: ignore[no-untyped-def]
-    def call(*options: object, out: str = "p.npz"):  # type: ignore[no-untyped-def]
+def predictor(run: Run, tmp_path: Path) -> Predictor:
+    def call(*options: object, out: str = "p.npz") -> Ended:
         return run(train.main, "predictor", "--out", tmp_path / out, "--device", "cpu", *options)
 
     return call
@@ -72,6 +74,7 @@ def test_the_search_knows_the_whole_space_by_it(predictor: Predictor, tmp_path: 
     predictor("--accuracy", table(tmp_path / "a.csv"), "--model", "gp")
     source = load_accuracy(tmp_path / "p.npz", COMPOFA)
     subnets = COMPOFA.enumerate()
+    assert isinstance(source, FittedAccuracy)
     found = source.top1_of(COMPOFA, COMPOFA.arrays(subnets), np.full(243, 224))
     expected = [0.6 + sum(s.depths) / 100 + 224 / 5000 for s in subnets]
     assert found == pytest.approx(expected, abs=2e-3)

@@ -12,11 +12,14 @@ import pytest
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 from compofa.supernet.commands import train_command as train
 from compofa.supernet.space import SPACES
+from rigs.commands import Run
 
 File = Callable[[str], Path]
 
 
-def test_a_released_file_becomes_a_checkpoint(run, released_file: File, tmp_path: Path) -> None:
+def test_a_released_file_becomes_a_checkpoint(
+    run: Run, released_file: File, tmp_path: Path
+) -> None:
     released, out = released_file("compofa"), tmp_path / "c.pt"
     ended = run(train.main, "import", released, "--space", "compofa", "--out", out)
     assert (ended.code, ended.err) == (0, "")
@@ -29,7 +32,7 @@ def test_a_released_file_becomes_a_checkpoint(run, released_file: File, tmp_path
     }
 
 
-def test_json_reports_what_was_written(run, released_file: File, tmp_path: Path) -> None:
+def test_json_reports_what_was_written(run: Run, released_file: File, tmp_path: Path) -> None:
     out = tmp_path / "c.pt"
     options = ("--space", "compofa-elastic", "--out", out, "--json")
     ended = run(train.main, "import", released_file("ofa-mbv3"), *options)
@@ -40,7 +43,7 @@ def test_json_reports_what_was_written(run, released_file: File, tmp_path: Path)
 
 
 def test_an_imported_checkpoint_is_not_imported_again(
-    run, released_file: File, tmp_path: Path
+    run: Run, released_file: File, tmp_path: Path
 ) -> None:
     out = tmp_path / "c.pt"
     run(train.main, "import", released_file("compofa"), "--space", "compofa", "--out", out)
@@ -49,7 +52,7 @@ def test_an_imported_checkpoint_is_not_imported_again(
     assert "already a checkpoint of compofa" in ended.err
 
 
-def test_a_wrong_space_names_those_that_fit(run, released_file: File, tmp_path: Path) -> None:
+def test_a_wrong_space_names_those_that_fit(run: Run, released_file: File, tmp_path: Path) -> None:
     out = tmp_path / "c.pt"
     options = ("--space", "compofa", "--out", out)
     ended = run(train.main, "import", released_file("ofa-mbv3-w1.2"), *options)
@@ -59,7 +62,7 @@ def test_a_wrong_space_names_those_that_fit(run, released_file: File, tmp_path: 
     assert not out.exists()
 
 
-def test_a_truncated_file_is_named(run, released_file: File, tmp_path: Path) -> None:
+def test_a_truncated_file_is_named(run: Run, released_file: File, tmp_path: Path) -> None:
     cut = tmp_path / "cut.pth"
     cut.write_bytes(released_file("compofa").read_bytes()[:100_000])
     ended = run(train.main, "import", cut, "--space", "compofa", "--out", tmp_path / "c.pt")
@@ -67,7 +70,9 @@ def test_a_truncated_file_is_named(run, released_file: File, tmp_path: Path) -> 
     assert ended.err == f"error: {cut}: the released checkpoint is truncated or damaged\n"
 
 
-def test_resnet_spaces_cannot_be_imported_into(run, released_file: File, tmp_path: Path) -> None:
+def test_resnet_spaces_cannot_be_imported_into(
+    run: Run, released_file: File, tmp_path: Path
+) -> None:
     options = ("--space", "ofa-resnet50", "--out", tmp_path / "c.pt")
     ended = run(train.main, "import", released_file("compofa"), *options)
     assert ended.code == 2
@@ -84,7 +89,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("options", "message"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_mistakes_end_with_exit_code_2(
-    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list, message: str
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[object], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ended = run(train.main, *options)

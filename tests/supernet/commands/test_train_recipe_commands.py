@@ -11,11 +11,14 @@ import pytest
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 from compofa.supernet.commands import train_command as train
 from compofa.supernet.training.recipes.published import RECIPES
+from rigs.commands import Run
 from rigs.image_sets import write_folders
+
+Options = Callable[[Path], list[str]]
 
 
 @pytest.fixture
-def options(space_file: Path, data_folder: Path) -> Callable[[Path], list[str]]:
+def options(space_file: Path, data_folder: Path) -> Options:
     """Gives the options of a training of a step or two that writes to a folder."""
 
     def make(folder: Path) -> list[str]:
@@ -27,7 +30,7 @@ def options(space_file: Path, data_folder: Path) -> Callable[[Path], list[str]]:
     return make
 
 
-def test_from_a_teacher_to_a_supernet(run, options, tmp_path: Path) -> None:
+def test_from_a_teacher_to_a_supernet(run: Run, options: Options, tmp_path: Path) -> None:
     teacher, compound = tmp_path / "teacher", tmp_path / "compound"
     ended = run(train.main, "teacher", *options(teacher))
     assert (ended.code, ended.out) == (0, ""), ended.err
@@ -48,7 +51,9 @@ def test_from_a_teacher_to_a_supernet(run, options, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
-def test_a_lost_state_is_never_a_fresh_start(run, options, tmp_path: Path, damage: str) -> None:
+def test_a_lost_state_is_never_a_fresh_start(
+    run: Run, options: Options, tmp_path: Path, damage: str
+) -> None:
     assert run(train.main, "teacher", *options(tmp_path)).code == 0
     state = tmp_path / "state.pt"
     content = state.read_bytes()
@@ -63,7 +68,9 @@ def test_a_lost_state_is_never_a_fresh_start(run, options, tmp_path: Path, damag
     assert run(train.main, "teacher", *options(tmp_path), "--fresh").code == 0
 
 
-def test_pictures_train_with_workers_and_unreadable_ones_are_named(run, tmp_path: Path) -> None:
+def test_pictures_train_with_workers_and_unreadable_ones_are_named(
+    run: Run, tmp_path: Path
+) -> None:
     space = tmp_path / "space.yaml"
     space.write_text("{name: tiny, width: 0.05, classes: 3, resolutions: [16, 24]}")
     write_folders(tmp_path / "data", per_class=10)
@@ -79,7 +86,7 @@ def test_pictures_train_with_workers_and_unreadable_ones_are_named(run, tmp_path
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_dry_run_prints_the_recipe(run, name: str) -> None:
+def test_a_dry_run_prints_the_recipe(run: Run, name: str) -> None:
     space = "ofa-mbv3" if name == "progressive" else "compofa"
     shown = run(train.main, name, "--space", space, "--dry-run", "--batch-size", 2048)
     assert shown.code == 0
@@ -123,7 +130,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("options", "message"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_mistakes_end_with_one_line(
-    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space_file: Path, data_folder: Path,
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space_file: Path, data_folder: Path,
     options: list[str], message: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,7 @@ import ast
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,15 +19,22 @@ from compofa.supernet.data.split import split_data, write_split
 from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
 from compofa.supernet.space import SPACES
 from compofa.supernet.supernet import Supernet
+from rigs.commands import Run
 from rigs.image_sets import write_idx
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "tutorial.md"
-SMALL = {"width": 0.05, "classes": 3, "in_channels": 1, "resolutions": (28,), "stem_stride": 1}
+SMALL: dict[str, Any] = {
+    "width": 0.05,
+    "classes": 3,
+    "in_channels": 1,
+    "resolutions": (28,),
+    "stem_stride": 1,
+}
 
 
 def test_onnx_and_tflite_files_are_as_accurate_as_the_table_says(
-    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:  # type: ignore[no-untyped-def]
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("ai_edge_litert")
     data = write_idx(tmp_path / "data", train=100, test=40, size=28)
     write_split(tmp_path / "split.json", split_data(open_data(data)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,7 +117,9 @@ def test_colours_vary_within_bounds_and_grey_stays_grey() -> None:
 
 @pytest.mark.parametrize("write", [write_folders, write_shards])
 @pytest.mark.parametrize("seed", [None, (3,)])
-def test_pictures_from_files(tmp_path: Path, write, seed: tuple[int, ...] | None) -> None:
+def test_pictures_from_files(
+    tmp_path: Path, write: Callable[[Path], Path], seed: tuple[int, ...] | None
+) -> None:
     data = open_data(write(tmp_path))
     plain = replace(PICTURES, brightness=0.0, saturation=0.0)
     request = BatchRequest(np.arange(len(data.train)), 24, seed)
@@ -167,7 +170,7 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_picture_is_named_counted_and_left_out(
-    tmp_path: Path, damage, workers: int
+    tmp_path: Path, damage: Callable[[bytes], bytes], workers: int
 ) -> None:
     write_folders(tmp_path)
     path = tmp_path / "train" / "green" / "1.png"

@@ -93,10 +93,11 @@ class Shards(FileImages):
 def test_pictures_of_the_same_shards_are_close_together() -> None:
     shards = Shards(4 * MIXED_GROUPS, 5)
     whole = TrainingOrder(Part(shards, np.arange(len(shards))), 5 * MIXED_GROUPS, (32,), (0,))
-    seen = []
+    seen: list[int] = []
     for step in range(4):
         positions = whole.request(step).positions
         seen += positions.tolist()
+        assert shards.groups is not None
         assert len(np.unique(shards.groups[positions])) == MIXED_GROUPS
         assert positions.tolist() != sorted(positions.tolist())
     assert sorted(seen) == list(range(len(shards)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from compofa.supernet.evaluation.bn_calibration import (
     placed,
     run_calibrated,
 )
-from compofa.supernet.evaluation.prefix_tree import prefix_tree
+from compofa.supernet.evaluation.prefix_tree import Node, prefix_tree
 from compofa.supernet.space import SPACES, Space, Subnet
 from compofa.supernet.supernet import Supernet
 
@@ -47,7 +48,7 @@ def as_one_batch(supernet: Supernet, subnet: Subnet, x: Tensor) -> dict[str, Ten
     """What torch's own batch norm finds in an ordinary network when all images are one batch."""
     network, found = supernet.extract(subnet).train(), dict[str, Tensor]()
 
-    def note(name: str):  # type: ignore[no-untyped-def]
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
         def hook(_: nn.Module, inputs: tuple[Tensor]) -> None:
             variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
             found[f"{name}.running_mean"], found[f"{name}.running_var"] = mean, variance
@@ -76,14 +77,14 @@ def test_statistics_are_those_of_an_ordinary_network_in_training_mode(space: Spa
     supernet, x = supernet_of(space), images(space)
     for subnet in (space.extreme(True), space.sample(np.random.default_rng(2))):
         # Sums of another order: their rounding grows through some fifty layers.
-        agree(calibrate(supernet, subnet, [x]), as_one_batch(supernet, subnet, x), 1e-3)
+        agree(dict(calibrate(supernet, subnet, [x])), as_one_batch(supernet, subnet, x), 1e-3)
 
 
 @pytest.mark.parametrize("sizes", [[24], [8, 8, 8], [16, 7, 1], [1] * 24, [12, 0, 12]])
 def test_how_images_are_cut_into_batches_makes_no_difference(sizes: list[int]) -> None:
     supernet, subnet, x = supernet_of(SPACE), SPACE.extreme(True), images(SPACE)
     found = calibrate(supernet, subnet, torch.split(x, sizes))
-    agree(found, as_one_batch(supernet, subnet, x), 1e-4)
+    agree(dict(found), as_one_batch(supernet, subnet, x), 1e-4)
 
 
 def test_the_variance_between_batches_counts() -> None:
@@ -108,8 +109,8 @@ def test_subnets_that_share_blocks_get_the_statistics_that_each_gets_alone() -> 
     tree = prefix_tree(SPACE, subnets, 64)
     shared = calibrate_tree(supernet, tree, [x])
 
-    def gathered(node, before):  # type: ignore[no-untyped-def]
-        here = before | shared[node]
+    def gathered(node: Node, before: dict[str, Tensor]) -> int:
+        here = before | dict(shared[node])
         if not node.children:
             alone = calibrate(supernet, node.subnets[0], [x])
             agree(here, dict(alone), 1e-4)
@@ -168,7 +169,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
         work()
     changes = [e for e in run.profiler.kineto_results.events() if e.name() == "[memory]"]
     changes.sort(key=lambda event: event.start_ns())
-    return max(itertools.accumulate(event.nbytes() for event in changes))
+    return max(itertools.accumulate(int(event.nbytes()) for event in changes))
 
 
 def test_memory_is_that_of_one_path_through_the_tree() -> None:
@@ -177,5 +178,5 @@ def test_memory_is_that_of_one_path_through_the_tree() -> None:
     tree = prefix_tree(SPACE, SPACE.enumerate()[::40], 64)
     for count in (16, 32):
         batches = torch.split(images(SPACE, count), 1)
-        found = peak_bytes(lambda each=batches: calibrate_tree(supernet, tree, each))
+        found = peak_bytes(partial(calibrate_tree, supernet, tree, batches))
         assert found / count == pytest.approx(calibration_bytes(tree), rel=0.1)

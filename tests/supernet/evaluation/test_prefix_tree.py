@@ -34,11 +34,14 @@ def blocks_to_leaves(root: Node) -> dict[Subnet, tuple[str, ...]]:
     def run(node: Node, before: tuple[str, ...]) -> tuple[str, ...]:
         return before + tuple(str(block) for block in node.blocks)
 
-    return {s: path for leaf, path in walk(root, (), run) for s in leaf.subnets}
+    nothing: tuple[str, ...] = ()
+    return {s: path for leaf, path in walk(root, nothing, run) for s in leaf.subnets}
 
 
 @pytest.mark.parametrize(("space", "subnets"), LISTS.values(), ids=LISTS.keys())
-def test_a_walk_runs_the_blocks_of_every_subnet_in_order(space: Space, subnets: list) -> None:
+def test_a_walk_runs_the_blocks_of_every_subnet_in_order(
+    space: Space, subnets: list[Subnet]
+) -> None:
     found = blocks_to_leaves(prefix_tree(space, subnets, 64))
     assert set(found) == set(subnets)
     for subnet, path in found.items():
@@ -53,7 +56,8 @@ def test_siblings_differ_in_their_first_block_so_nothing_shared_runs_twice() -> 
         runs.extend(path[: i + 1] for i in range(len(before), len(path)))
         return path
 
-    list(walk(prefix_tree(COMPOFA, COMPOFA.enumerate(), 224), (), run))
+    nothing: tuple[str, ...] = ()
+    list(walk(prefix_tree(COMPOFA, COMPOFA.enumerate(), 224), nothing, run))
     assert len(runs) == len(set(runs))
 
 
@@ -76,7 +80,7 @@ def test_subnets_that_are_the_same_network_share_a_leaf() -> None:
 @pytest.mark.parametrize("most", [1, 2, 9, 26, 27, 100, 1000])
 @pytest.mark.parametrize(("space", "subnets"), LISTS.values(), ids=LISTS.keys())
 def test_groups_hold_every_subnet_once_and_none_is_too_large(
-    space: Space, subnets: list, most: int
+    space: Space, subnets: list[Subnet], most: int
 ) -> None:
     found = list(groups(prefix_tree(space, subnets, 64), most))
     assert [s for group in found for s in group] == list(prefix_tree(space, subnets, 64).subnets)

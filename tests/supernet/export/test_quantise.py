@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from compofa.common.errors import MissingExtra, UserError
 from compofa.supernet.export import quantise
@@ -93,7 +95,7 @@ def test_all_weights_and_activations_of_tflite_are_integers() -> None:
     assert litert.operators(content)[-1] == "DEQUANTIZE"
     graph = litert.parsed(content).subgraphs[0]
     types = {tensor.name.decode(): tensor.type for tensor in graph.tensors}
-    floats = [name for name, kind in types.items() if kind == litert.schema.TensorType.FLOAT32]
+    floats = [name for name, kind in types.items() if kind == schema.TensorType.FLOAT32]
     assert len(floats) == 2
     scales = {t.name.decode(): t.quantization.scale for t in graph.tensors if t.quantization}
     assert len(scales["stem.weight"]) == 16
@@ -152,7 +154,10 @@ def test_a_model_still_says_what_it_is() -> None:
 
 @EITHER
 def test_nothing_is_said_and_nothing_left_behind(
-    format_: Format, capfd: pytest.CaptureFixture[str], tmp_path, monkeypatch: pytest.MonkeyPatch
+    format_: Format,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     format_.quantise(format_.write(SPACE), batches(1))

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def images(space: Space, count: int, resolution: int) -> np.ndarray:
     return np.random.default_rng(resolution).standard_normal(size).astype(np.float32)
 
 
-def small(resolution: int = 64, **options: int | str) -> bytes:
+def small(resolution: int = 64, **options: Any) -> bytes:
     graph = build_graph(SPACE, SPACE.extreme(False), resolution)
     return write_tflite(graph, random_weights(graph, 0), **options)
 

@@ -12,12 +12,12 @@ import torch
 
 from compofa.supernet.export.weights import folded_weights, random_weights, weight_shapes
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.space import SPACES, Space
 from compofa.supernet.supernet import Supernet
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
-def test_random_weights_have_the_shapes_of_the_graph(space) -> None:
+def test_random_weights_have_the_shapes_of_the_graph(space: Space) -> None:
     graph = build_graph(space, space.sample(np.random.default_rng(0)), 64)
     weights = random_weights(graph, 0)
     assert {name: values.shape for name, values in weights.items()} == weight_shapes(graph)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,13 @@ from rigs.image_sets import write_idx
 
 torch.set_num_threads(1)
 
-SMALL = {"width": 0.05, "classes": 3, "in_channels": 1, "stem_stride": 1, "resolutions": (12, 16)}
+SMALL: dict[str, Any] = {
+    "width": 0.05,
+    "classes": 3,
+    "in_channels": 1,
+    "stem_stride": 1,
+    "resolutions": (12, 16),
+}
 """What makes a space small."""
 
 
@@ -55,7 +62,7 @@ def data(data_folder: Path) -> DataSet:
 def training_of(data: DataSet) -> Callable[..., Training]:
     """Gives a training of a recipe on a space, six steps an epoch."""
 
-    def make(recipe: Recipe, space: Space, **changes: object) -> Training:
+    def make(recipe: Recipe, space: Space, **changes: Any) -> Training:
         loading = Loading(space.in_channels, augmentation=SMALL_IMAGES)
         training = Training(recipe, space, split_data(data), loading, batch_size=10)
         return replace(training, **changes)

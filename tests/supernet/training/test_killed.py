@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from compofa.supernet.commands import train_command as train
+from rigs.commands import Run
 
 Options = Callable[[Path], list[str]]
 
@@ -46,7 +47,7 @@ def wait_for_rows(path: Path, count: int) -> str:
     return path.read_text()
 
 
-def test_a_killed_training_goes_on_bit_for_bit(run, options: Options, tmp_path: Path) -> None:
+def test_a_killed_training_goes_on_bit_for_bit(run: Run, options: Options, tmp_path: Path) -> None:
     whole, part = tmp_path / "whole", tmp_path / "part"
     assert run(train.main, *options(whole)).code == 0
     expected = (whole / "steps.csv").read_text()

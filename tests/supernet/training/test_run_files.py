@@ -52,7 +52,9 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize(("content", "message"), CONTENTS.values(), ids=CONTENTS.keys())
-def test_other_contents_are_refused(tmp_path: Path, content: dict, message: str) -> None:
+def test_other_contents_are_refused(
+    tmp_path: Path, content: dict[str, object], message: str
+) -> None:
     torch.save(content, tmp_path / "state.pt")
     with pytest.raises(UserError, match=message):
         read_state(tmp_path / "state.pt")

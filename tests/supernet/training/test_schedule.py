@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +13,8 @@ from compofa.supernet.training.recipes.recipe import Phase
 from compofa.supernet.training.recipes.schedule import Schedule
 
 
-def phase(**changes: object) -> Phase:
-    return Phase("p", **{"epochs": 10, "learning_rate": 2.0, **changes})
+def phase(**changes: Any) -> Phase:
+    return replace(Phase("p", epochs=10, learning_rate=2.0), **changes)
 
 
 def test_half_a_cosine_from_the_peak_to_nearly_zero() -> None:

@@ -7,9 +7,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,9 +38,10 @@ OFTEN = Pace(save_seconds=0, validate_epochs=100)
 
 Make = Callable[..., Training]
 Small = Callable[[str], Space]
+Trained = Callable[[str], Path]
 
 
-def go(training: Training, path: Path, **changes: object) -> State:
+def go(training: Training, path: Path, **changes: Any) -> State:
     return train(training, Launch(RunFolder(path), OFTEN, **changes), ALONE)
 
 
@@ -81,7 +83,7 @@ CASES = [
 def test_every_recipe_ends_with_a_checkpoint(
     training_of: Make,
     small: Small,
-    trained_teacher,
+    trained_teacher: Trained,
     data: DataSet,
     tmp_path: Path,
     recipe: Recipe,
@@ -128,7 +130,7 @@ def test_validation_uses_held_out_images_and_leaves_the_training_alone(
 
 
 def test_the_first_weights_are_the_teachers(
-    training_of: Make, small: Small, trained_teacher, data: DataSet, tmp_path: Path
+    training_of: Make, small: Small, trained_teacher: Trained, data: DataSet, tmp_path: Path
 ) -> None:
     space = small("compofa")
     teacher = load_teacher(trained_teacher("compofa"), space, split_data(data))
@@ -147,7 +149,7 @@ MISFITS = {
 
 @pytest.mark.parametrize(("theirs", "ours", "reason"), MISFITS.values(), ids=MISFITS.keys())
 def test_a_teacher_that_does_not_fit_is_refused(
-    small: Small, trained_teacher, data: DataSet, theirs: str, ours: str, reason: str
+    small: Small, trained_teacher: Trained, data: DataSet, theirs: str, ours: str, reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason) as raised:
         load_teacher(trained_teacher(theirs), small(ours), split_data(data))
@@ -155,7 +157,7 @@ def test_a_teacher_that_does_not_fit_is_refused(
 
 
 def test_a_teacher_that_has_seen_held_out_images_is_refused(
-    small: Small, trained_teacher, data: DataSet
+    small: Small, trained_teacher: Trained, data: DataSet
 ) -> None:
     other = split_data(data, heldout=9)
     with pytest.raises(UserError, match="trained on images that are held out here.*--heldout"):
@@ -163,7 +165,7 @@ def test_a_teacher_that_has_seen_held_out_images_is_refused(
 
 
 def test_a_teacher_of_other_classes_is_refused(
-    small: Small, trained_teacher, data: DataSet
+    small: Small, trained_teacher: Trained, data: DataSet
 ) -> None:
     with pytest.raises(UserError, match="its classes is 3, not 10"):
         load_teacher(
@@ -181,7 +183,7 @@ def test_named_spaces_train_at_the_published_resolutions(training_of: Make, smal
 class Poisoned(Loading):
     """Batches whose images are not numbers from the third on."""
 
-    def batches(self, images: Images, requests: Iterator[BatchRequest]) -> Iterator[Batch]:
+    def batches(self, images: Images, requests: Iterable[BatchRequest]) -> Iterator[Batch]:
         for number, batch in enumerate(super().batches(images, requests)):
             yield batch if number < 2 else Batch(batch.images * torch.nan, batch.labels)
 
@@ -201,7 +203,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_subnets(
 class Halved(Loading):
     """Only one image of each batch can be read."""
 
-    def batches(self, images: Images, requests: Iterator[BatchRequest]) -> Iterator[Batch]:
+    def batches(self, images: Images, requests: Iterable[BatchRequest]) -> Iterator[Batch]:
         for batch in super().batches(images, requests):
             yield Batch(batch.images[:1], batch.labels[:1])
 
