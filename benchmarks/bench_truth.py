@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ RESTLESS = Noise(session=0.03, load=0.01, run=0.01)
 LITTLE = Noise(session=0.002, load=0.001, run=0.002)
 
 
+Disturbances = Callable[[int], list[Disturbance]]
+
+
 @dataclass(frozen=True)
 class Scene:
     """A kind of virtual device.
@@ -61,7 +65,7 @@ class Scene:
     """
 
     noise: Noise = ORDINARY
-    disturbances: Callable[[int], list[Disturbance]] = lambda _: []
+    disturbances: Disturbances = lambda _: []
     kind: str = "additive"
     scale: float = 0.3
     tick_ns: float = 1.0
@@ -88,6 +92,11 @@ def _issue_warm_up(_: int) -> list[Disturbance]:
     return [warming(0.3, 30), process_step(0.2, 500)]
 
 
+def _only(make: Callable[[float, int], Disturbance], size: float, runs: int) -> Disturbances:
+    """A new disturbance of one kind for each profile."""
+    return lambda _: [make(size, runs)]
+
+
 SCENES: dict[str, Scene] = {
     "quiet, 0.1 % between sessions": Scene(QUIET),
     "ordinary, 1 % between sessions": Scene(),
@@ -98,11 +107,11 @@ SCENES: dict[str, Scene] = {
         LITTLE, _issue_warm_up
     ),
     **{
-        f"warm-up: 30 % slow, e-folding {n} runs": Scene(LITTLE, lambda _, n=n: [warming(0.3, n)])
+        f"warm-up: 30 % slow, e-folding {n} runs": Scene(LITTLE, _only(warming, 0.3, n))
         for n in (5, 30, 100, 300)
     },
     **{
-        f"warm-up: 30 % slow for {n} runs": Scene(LITTLE, lambda _, n=n: [stepping(0.3, n)])
+        f"warm-up: 30 % slow for {n} runs": Scene(LITTLE, _only(stepping, 0.3, n))
         for n in (20, 100, 500)
     },
     "warm-up: process 20 % slow for 500 runs": Scene(LITTLE, lambda _: [process_step(0.2, 500)]),
@@ -266,18 +275,27 @@ def predictions(kind: str, session: float, count: int, plan: int = 20) -> dict[s
     return {"measured": measured.summary(), "predicted": predicted.summary()}
 
 
-Study = tuple[str, Callable[[Callable[[int], int]], dict[str, Any]]]
+Scaled = Callable[[int], int]
+Study = tuple[str, Callable[[Scaled], dict[str, Any]]]
+
+
+def _profiles_study(scene: Scene, n: Scaled) -> dict[str, Any]:
+    return profiles(scene, n(20))
+
+
+def _predictions_study(kind: str, session: float, n: Scaled) -> dict[str, Any]:
+    return predictions(kind, session, n(100))
 
 
 def studies() -> Iterator[Study]:
     """Name of each cell of the matrix, and what counts it."""
     for name, scene in SCENES.items():
-        yield f"profile | {name}", lambda n, scene=scene: profiles(scene, n(20))
+        yield f"profile | {name}", partial(_profiles_study, scene)
     for kind in KINDS:
         for session in (0.001, 0.01, 0.03):
             yield (
                 f"predict | {kind}, {session:.1%} between sessions",
-                lambda n, kind=kind, session=session: predictions(kind, session, n(100)),
+                partial(_predictions_study, kind, session),
             )
 
 
@@ -290,10 +308,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="instead of the results")
     options = parser.parse_args()
     saved = options.out or RESULTS / "truth.json"
-    results = json.loads(saved.read_text())["results"] if saved.exists() else {}
+    results: dict[str, Any] = json.loads(saved.read_text())["results"] if saved.exists() else {}
+
+    scale: float = options.scale
 
     def n(count: int) -> int:
-        return max(1, round(count * options.scale))
+        return max(1, round(count * scale))
 
     for name, study in studies():
         if options.match in name:
