@@ -21,6 +21,7 @@ from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.results.journal import SessionLine, Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, read_table
+from compofa.profiler.transports.device import Device
 from compofa.profiler.transports.local import LocalDevice
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from rigs.boards import ONE_SUBNET, add_boards, small_job
@@ -45,7 +46,7 @@ def seconds(journal: Path) -> tuple[str, str]:
 
 def test_devices_are_measured_side_by_side_and_this_computer_alone(boards: list[SshDevice]) -> None:
     lacking = SshDevice(name="lacking", host="nowhere.invalid")
-    devices: list[AnyDevice] = [LocalDevice(name="here"), boards[0], lacking, boards[1]]
+    devices: list[Device] = [LocalDevice(name="here"), boards[0], lacking, boards[1]]
     jobs = [small_job(device) for device in devices]
     with Processes(jobs) as processes, Screen(quiet=True) as screen:
         ends = Fleet(jobs, processes, screen, alone=processes.alone).run()
