@@ -31,7 +31,7 @@ from compofa.search.verification import acceptance
 from compofa.search.verification.measure_finalists import MOST_SESSIONS
 from compofa.search.verification.verify import Finalists, verify
 from compofa.supernet.graph import graph_blocks
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
 RESOLUTIONS = (160, 176, 192, 208, 224)

@@ -28,7 +28,8 @@ from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.perceptron import fit_perceptron
 from compofa.supernet.accuracy_predictor.predictor import AccuracyModel
 from compofa.supernet.accuracy_predictor.released_layout import LAYOUT
-from compofa.supernet.space import SEARCHED_RESOLUTIONS, SPACES
+from compofa.supernet.space import SEARCHED_RESOLUTIONS
+from compofa.supernet.spaces import SPACES
 
 SPACE_NAMES = ("ofa-mbv3", "compofa-elastic")
 COUNTS = (100, 300, 1000)

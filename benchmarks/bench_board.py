@@ -37,7 +37,7 @@ from compofa.profiler.results.table import Cell
 from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import AGENT, LocalChannel
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, get_space
+from compofa.supernet.spaces import SPACES, get_space
 
 SPACE = "name: small\nwidth: 0.25\nclasses: 10\nresolutions: [32, 64]\n"
 DEVICES = "board: {transport: ssh, host: board, runtime: onnxruntime}\n"

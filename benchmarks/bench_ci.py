@@ -36,7 +36,8 @@ from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.statistics.compare import Verdict
 from compofa.profiler.transports.local import LocalDevice
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 SPACE = replace(SPACES["compofa"], name="bench")
 """The name is its own, so that the reference model stays what it is."""

@@ -23,7 +23,7 @@ from compofa.supernet.export.coreml import program, quiet, write_coreml
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.network import Network
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 with quiet():
     import coremltools

@@ -29,7 +29,9 @@ from compofa.supernet.evaluation.bn_calibration import (
 )
 from compofa.supernet.evaluation.evaluation import GROUP, evaluate
 from compofa.supernet.evaluation.prefix_tree import Node, groups, prefix_tree, walk
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 BATCH = 256

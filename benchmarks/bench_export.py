@@ -26,7 +26,8 @@ from machine import save
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.export.weights import folded_weights, random_weights
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, Subnet
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 SPACE = SPACES["ofa-mbv3"]

@@ -39,7 +39,7 @@ from compofa.profiler.results.build import Tabulated
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, SetUp, Table
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
-from compofa.supernet.space import SPACES, get_space
+from compofa.supernet.spaces import SPACES, get_space
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 

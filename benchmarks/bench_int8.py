@@ -29,7 +29,8 @@ from compofa.supernet.export.quantise import quantise_onnx, quantise_tflite
 from compofa.supernet.export.tflite import write_tflite
 from compofa.supernet.export.weights import folded_weights
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, Subnet
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 RESOLUTION, TRAINED, EPOCHS, BATCH = 48, 1400, 10, 64

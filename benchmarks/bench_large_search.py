@@ -28,7 +28,7 @@ from compofa.search.large.genomes import Genomes, unit_table
 from compofa.search.large.large_search import search_large
 from compofa.search.large.latency_sources import BlockDevice
 from compofa.search.large.pool import Problem
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["ofa-mbv3-w1.2"]
 LIMITS = (15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)

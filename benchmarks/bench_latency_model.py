@@ -28,8 +28,11 @@ from compofa.profiler.latency_model import (
     choose_cells,
     held_out_error,
 )
-from compofa.supernet.graph import Conv, Layer, SqueezeExcite, graph_blocks
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.blocks import Conv, Layer, SqueezeExcite
+from compofa.supernet.graph import graph_blocks
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (20, 50, 200)

@@ -28,7 +28,7 @@ from compofa.profiler.statistics.location import condense
 from compofa.profiler.statistics.student import student_quantile
 from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import AGENT, LocalChannel
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 CELLS = [Cell("compofa", "d22222", 160, 1), Cell("compofa", "d33333", 192, 1)]
 WARM_UP, TURNS, RUNS = 20, 12, 10

@@ -19,7 +19,7 @@ from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.transports.local import LocalDevice
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import LocalDevice, LocalTransport
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 SPACE, RESOLUTION, SHOWN = SPACES["compofa"], 192, 5
 WARM_UP, RUNS = 8, 24

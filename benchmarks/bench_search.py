@@ -27,7 +27,8 @@ from compofa.search.accuracy.accuracy import AccuracySource, AccuracyTable, load
 from compofa.search.answer import ask
 from compofa.search.candidates import Latencies, join
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SEARCHED_RESOLUTIONS, SPACES
+from compofa.supernet.space import SEARCHED_RESOLUTIONS
+from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
 LIMITS = [(limit,) for limit in (15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)]

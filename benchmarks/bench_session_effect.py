@@ -32,7 +32,7 @@ from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.location import MEDIAN, QUIET, Slice, condense
 from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import AGENT, LocalChannel
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 CELL = Cell("compofa", "d33333", 192, 1)
 WARM_UP, RUNS = 15, 40

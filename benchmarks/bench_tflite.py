@@ -28,7 +28,9 @@ from scipy import stats
 from compofa.supernet.export.tflite import write_tflite
 from compofa.supernet.export.weights import Weights, folded_weights
 from compofa.supernet.graph import Graph, build_graph
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 FAMILIES = ("compofa", "compofa-proxyless-w1.3", "compofa-resnet50")

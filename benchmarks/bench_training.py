@@ -25,7 +25,9 @@ from machine import save
 from compofa.supernet.data.batches.loading import Batch
 from compofa.supernet.graph import build_graph
 from compofa.supernet.network import Network
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 from compofa.supernet.training.cost import subnet_macs
 from compofa.supernet.training.ranks import Ranks

@@ -33,7 +33,7 @@ from compofa.search.answer import ask
 from compofa.search.request import SearchRequest, find_candidates
 from compofa.search.verification.measure_finalists import FinalistMeasurement
 from compofa.search.verification.verify import Verification, verify
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
 DEVICE = LocalDevice(name="local")

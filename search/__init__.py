@@ -6,7 +6,7 @@ The same from Python as from `compofa-search`:
     from compofa.search.accuracy.accuracy import load_accuracy
     from compofa.search.answer import ask
     from compofa.search.candidates import Latencies, join
-    from compofa.supernet.space import get_space
+    from compofa.supernet.spaces import get_space
 
     space = get_space("compofa")
     tables = [Latencies(path, read_table(path))]

@@ -15,8 +15,10 @@ from compofa.common.errors import UserError
 from compofa.profiler.block_tables.slot_terms import block_totals
 from compofa.profiler.results.table import Cell, Row, Table, read_table
 from compofa.search.accuracy.accuracy import AccuracySource, Cells
-from compofa.supernet.graph import Block
-from compofa.supernet.space import Space, Subnet, get_space
+from compofa.supernet.blocks import Block
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import get_space
+from compofa.supernet.subnet import Subnet
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -12,7 +12,7 @@ import numpy as np
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError, suggestion
 from compofa.search.candidates import Candidates
-from compofa.supernet.graph import Block
+from compofa.supernet.blocks import Block
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 """Of one number, by the dtype of a table's set-up; 4 where it is another or unknown."""

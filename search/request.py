@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from compofa.common.errors import UserError
 from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.candidates import Candidates, common_space, join, load_latencies
-from compofa.supernet.space import ENUMERABLE, Space, get_space
+from compofa.supernet.space import ENUMERABLE, Space
+from compofa.supernet.spaces import get_space
 
 if TYPE_CHECKING:
     from compofa.search.answer import Limits

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compofa.supernet.graph import Conv, Linear, SqueezeExcite
+from compofa.supernet.blocks import Conv, Linear, SqueezeExcite
 from compofa.supernet.network import activate, squeeze_excite
 
 

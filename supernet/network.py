@@ -9,11 +9,10 @@ from operator import attrgetter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compofa.supernet.graph import Add, Block, Conv, Graph, Layer, Linear, PoolLayer, SqueezeExcite
-from compofa.supernet.space import Activation, Family
-
-BN_EPSILON: dict[Family, float] = {"mbv3": 1e-5, "proxyless": 1e-3, "resnet50": 1e-5}
-"""Added to batch norm's variance, as in the released networks of each family."""
+from compofa.supernet.blocks import Add, Block, Conv, Layer, Linear, PoolLayer, SqueezeExcite
+from compofa.supernet.families.registry import family_of
+from compofa.supernet.graph import Graph
+from compofa.supernet.subnet import Activation
 
 WeightedLayer = Conv | SqueezeExcite | Linear
 """The layers of a graph that have weights."""
@@ -108,7 +107,7 @@ class Network(nn.Module):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
-        epsilon = BN_EPSILON[graph.space.family]
+        epsilon = family_of(graph.space).bn_epsilon
         add_layers(
             self, ((layer.name, _plain(layer, epsilon)) for layer in weighted_layers(graph.blocks))
         )

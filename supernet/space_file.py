@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from compofa.common.errors import UserError, suggestion
 from compofa.common.yaml_lines import read_yaml
-from compofa.supernet.space import DEFAULT_SPACE, SPACES, Space, Unit, listed
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Unit
+from compofa.supernet.subnet_keys import listed
 
 
-def load_space(path: Path) -> Space:
+def read_space_file(path: Path, bases: Mapping[str, Space], default_base: str) -> Space:
     """The space that a YAML file defines, as changes to a named one.
 
-    Fields: `name` (required), `base` (a named space, default `compofa`), `width`, `classes`,
-    `input_channels`, `resolutions`, `stem_stride`, `coupling` (depth -> expand ratio, or `free`)
-    and `kernels` (one per unit, or `elastic`).
+    Fields: `name` (required), `base`, `width`, `classes`, `input_channels`, `resolutions`,
+    `stem_stride`, `coupling` (depth -> expand ratio, or `free`) and `kernels` (one per unit, or
+    `elastic`).
+
+    Args:
+        path: the file.
+        bases: the spaces that it may change, by name.
+        default_base: the one that it changes where it names none.
 
     Raises:
         UserError: with the line, for anything that is not as above.
@@ -43,13 +50,13 @@ def load_space(path: Path) -> Space:
         return given[field]
 
     name = read("name", "")
-    if name in SPACES:
+    if name in bases:
         raise document.error(("name",), f"{name!r} is the name of a built-in space")
-    base_name = read("base", DEFAULT_SPACE)
-    if base_name not in SPACES:
-        hint = suggestion(base_name, list(SPACES))
+    base_name = read("base", default_base)
+    if base_name not in bases:
+        hint = suggestion(base_name, list(bases))
         raise document.error(("base",), f"unknown base {base_name!r}", hint)
-    base = SPACES[base_name]
+    base = bases[base_name]
     units = base.units
     if "coupling" in given:
         units = _recoupled(units, read("coupling", None), document.error)
@@ -70,7 +77,7 @@ def load_space(path: Path) -> Space:
 def _recoupled(units: tuple[Unit, ...], coupling: Any, error: Any) -> tuple[Unit, ...]:
     if coupling == "free":
         return tuple(replace(unit, coupling=None) for unit in units)
-    found = []
+    recoupled = []
     for unit in units:
         pairs = []
         for depth in unit.depths:
@@ -81,8 +88,8 @@ def _recoupled(units: tuple[Unit, ...], coupling: Any, error: Any) -> tuple[Unit
                 raise error(("coupling", str(depth)), message)
             width = unit.coupled(depth)[1] if unit.coupling else max(unit.widths)
             pairs.append((depth, expand, width))
-        found.append(replace(unit, coupling=tuple(pairs)))
-    return tuple(found)
+        recoupled.append(replace(unit, coupling=tuple(pairs)))
+    return tuple(recoupled)
 
 
 def _rekerneled(units: tuple[Unit, ...], kernels: Any, error: Any) -> tuple[Unit, ...]:

@@ -7,6 +7,7 @@ from operator import attrgetter
 import torch
 from torch import Tensor, nn
 
+from compofa.supernet.blocks import Block, Conv, SqueezeExcite
 from compofa.supernet.elastic import (
     ElasticBatchNorm2d,
     ElasticConv2d,
@@ -14,16 +15,17 @@ from compofa.supernet.elastic import (
     ElasticLinear,
     ElasticSqueezeExcite,
 )
-from compofa.supernet.graph import Block, Conv, SqueezeExcite, build_graph, graph_blocks
+from compofa.supernet.families.registry import family_of
+from compofa.supernet.graph import build_graph, graph_blocks
 from compofa.supernet.network import (
-    BN_EPSILON,
     Network,
     WeightedLayer,
     add_layers,
     run_block,
     weighted_layers,
 )
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 
 class Supernet(nn.Module):
@@ -56,7 +58,7 @@ class Supernet(nn.Module):
         kernels: tuple[int, ...] = (largest.kernel,)
         if block.unit is not None and largest.kernel > 1:
             kernels = self.space.units[block.unit].kernels
-        epsilon = BN_EPSILON[self.space.family]
+        epsilon = family_of(self.space).bn_epsilon
         return ElasticConvUnit(largest, kernels, self.kernel_transform, epsilon)
 
     def blocks(self, subnet: Subnet) -> tuple[Block, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
 from compofa.supernet.space import Space
-from compofa.supernet.space_file import load_space
+from compofa.supernet.spaces import get_space
 
 SPACE_FILE = """\
 name: fashion-{base}
@@ -89,7 +89,7 @@ class Workshop:
         return self.path / f"{base}.yaml"
 
     def space(self, base: str) -> Space:
-        return load_space(self.space_file(base))
+        return get_space(str(self.space_file(base)))
 
     @property
     def teacher(self) -> Path:

@@ -16,7 +16,8 @@ from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.block_files import BlockTime
 from compofa.profiler.results.table import Row, Table
-from compofa.supernet.graph import Block, graph_blocks
+from compofa.supernet.blocks import Block
+from compofa.supernet.graph import graph_blocks
 from compofa.supernet.space import Space
 
 MACS_PULL = 1e-3

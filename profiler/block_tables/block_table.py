@@ -19,8 +19,11 @@ from compofa.profiler.block_tables.block_files import (
 )
 from compofa.profiler.block_tables.slot_terms import SlotTerms, is_separable, slot_terms
 from compofa.profiler.results.table import Cell, Row, SetUp, Table
-from compofa.supernet.graph import Block, graph_blocks
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.blocks import Block
+from compofa.supernet.graph import graph_blocks
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from compofa.common.arrays import FloatArray
-from compofa.supernet.graph import Block, graph_blocks
-from compofa.supernet.space import Space, Subnet, SubnetArrays
+from compofa.supernet.blocks import Block
+from compofa.supernet.families.registry import family_of
+from compofa.supernet.graph import graph_blocks
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet, SubnetArrays
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class SlotTerms:
 
 def is_separable(space: Space) -> bool:
     """Whether the blocks of `space` depend on their own slot alone."""
-    return space.family != "resnet50"
+    return family_of(space).separable
 
 
 def slot_terms(

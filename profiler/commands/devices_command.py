@@ -12,7 +12,7 @@ from compofa.common.console import note, print_json, printable
 from compofa.common.errors import ExitCode, UserError
 from compofa.profiler.commands.options import Inventory, Json
 from compofa.profiler.measurement.device_monitor import concerns
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 if TYPE_CHECKING:
     from compofa.profiler.transports import Transport

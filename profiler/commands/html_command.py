@@ -43,7 +43,7 @@ def html_command(
     from compofa.profiler.report.section import make_section
     from compofa.profiler.report.table_page import render_page
     from compofa.profiler.results.evidence import load_evidence
-    from compofa.supernet.space import get_space
+    from compofa.supernet.spaces import get_space
 
     own_space = None if space is None else get_space(space)
     sections = [make_section(load_evidence(path), own_space) for path in tables]

@@ -13,7 +13,7 @@ from compofa.common.option_values import parse_sizes
 from compofa.profiler.commands.options import Json
 from compofa.profiler.results.table import read_table, write_table
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
-from compofa.supernet.space import get_space
+from compofa.supernet.spaces import get_space
 
 
 def import_lut_command(

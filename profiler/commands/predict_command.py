@@ -11,7 +11,7 @@ import typer
 from compofa.common.console import print_json, printable
 from compofa.common.option_values import parse_share
 from compofa.profiler.commands.options import Json
-from compofa.supernet.space import get_space
+from compofa.supernet.spaces import get_space
 
 
 def predict_command(

@@ -13,7 +13,7 @@ from compofa.common.option_values import parse_duration, parse_share, parse_size
 from compofa.profiler.commands.options import Inventory, Json
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
-from compofa.supernet.space import DEFAULT_SPACE, get_space
+from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 
 if TYPE_CHECKING:
     from compofa.profiler.fleet.job import FailedJob, FinishedJob, Job

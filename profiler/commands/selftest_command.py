@@ -12,7 +12,7 @@ import typer
 from compofa.common.console import print_json
 from compofa.common.errors import ExitCode
 from compofa.profiler.commands.options import Inventory, Json
-from compofa.supernet.space import DEFAULT_SPACE, get_space
+from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 
 
 def selftest_command(

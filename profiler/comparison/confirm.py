@@ -33,7 +33,8 @@ from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.compare import Ratio, Verdict, compare_paired
 from compofa.profiler.transports import open_transport
 from compofa.profiler.transports.device import Device
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 AT_ONCE = 12
 """Cells that are measured together; the next come when these are settled."""

@@ -32,7 +32,7 @@ from compofa.profiler.fleet.job import (
 from compofa.profiler.fleet.shared_models import ModelShop, ModelWanted, OrderedModels
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.models.model_store import ModelFile
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 KILLED_S = 10.0
 """How long a child that is closed may take to end before it is killed."""

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model.features import Cell, Floats
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 PER_TERM = 2
 """Measured networks per term, at least, for a comparison to mean anything."""

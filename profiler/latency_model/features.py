@@ -12,16 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compofa.supernet.graph import (
-    Add,
-    Block,
-    Conv,
-    Layer,
-    SqueezeExcite,
-    build_graph,
-    graph_blocks,
-)
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.blocks import Add, Block, Conv, Layer, SqueezeExcite
+from compofa.supernet.graph import build_graph, graph_blocks
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 Floats = npt.NDArray[np.float64]
 

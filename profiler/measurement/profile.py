@@ -24,7 +24,8 @@ from compofa.profiler.runtimes.runtimes import check_settings
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports import Transport, open_transport
 from compofa.profiler.transports.device import Device
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports import open_transport
 from compofa.profiler.transports.device import Device
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 Settled = Callable[[Analysis, Cell], bool]
 """Whether a cell needs no further session, by what the journal says so far."""

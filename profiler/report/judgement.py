@@ -18,7 +18,8 @@ from compofa.profiler.latency_model import (
 from compofa.profiler.results.evidence import Evidence
 from compofa.profiler.results.predict import shapes
 from compofa.profiler.results.table import Cell, Row
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 CONFIDENCE = 0.9
 """Of prediction intervals, where no plan says."""

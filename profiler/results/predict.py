@@ -9,7 +9,8 @@ from compofa.common.csv_lines import check_text, parse_count, read_lines
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model import LatencyModel
 from compofa.profiler.results.table import CELL_COLUMNS, LARGEST_SIZE, Cell, Row, Table
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 
 def read_cells(path: Path) -> tuple[Cell, ...]:

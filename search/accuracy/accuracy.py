@@ -15,7 +15,9 @@ from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.csv_lines import check_text, parse_count, parse_number, read_lines
 from compofa.common.errors import UserError
 from compofa.profiler.results.table import LARGEST_SIZE
-from compofa.supernet.space import SPACES, Space, Subnet, SubnetArrays
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet, SubnetArrays
 
 ACCURACY_COLUMNS = ("space", "subnet", "resolution", "top1", "source")
 """The columns of an accuracy table; `top1` is a fraction of one."""

@@ -12,7 +12,8 @@ from compofa.common.errors import UserError
 from compofa.search.accuracy.accuracy import Cells
 from compofa.supernet.accuracy_predictor.choices import choices_of, choices_of_arrays
 from compofa.supernet.accuracy_predictor.predictor import AccuracyPredictor, read_predictor
-from compofa.supernet.space import Space, SubnetArrays
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import SubnetArrays
 
 
 @dataclass(frozen=True)

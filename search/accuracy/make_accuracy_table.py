@@ -15,7 +15,7 @@ from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
 from compofa.search.accuracy.accuracy import ACCURACY_COLUMNS, SHIPPED_FILE, SHIPPED_SPACE, Cells
 from compofa.search.accuracy.released_predictor import FITTED_RESOLUTIONS, read_predictor
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 HEADER = """\
 # Top-1 accuracy on ImageNet of every subnet of CompOFA's fixed-kernel space (width 1.0).

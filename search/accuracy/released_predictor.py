@@ -17,7 +17,8 @@ import numpy.typing as npt
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import MissingExtra, UserError
 from compofa.search.accuracy.accuracy import Cells
-from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space, SubnetArrays
+from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space
+from compofa.supernet.subnet import SubnetArrays
 
 KERNELS = (3, 5, 7)
 EXPANDS = (3.0, 4.0, 6.0)

@@ -337,7 +337,7 @@ def _confirmed(changes: Changes, space: str | None, options: ConfirmOptions) -> 
     from compofa.profiler.measurement.device_monitor import PATIENCE_S
     from compofa.profiler.measurement.handshake import as_measured
     from compofa.profiler.measurement.progress import Display
-    from compofa.supernet.space import get_space
+    from compofa.supernet.spaces import get_space
 
     setup = changes.new.table.setup
     name = space or changes.cells[0].cell.space
@@ -367,7 +367,7 @@ def _front(changes: Changes, options: CompareOptions) -> FrontChange | None:
     from compofa.search.accuracy.accuracy import load_accuracy
     from compofa.search.candidates import Latencies, common_space, join
     from compofa.search.front_change import front_change
-    from compofa.supernet.space import get_space
+    from compofa.supernet.spaces import get_space
 
     sides = [Latencies(side.path, side.table) for side in (changes.base, changes.new)]
     try:

@@ -16,7 +16,7 @@ from compofa.profiler.block_tables.slot_terms import (
     slot_terms,
 )
 from compofa.search.large.genomes import Genomes
-from compofa.supernet.graph import Block
+from compofa.supernet.blocks import Block
 
 
 class SubnetCost(Protocol):

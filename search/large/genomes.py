@@ -14,7 +14,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from compofa.common.arrays import Float32Array, FloatArray, IntArray
-from compofa.supernet.space import Space, Subnet, SubnetArrays, Unit, UnitChoice
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet, SubnetArrays, Unit, UnitChoice
 
 SMALL_UNIT = 150
 """Units with up to so many choices may change to any other in one step."""

@@ -22,7 +22,8 @@ from compofa.search.large.costs import SubnetCost, block_cost
 from compofa.search.large.genomes import Genomes
 from compofa.search.large.pool import Problem, SubnetPool
 from compofa.search.measures import BlockMeasure, Bound
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 if TYPE_CHECKING:
     from compofa.search.large.latency_sources import LatencySource

@@ -18,7 +18,8 @@ from compofa.profiler.results.table import Cell, Table
 from compofa.search.exact import upper_ms
 from compofa.search.large.costs import SubnetCost, UnitCost
 from compofa.search.large.genomes import Genomes
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 CONFIDENCE = 0.9
 """Of the intervals of predicted latencies."""

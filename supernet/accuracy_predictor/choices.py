@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
-from compofa.supernet.space import Space, Subnet, SubnetArrays, Unit
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet, SubnetArrays, Unit
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 from compofa.supernet.accuracy_predictor.choices import Choices, choices_of
 from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
-from compofa.supernet.space import Space, Subnet, get_space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import get_space
+from compofa.supernet.subnet import Subnet
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
 from compofa.supernet.accuracy_predictor.choices import OneHot
 from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, Perceptron
-from compofa.supernet.space import SEARCHED_RESOLUTIONS, SPACES, Space
+from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space
+from compofa.supernet.spaces import SPACES
 
 LAYOUT = OneHot((3, 5, 7), (3.0, 4.0, 6.0), (), tuple(range(112, 225, 16)))
 

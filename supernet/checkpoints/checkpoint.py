@@ -19,7 +19,8 @@ from torch import Tensor
 from compofa.common.errors import UserError, suggestion
 from compofa.common.files import write_atomically
 from compofa.supernet.checkpoints.torch_files import difference, read_torch_file, shapes_of
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 
 FORMAT = "compofa checkpoint"

@@ -8,8 +8,7 @@ kernels that those networks would have used, transforms included, and nothing el
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -21,24 +20,17 @@ from compofa.common.errors import UserError
 from compofa.supernet.checkpoints.checkpoint import float_tensors, is_checkpoint
 from compofa.supernet.checkpoints.torch_files import difference, read_torch_file, shapes_of
 from compofa.supernet.elastic import ElasticConv2d, smaller_kernel
-from compofa.supernet.space import SPACES, Space, Unit
+from compofa.supernet.families.registry import family_of
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Unit
 from compofa.supernet.supernet import Supernet
 
 KERNELS = (3, 5, 7)
 """The kernel sizes of the released supernets."""
 
-_PARTS = {
-    "expand": "inverted_bottleneck",
-    "depthwise": "depth_conv",
-    "se": "depth_conv.se.fc",
-    "project": "point_linear",
-}
-_ENDS = {
-    "stem": "first_conv",
-    "final_expand": "final_expand_layer",
-    "feature_mix": "feature_mix_layer",
-    "classifier": "classifier.linear",
-}
+ReleasedName = Callable[[str, Space], str]
+"""See `Family.released_name`."""
 
 
 def import_released(path: Path, space: Space) -> Supernet:
@@ -50,14 +42,15 @@ def import_released(path: Path, space: Space) -> Supernet:
         UserError: the file cannot be read, is no released checkpoint, or is one of another space
             (then the spaces that fit are named).
     """
-    if space.family == "resnet50":
+    name_of = family_of(space).released_name
+    if name_of is None:
         message = f"released checkpoints cannot be imported into space {space.name}"
         raise UserError(message, hint="MobileNetV3's and ProxylessNAS's can")
     tensors = _released_tensors(path)
-    layout = _layout(space, tensors)
+    layout = _layout(space, name_of, tensors)
     supernet = _empty(layout, any(name.endswith("_matrix") for name in tensors))
     shapes = shapes_of(supernet.state_dict())
-    names = {released_name(name, space): name for name in shapes}
+    names = {name_of(name, space): name for name in shapes}
     expected = {released: shapes[ours] for released, ours in names.items()}
     # Files of old torch versions lack the counts of batches, which nothing depends on.
     counts = {name: torch.tensor(0) for name in expected if name.endswith("num_batches_tracked")}
@@ -95,24 +88,6 @@ def restrict(source: Supernet, space: Space) -> Supernet:
     return target
 
 
-def released_name(name: str, space: Space) -> str:
-    """What the reference implementations call our tensor `name`."""
-    in_block = re.fullmatch(r"(first|units\.(\d+)\.(\d+))\.([a-z]+)\.(.+)", name)
-    if in_block is None:
-        module, tensor = name.split(".", 1)
-        return f"{_ENDS[module]}.{tensor}"
-    where, unit, block, part, tensor = in_block.groups()
-    if where == "first":
-        return f"blocks.0.mobile_inverted_conv.{_PARTS[part]}.{tensor}"
-    # Elastic layers wrap a plain one of the same name.
-    if part != "se":
-        tensor = re.sub(r"^conv\.weight$", "conv.conv.weight", tensor)
-        tensor = re.sub(r"^conv\.transforms\.(.+)$", r"conv.\1_matrix", tensor)
-        tensor = re.sub(r"^bn\.", "bn.bn.", tensor)
-    index = 1 + space.slot_ranges[int(unit)].start + int(block)
-    return f"blocks.{index}.mobile_inverted_conv.{_PARTS[part]}.{tensor}"
-
-
 def _released_tensors(path: Path) -> dict[str, Tensor]:
     what = "the released checkpoint"
     content = read_torch_file(path, what)
@@ -127,11 +102,11 @@ def _released_tensors(path: Path) -> dict[str, Tensor]:
     }
 
 
-def _layout(space: Space, tensors: Mapping[str, Tensor]) -> Space:
+def _layout(space: Space, name_of: ReleasedName, tensors: Mapping[str, Tensor]) -> Space:
     """`space` as the released supernets hold it: any expand ratio, kernels as large as stored."""
     units = []
     for index, unit in enumerate(space.units):
-        name = released_name(f"units.{index}.0.depthwise.conv.weight", space)
+        name = name_of(f"units.{index}.0.depthwise.conv.weight", space)
         units.append(replace(unit, coupling=None, kernels=_stored_kernels(unit, tensors.get(name))))
     return replace(space, units=tuple(units))
 
@@ -151,13 +126,15 @@ def _empty(space: Space, kernel_transform: bool) -> Supernet:
 
 def _fitting(tensors: Mapping[str, Tensor], space: Space) -> str | None:
     """Which known spaces these released tensors are of, as a hint."""
-    found = []
+    fitting = []
     for other in SPACES.values():
-        if other.family == "resnet50" or other.name == space.name:
+        name_of = family_of(other).released_name
+        if name_of is None or other.name == space.name:
             continue
-        supernet = _empty(_layout(other, tensors), any(n.endswith("_matrix") for n in tensors))
+        layout = _layout(other, name_of, tensors)
+        supernet = _empty(layout, any(name.endswith("_matrix") for name in tensors))
         shapes = shapes_of(dict(supernet.named_parameters()))
-        expected = {released_name(name, other): shape for name, shape in shapes.items()}
+        expected = {name_of(name, other): shape for name, shape in shapes.items()}
         if all(name in tensors and tensors[name].shape == expected[name] for name in expected):
-            found.append(other.name)
-    return f"they fit {', '.join(found)}" if found else None
+            fitting.append(other.name)
+    return f"they fit {', '.join(fitting)}" if fitting else None

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from compofa.supernet.data.split import Split
     from compofa.supernet.evaluation.accuracy_run import AccuracyRun, Conditions
     from compofa.supernet.evaluation.bn_calibration import BatchNormStatistics
-    from compofa.supernet.space import Space, Subnet
+    from compofa.supernet.space import Space
+    from compofa.supernet.subnet import Subnet
     from compofa.supernet.supernet import Supernet
     from compofa.supernet.training.ranks import Ranks
 

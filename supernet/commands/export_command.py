@@ -15,7 +15,7 @@ from compofa.supernet.export.formats import Dtype, ExportRequest, Format, save, 
 from compofa.supernet.export.packages import PACKAGE
 from compofa.supernet.export.source import WeightSource, open_source
 from compofa.supernet.graph import Graph, build_graph
-from compofa.supernet.space import DEFAULT_SPACE
+from compofa.supernet.spaces import DEFAULT_SPACE
 
 LARGEST_BATCH = 4096
 

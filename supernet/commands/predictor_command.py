@@ -31,7 +31,7 @@ from compofa.supernet.commands.evaluation_options import (
     resolutions_of,
     tell_memory,
 )
-from compofa.supernet.space import get_space
+from compofa.supernet.spaces import get_space
 
 if TYPE_CHECKING:
     from compofa.supernet.accuracy_predictor.fitting import Error, ModelKind

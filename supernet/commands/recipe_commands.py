@@ -14,7 +14,8 @@ from compofa.common.console import print_json
 from compofa.common.errors import UserError
 from compofa.supernet.commands import require_torch
 from compofa.supernet.commands.evaluation_options import DeviceOption, WorkersOption
-from compofa.supernet.space import DEFAULT_SPACE, Space, get_space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 from compofa.supernet.training.recipes.published import RECIPES
 from compofa.supernet.training.recipes.recipe import ALL, REFERENCE_BATCH, Phase, Recipe
 

@@ -13,7 +13,7 @@ from compofa.supernet.commands import require_torch
 from compofa.supernet.commands.evaluate_command import evaluate
 from compofa.supernet.commands.predictor_command import predictor
 from compofa.supernet.commands.recipe_commands import add_recipes
-from compofa.supernet.space import get_space
+from compofa.supernet.spaces import get_space
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 

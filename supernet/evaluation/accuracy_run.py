@@ -20,7 +20,7 @@ from compofa.supernet.evaluation.accuracy_file import (
     write_accuracy_table,
 )
 from compofa.supernet.evaluation.evaluation import Score, evaluate_groups
-from compofa.supernet.space import Subnet
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 from compofa.supernet.training.ranks import Ranks
 

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from compofa.common.errors import UserError
+from compofa.supernet.blocks import Block, Conv, Layer
 from compofa.supernet.elastic import convolve
 from compofa.supernet.evaluation.prefix_tree import Node, prefix_tree, walk
-from compofa.supernet.graph import Block, Conv, Layer
 from compofa.supernet.network import Network, WeightedLayer, activate, run_block, run_layer
-from compofa.supernet.space import Subnet
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 BatchNormStatistics = Mapping[str, Tensor]

@@ -25,7 +25,7 @@ from compofa.supernet.evaluation.bn_calibration import (
     run_calibrated,
 )
 from compofa.supernet.evaluation.prefix_tree import Node, groups, prefix_tree, walk
-from compofa.supernet.space import Subnet
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 GROUP = 27

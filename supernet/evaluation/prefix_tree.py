@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from compofa.supernet.graph import Block, graph_blocks
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.blocks import Block
+from compofa.supernet.graph import graph_blocks
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 X = TypeVar("X")
 

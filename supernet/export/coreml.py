@@ -28,21 +28,21 @@ import numpy as np
 import numpy.typing as npt
 
 from compofa.common.errors import MissingExtra, UserError, file_error
-from compofa.supernet.export.description import metadata
-from compofa.supernet.export.packages import MANIFEST, zipped
-from compofa.supernet.export.weights import Weights
-from compofa.supernet.graph import (
+from compofa.supernet.blocks import (
     INPUT,
     OUTPUT,
     Add,
     Conv,
-    Graph,
     Layer,
     Linear,
     PoolLayer,
     SqueezeExcite,
 )
-from compofa.supernet.space import Activation
+from compofa.supernet.export.description import metadata
+from compofa.supernet.export.packages import MANIFEST, zipped
+from compofa.supernet.export.weights import Weights
+from compofa.supernet.graph import Graph
+from compofa.supernet.subnet import Activation
 
 ProgramPrecision = Literal["float32", "float16"]
 """What a program computes in; its input and logits are float32 in either."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from compofa.supernet.graph import Add, Block, Conv, Graph, Layer, Linear, PoolLayer, SqueezeExcite
+from compofa.supernet.blocks import Add, Block, Conv, Layer, Linear, PoolLayer, SqueezeExcite
+from compofa.supernet.graph import Graph
 from compofa.supernet.preprocessing import preprocessing
 
 Layout = Literal["NCHW", "NHWC"]

@@ -15,20 +15,20 @@ from onnx import TensorProto, helper
 
 from compofa.common.arrays import Float32Array
 from compofa.common.errors import UserError
-from compofa.supernet.export.description import metadata
-from compofa.supernet.export.weights import Weights
-from compofa.supernet.graph import (
+from compofa.supernet.blocks import (
     INPUT,
     OUTPUT,
     Add,
     Conv,
-    Graph,
     Layer,
     Linear,
     PoolLayer,
     SqueezeExcite,
 )
-from compofa.supernet.space import Activation
+from compofa.supernet.export.description import metadata
+from compofa.supernet.export.weights import Weights
+from compofa.supernet.graph import Graph
+from compofa.supernet.subnet import Activation
 
 OPSET = 17
 IR_VERSION = 8

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from compofa.common.arrays import Float32Array
-from compofa.supernet.graph import INPUT
+from compofa.supernet.blocks import INPUT
 
 Kind = Literal["tflite", "onnx"]
 

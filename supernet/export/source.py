@@ -11,7 +11,8 @@ from compofa.common.files import sha256
 from compofa.supernet.commands import require_torch
 from compofa.supernet.export.weights import Weights, folded_weights, random_weights
 from compofa.supernet.graph import Graph
-from compofa.supernet.space import DEFAULT_SPACE, Space, get_space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 
 if TYPE_CHECKING:
     from compofa.supernet.checkpoints.checkpoint import Metadata

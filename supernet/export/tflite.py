@@ -13,22 +13,22 @@ from functools import cached_property
 import numpy as np
 
 from compofa.common.errors import UserError
-from compofa.supernet.export.description import metadata
-from compofa.supernet.export.tflite_file import TFLiteFile
-from compofa.supernet.export.weights import Weights
-from compofa.supernet.graph import (
+from compofa.supernet.blocks import (
     INPUT,
     OUTPUT,
     Add,
     Conv,
-    Graph,
     Layer,
     Linear,
     PoolLayer,
     Shape,
     SqueezeExcite,
 )
-from compofa.supernet.space import Activation
+from compofa.supernet.export.description import metadata
+from compofa.supernet.export.tflite_file import TFLiteFile
+from compofa.supernet.export.weights import Weights
+from compofa.supernet.graph import Graph
+from compofa.supernet.subnet import Activation
 
 LARGEST = 2**31 - 2**20
 """Bytes of weights that one flatbuffer can hold, with room for the rest."""

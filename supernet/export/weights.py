@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compofa.common.arrays import Float32Array
-from compofa.supernet.graph import Conv, Graph, Linear, SqueezeExcite
-from compofa.supernet.space import Subnet
+from compofa.supernet.blocks import Conv, Linear, SqueezeExcite
+from compofa.supernet.families.registry import family_of
+from compofa.supernet.graph import Graph
+from compofa.supernet.subnet import Subnet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,9 +83,7 @@ def folded_weights(
         subnet: of its space.
         statistics: batch norm's, as `calibration.calibrate` finds them; the supernet's own if None.
     """
-    from compofa.supernet.network import BN_EPSILON
-
-    epsilon = BN_EPSILON[supernet.space.family]
+    epsilon = family_of(supernet.space).bn_epsilon
     tensors = supernet.active(subnet) | dict(statistics or {})
     active = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     found: dict[str, Float32Array] = {}

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from compofa.supernet.graph import graph_blocks
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 
 @dataclass

@@ -13,7 +13,8 @@ from compofa.common.errors import UserError
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 from compofa.supernet.checkpoints.released import restrict
 from compofa.supernet.data.split import Split
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet, hull
 
 

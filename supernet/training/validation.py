@@ -11,7 +11,7 @@ from compofa.supernet.data.batches.loading import Loading, PlainBatches
 from compofa.supernet.data.images import Part
 from compofa.supernet.data.split import Split
 from compofa.supernet.evaluation.evaluation import Score, evaluate
-from compofa.supernet.space import Subnet
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 CALIBRATION_IMAGES = 2000

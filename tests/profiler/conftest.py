@@ -12,7 +12,8 @@ import pytest
 from compofa.profiler.transports.adb.phone import Phone
 from compofa.profiler.transports.adb.server import AdbServer
 from compofa.profiler.transports.local import AGENT, LocalDevice, LocalTransport
-from compofa.supernet.space import Space, get_space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import get_space
 from rigs.adbd import AdbPeer, OwnServer, built_adbd
 from rigs.peer import Peer, processes_naming
 from rigs.sshd import Sshd, SshPeer

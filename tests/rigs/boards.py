@@ -12,7 +12,7 @@ from compofa.profiler.measurement.profile import ProfileRequest
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.device import Device
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from rigs.sshd import Sshd
 
 _COMPOFA = SPACES["compofa"]

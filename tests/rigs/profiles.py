@@ -22,7 +22,8 @@ from compofa.profiler.results.journal import (
 from compofa.profiler.results.table import Cell, SetUp
 from compofa.profiler.settings import Protocol
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 COMPOFA = SPACES["compofa"]
 KINDS = {PlanLine: "plan", SessionLine: "session", Timing: "timing", Pause: "pause"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compofa.profiler.results.table import Cell, Row, SetUp, Table
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 COMPOFA = SPACES["compofa"]
 

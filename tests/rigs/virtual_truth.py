@@ -11,7 +11,7 @@ import numpy as np
 
 from compofa.profiler.latency_model.features import Floats, cell_features
 from compofa.profiler.results.table import Cell
-from compofa.supernet.space import get_space
+from compofa.supernet.spaces import get_space
 
 KINDS = ("additive", "roofline", "cache", "idiosyncratic")
 

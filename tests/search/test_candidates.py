@@ -17,7 +17,7 @@ from compofa.search.accuracy.accuracy import AccuracySource, load_accuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, common_space, join, load_latencies
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from rigs.tables import COMPOFA, make_table
 
 

@@ -18,7 +18,7 @@ from compofa.supernet.data.dataset import open_data
 from compofa.supernet.data.split import split_data
 from compofa.supernet.evaluation.accuracy_file import AccuracyRow, write_accuracy_table
 from compofa.supernet.evaluation.bn_calibration import extract_calibrated
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 from rigs.image_sets import write_idx
 from rigs.tables import make_table

@@ -23,7 +23,7 @@ from compofa.search.measures import (
 )
 from compofa.supernet.export.weights import weight_shapes
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from rigs.tables import make_table
 
 SPACE = SPACES["compofa"]

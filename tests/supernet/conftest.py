@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 
 torch.set_num_threads(1)
 

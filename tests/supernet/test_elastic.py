@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from compofa.supernet.blocks import Conv, Linear, Shape, SqueezeExcite
 from compofa.supernet.elastic import (
     ElasticBatchNorm2d,
     ElasticConvUnit,
@@ -17,7 +18,6 @@ from compofa.supernet.elastic import (
     ElasticSqueezeExcite,
     smaller_kernel,
 )
-from compofa.supernet.graph import Conv, Linear, Shape, SqueezeExcite
 
 
 def conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> Conv:

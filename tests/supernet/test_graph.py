@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
+from compofa.supernet.blocks import INPUT, Conv, SqueezeExcite
 from compofa.supernet.export.weights import weight_shapes
-from compofa.supernet.graph import INPUT, Conv, Graph, SqueezeExcite, build_graph
-from compofa.supernet.space import SPACES, Space, Subnet, UnitChoice
+from compofa.supernet.graph import Graph, build_graph
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet, UnitChoice
 
 
 def published_networks(reference: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import torch
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.export.weights import folded_weights
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 
 FREE, COMPOUND = SPACES["ofa-resnet50"], SPACES["compofa-resnet50"]

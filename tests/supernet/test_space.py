@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compofa.common.errors import UserError
-from compofa.supernet.space import SPACES, Space, Subnet, divisible, get_space
-from compofa.supernet.space_file import load_space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES, get_space
+from compofa.supernet.subnet import Subnet, divisible
 
 NAMES = sorted(SPACES)
 
@@ -195,7 +196,7 @@ def test_a_space_file_changes_what_it_names_and_nothing_else(path: Path) -> None
 
 def test_a_space_file_can_free_what_is_coupled(path: Path) -> None:
     path.write_text("name: mine\ncoupling: free\nkernels: elastic\nresolutions: [32, 48]\n")
-    space = load_space(path)
+    space = get_space(str(path))
     assert space.size == SPACES["ofa-mbv3"].size
     assert space.resolutions == (32, 48)
 
@@ -204,7 +205,7 @@ def test_a_space_file_can_couple_what_is_free(path: Path) -> None:
     path.write_text(
         "name: mine\nbase: ofa-mbv3\ncoupling: {2: 3, 3: 4, 4: 6}\nkernels: [3, 5, 3, 3, 5]\n"
     )
-    assert load_space(path).units == SPACES["compofa"].units
+    assert get_space(str(path)).units == SPACES["compofa"].units
 
 
 @given(st.data())
@@ -222,7 +223,7 @@ def test_keys_of_a_space_file_round_trip(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.yaml"
         path.write_text(f"name: mine\ncoupling: {coupling}\nkernels: {kernels}\n")
-        space = load_space(path)
+        space = get_space(str(path))
     subnet = draw_subnet(data.draw, space)
     assert space.parse(space.key(subnet)) == subnet
 
@@ -255,17 +256,17 @@ BAD_FILES = [
 def test_errors_in_a_space_file_say_where(path: Path, text: str, line: int, message: str) -> None:
     path.write_text(text)
     with pytest.raises(UserError, match=message) as error:
-        load_space(path)
+        get_space(str(path))
     assert (error.value.path, error.value.line) == (path, line)
 
 
 def test_a_space_file_that_is_not_text_says_so(path: Path) -> None:
     path.write_bytes(b"name: mine\nwidth: \xff\xfe\n")
     with pytest.raises(UserError, match="not UTF-8 text") as error:
-        load_space(path)
+        get_space(str(path))
     assert error.value.line == 2
 
 
 def test_a_missing_space_file_is_an_error(path: Path) -> None:
     with pytest.raises(UserError, match="cannot read the space file: no such file"):
-        load_space(path)
+        get_space(str(path))

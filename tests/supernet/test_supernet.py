@@ -12,7 +12,8 @@ from torch import nn
 from compofa.common.errors import UserError
 from compofa.supernet.graph import build_graph
 from compofa.supernet.network import Network
-from compofa.supernet.space import SPACES, Space, get_space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES, get_space
 from compofa.supernet.supernet import Supernet, hull
 
 NARROW_RESNET = replace(SPACES["ofa-resnet50"], name="narrow-resnet", width=0.25, classes=7)

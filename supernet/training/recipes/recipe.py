@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from compofa.common.errors import UserError
-from compofa.supernet.space import Space, Unit
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Unit
 
 REFERENCE_BATCH = 2048
 """Images a step that published learning rates are for."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compofa.supernet.space import Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.training.recipes.recipe import Phase
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from compofa.supernet.graph import Block
-    from compofa.supernet.space import Subnet
+    from compofa.supernet.blocks import Block
+    from compofa.supernet.subnet import Subnet
     from compofa.supernet.supernet import Supernet
 
 MOST_COMPILED = 4096

@@ -13,8 +13,8 @@ from operator import attrgetter
 import torch
 from torch import Tensor, nn
 
+from compofa.supernet.blocks import Block, Conv, SqueezeExcite
 from compofa.supernet.elastic import ElasticConvUnit, ElasticSqueezeExcite
-from compofa.supernet.graph import Block, Conv, SqueezeExcite
 from compofa.supernet.supernet import Supernet, hull
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compofa.supernet.data.batches.loading import Batch
-from compofa.supernet.space import Subnet
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 from compofa.supernet.training.ranks import Ranks
 from compofa.supernet.training.recipes.losses import (

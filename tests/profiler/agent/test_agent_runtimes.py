@@ -31,7 +31,8 @@ from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports.device import Dtype, Runtime
 from compofa.profiler.transports.local import AGENT
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 SMALL = Cell("tiny", "d22222", 32, 2)
 

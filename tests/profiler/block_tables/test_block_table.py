@@ -14,7 +14,8 @@ from compofa.profiler.block_tables.block_fit import fit_blocks
 from compofa.profiler.block_tables.block_table import BlockTable, import_lut, read_block_table
 from compofa.profiler.block_tables.slot_terms import block_totals
 from compofa.supernet.graph import build_graph, graph_blocks
-from compofa.supernet.space import SPACES, Space, get_space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES, get_space
 
 W12 = SPACES["compofa-w1.2"]
 

@@ -12,7 +12,7 @@ from compofa.profiler.block_tables.block_files import BlockTime, write_block_fil
 from compofa.profiler.commands.lut_commands import export_lut_command, import_lut_command
 from compofa.profiler.results.table import read_table, write_table
 from compofa.supernet.graph import graph_blocks
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 W12 = SPACES["compofa-w1.2"]
 

@@ -28,7 +28,7 @@ from compofa.profiler.results.build import Tabulated
 from compofa.profiler.results.table import SetUp, Table
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 DONE = FinishedJob(
     Outcome(

@@ -8,7 +8,7 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model import Cell, additivity
 from compofa.supernet.graph import graph_blocks
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
 CELLS: list[Cell] = [(subnet, r, 1) for subnet in SPACE.enumerate() for r in SPACE.resolutions]

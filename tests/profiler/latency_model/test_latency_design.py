@@ -6,7 +6,7 @@ import pytest
 
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model import Cell, choose_cells
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
 CELLS: list[Cell] = [(subnet, r, 1) for subnet in SPACE.enumerate() for r in SPACE.resolutions]

@@ -19,8 +19,11 @@ from compofa.profiler.latency_model import (
     choose_cells,
     held_out_error,
 )
-from compofa.supernet.graph import Conv, build_graph
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.blocks import Conv
+from compofa.supernet.graph import build_graph
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 
 Floats = npt.NDArray[np.float64]
 

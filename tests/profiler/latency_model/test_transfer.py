@@ -9,8 +9,9 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model.features import cell_features
 from compofa.profiler.latency_model.transfer import Transfer
-from compofa.supernet.graph import Conv, build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.blocks import Conv
+from compofa.supernet.graph import build_graph
+from compofa.supernet.spaces import SPACES
 
 Floats = npt.NDArray[np.float64]
 SPACE = SPACES["compofa"]

@@ -7,7 +7,8 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.profiler.measurement.plan import make_plan
 from compofa.profiler.results.table import Cell
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 
 def test_the_default_plan_measures_sixty_of_1215() -> None:

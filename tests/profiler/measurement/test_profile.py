@@ -28,7 +28,8 @@ from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.transports.base import Channel, Transport
 from compofa.profiler.transports.local import AGENT, LocalChannel, LocalDevice, LocalTransport
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 
 DEVICE = LocalDevice(name="here")
 QUICK = Protocol(

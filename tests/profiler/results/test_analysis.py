@@ -14,7 +14,7 @@ from compofa.profiler.results.analysis import analyse, corrected_line
 from compofa.profiler.results.journal import Failure, JournalLine, SessionLine, Timing
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 CELLS = tuple(Cell("compofa", f"d2222{d}", r, 1) for d in (2, 3, 4) for r in (160, 192, 224))
 TRUTH_MS = {cell: 5.0 + i for i, cell in enumerate(CELLS)}

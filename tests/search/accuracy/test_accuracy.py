@@ -18,7 +18,9 @@ from compofa.search.accuracy.accuracy import (
 )
 from compofa.search.accuracy.make_accuracy_table import accuracy_table
 from compofa.search.accuracy.released_predictor import Predictor, encode, read_predictor
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 
 COMPOFA = SPACES["compofa"]
 HEADER = "space,subnet,resolution,top1,source\n"

@@ -62,7 +62,7 @@ def refused(ran: Ran) -> str:
 def note10(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The published Note10 table as a table of whole subnets, and the released predictor."""
     from compofa.profiler.block_tables.block_table import import_lut
-    from compofa.supernet.space import SPACES
+    from compofa.supernet.spaces import SPACES
 
     path = tmp_path_factory.mktemp("note10") / "note10.csv"
     write_table(path, import_lut(reference / "note10_lut", SPACES["compofa-w1.2"], "note10"))

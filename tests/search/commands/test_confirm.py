@@ -25,7 +25,7 @@ from compofa.profiler.transports.local import LocalDevice
 from compofa.search.commands.report_command import main
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import get_space
+from compofa.supernet.spaces import get_space
 
 QUICK = Protocol(min_sessions=3, max_sessions=3, min_runs=2, run_s=0.001, warmup_s=0.01)
 SPACE = "name: tiny\nwidth: 0.25\nclasses: 10\nresolutions: [32]\n"

@@ -25,7 +25,9 @@ from compofa.search.large.latency_sources import BlockDevice, ModelDevice
 from compofa.search.large.pool import Problem, SubnetPool
 from compofa.search.measures import MEASURES, Bound, ColumnMeasure, within_bound
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, Space, SubnetArrays
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import SubnetArrays
 
 SPACE = SPACES["ofa-mbv3-w1.2"]
 LIMITS = (15, 20, 25, 30, 35, 40, 45, 50)

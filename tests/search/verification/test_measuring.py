@@ -22,7 +22,7 @@ from compofa.search.commands.search_command import main
 from compofa.search.request import SearchRequest, find_candidates
 from compofa.search.verification.measure_finalists import FinalistMeasurement, devices_of
 from compofa.search.verification.verify import verify
-from compofa.supernet.space import get_space
+from compofa.supernet.spaces import get_space
 
 QUICK = Protocol(min_sessions=2, max_sessions=2, min_runs=2, run_s=0.001, warmup_s=0.01)
 

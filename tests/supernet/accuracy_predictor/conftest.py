@@ -11,7 +11,9 @@ from compofa.common.arrays import FloatArray
 from compofa.supernet.accuracy_predictor import perceptron
 from compofa.supernet.accuracy_predictor.choices import choices_of
 from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 
 Made = Callable[..., MeasuredAccuracies]
 

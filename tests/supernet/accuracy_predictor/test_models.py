@@ -28,7 +28,7 @@ from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
 from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, fit_perceptron
 from compofa.supernet.accuracy_predictor.released_layout import LAYOUT
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 COMPOFA = SPACES["compofa"]
 Made = Callable[..., MeasuredAccuracies]

@@ -32,7 +32,7 @@ from compofa.supernet.accuracy_predictor.predictor import definition_of, read_pr
 from compofa.supernet.accuracy_predictor.predictor_files import read_model, save_fitted
 from compofa.supernet.accuracy_predictor.released_layout import read_released
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 
 KINDS = list(ModelKind)

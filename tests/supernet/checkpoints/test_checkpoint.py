@@ -20,7 +20,7 @@ from compofa.supernet.checkpoints.checkpoint import (
     save_checkpoint,
 )
 from compofa.supernet.checkpoints.torch_files import read_torch_file
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 
 CUSTOM = replace(SPACES["compofa"], name="mine", width=0.1, classes=3, in_channels=1)

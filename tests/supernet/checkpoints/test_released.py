@@ -17,7 +17,9 @@ from compofa.supernet.checkpoints.released import import_released
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.export.weights import folded_weights
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 File = Callable[[str], Path]

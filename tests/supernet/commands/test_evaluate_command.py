@@ -20,7 +20,7 @@ from compofa.supernet.data.batches.loading import Loading, PlainBatches
 from compofa.supernet.data.dataset import open_data
 from compofa.supernet.data.split import DIGESTS, recorded_split, split_data, write_split
 from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 from rigs.commands import Ended, Run
 from rigs.image_sets import write_idx

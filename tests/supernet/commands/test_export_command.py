@@ -18,8 +18,8 @@ from compofa.supernet.checkpoints.checkpoint import save_checkpoint
 from compofa.supernet.commands import export_command as export
 from compofa.supernet.commands import train_command as train
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, Space
-from compofa.supernet.space_file import load_space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES, get_space
 from compofa.supernet.supernet import Supernet
 from rigs import mil
 from rigs.commands import Run
@@ -242,7 +242,7 @@ def test_another_definition_of_the_checkpoints_space_is_refused(run: Run, tmp_pa
     checkpoint, space = tmp_path / "c.pt", tmp_path / "mine.yaml"
     options = ("--checkpoint", checkpoint, "--space", space, "--out", tmp_path / "x.json")
     space.write_text("name: mine\nwidth: 0.1\n")
-    save_checkpoint(checkpoint, Supernet(load_space(space)), {})
+    save_checkpoint(checkpoint, Supernet(get_space(str(space))), {})
     space.write_text("name: mine\nwidth: 0.1\nresolutions: [32]\n")
     assert run(export.main, *SMALL, "--format", "json", *options).code == 0
     space.write_text("name: mine\nwidth: 0.2\n")

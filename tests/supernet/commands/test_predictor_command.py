@@ -22,7 +22,7 @@ from compofa.supernet.evaluation.accuracy_file import (
     read_accuracy_table,
     write_accuracy_table,
 )
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 from rigs.commands import Ended, Run
 from rigs.image_sets import write_idx

@@ -11,7 +11,7 @@ import pytest
 
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 from compofa.supernet.commands import train_command as train
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from rigs.commands import Run
 
 File = Callable[[str], Path]

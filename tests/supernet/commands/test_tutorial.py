@@ -17,7 +17,7 @@ from compofa.supernet.commands import train_command as train
 from compofa.supernet.data.dataset import open_data
 from compofa.supernet.data.split import split_data, write_split
 from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 from rigs.commands import Run
 from rigs.image_sets import write_idx

@@ -17,7 +17,7 @@ from compofa.common.errors import UserError
 from compofa.supernet.data.dataset import open_data
 from compofa.supernet.data.formats.idx import read_idx
 from compofa.supernet.data.images import FileImages, PixelImages
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from rigs.image_sets import idx, picture, write_folders, write_idx, write_shard, write_shards
 
 

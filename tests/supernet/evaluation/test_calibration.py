@@ -24,7 +24,9 @@ from compofa.supernet.evaluation.bn_calibration import (
     run_calibrated,
 )
 from compofa.supernet.evaluation.prefix_tree import Node, prefix_tree
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 SMALL = {

@@ -22,7 +22,9 @@ from compofa.supernet.evaluation.bn_calibration import (
 )
 from compofa.supernet.evaluation.evaluation import Score, evaluate, evaluate_groups
 from compofa.supernet.evaluation.prefix_tree import Node, prefix_tree, walk
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 SPACE = replace(SPACES["compofa"], name="small", width=0.25, classes=5, in_channels=1)

@@ -9,7 +9,9 @@ import pytest
 
 from compofa.supernet.evaluation.prefix_tree import Node, groups, prefix_tree, walk
 from compofa.supernet.graph import graph_blocks
-from compofa.supernet.space import SPACES, Space, Subnet
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
+from compofa.supernet.subnet import Subnet
 
 COMPOFA = SPACES["compofa"]
 RNG = np.random.default_rng(0)

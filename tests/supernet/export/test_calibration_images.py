@@ -15,7 +15,7 @@ from compofa.supernet.export import calibration_images as calibration
 from compofa.supernet.export.calibration_images import calibration_batches
 from compofa.supernet.graph import build_graph
 from compofa.supernet.preprocessing import IMAGENET
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
 GRAPH = build_graph(SPACE, SPACE.parse("d22222"), 32)

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import MissingExtra, UserError
+from compofa.supernet.blocks import Conv, Layer, Linear, PoolLayer, SqueezeExcite
 from compofa.supernet.export.coreml import ProgramPrecision, write_coreml
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.export.packages import write_package
 from compofa.supernet.export.weights import Weights, random_weights
-from compofa.supernet.graph import Conv, Graph, Layer, Linear, PoolLayer, SqueezeExcite, build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.graph import Graph, build_graph
+from compofa.supernet.spaces import SPACES
 from rigs.mil import computed, operations, spec
 
 coremltools = pytest.importorskip("coremltools", reason="coremltools is not installed")
@@ -164,7 +165,7 @@ import hashlib, sys
 sys.modules["torch"] = None
 from compofa.supernet.export.coreml import write_coreml
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.export.weights import random_weights
 space = SPACES["compofa"]
 graph = build_graph(space, space.parse("d22222"), 64)

@@ -15,7 +15,7 @@ from PIL import Image
 from compofa.supernet.checkpoints.checkpoint import save_checkpoint
 from compofa.supernet.commands import export_command as export
 from compofa.supernet.preprocessing import IMAGENET
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 from rigs.commands import Run
 

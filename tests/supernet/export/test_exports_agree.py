@@ -12,7 +12,7 @@ import torch
 
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from compofa.supernet.commands import export_command as export
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 from rigs.commands import Run
 from rigs.mil import computed, operations

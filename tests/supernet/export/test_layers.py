@@ -10,7 +10,7 @@ import numpy as np
 from compofa.supernet.export.layers import GRAPH, write_layers
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
 GRAPH_OF = build_graph(SPACE, SPACE.parse("d22222"), 160)

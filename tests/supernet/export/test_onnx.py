@@ -17,7 +17,8 @@ from compofa.supernet.export.weights import folded_weights, random_weights, weig
 from compofa.supernet.graph import Graph, build_graph
 from compofa.supernet.network import Network
 from compofa.supernet.preprocessing import IMAGENET
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 from rigs.supernets import trained
 
 SHARES = {

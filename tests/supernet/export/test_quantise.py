@@ -20,7 +20,7 @@ from compofa.supernet.export.quantise import quantise_onnx, quantise_tflite
 from compofa.supernet.export.tflite import write_tflite
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import Graph, build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 
 pytest.importorskip("ai_edge_quantizer", reason="ai-edge-quantizer is not installed")
 

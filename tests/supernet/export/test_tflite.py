@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from compofa.common.errors import MissingExtra, UserError
+from compofa.supernet.blocks import Conv
 from compofa.supernet.export.description import metadata
 from compofa.supernet.export.tflite import write_tflite
 from compofa.supernet.export.weights import folded_weights, random_weights
-from compofa.supernet.graph import Conv, build_graph
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.graph import build_graph
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 from rigs.supernets import trained
 
 pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
@@ -137,7 +139,7 @@ import hashlib, sys
 sys.modules["torch"] = None
 from compofa.supernet.export.tflite import write_tflite
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.export.weights import random_weights
 space = SPACES["compofa"]
 graph = build_graph(space, space.extreme(False), 64)

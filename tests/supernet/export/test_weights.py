@@ -12,7 +12,8 @@ import torch
 
 from compofa.supernet.export.weights import folded_weights, random_weights, weight_shapes
 from compofa.supernet.graph import build_graph
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.supernet import Supernet
 
 

@@ -14,7 +14,8 @@ from compofa.supernet.data.batches.loading import Loading
 from compofa.supernet.data.dataset import DataSet, open_data
 from compofa.supernet.data.split import split_data
 from compofa.supernet.data.view import SMALL_IMAGES
-from compofa.supernet.space import SPACES, Space
+from compofa.supernet.space import Space
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.training.recipes.recipe import Recipe
 from compofa.supernet.training.training import Training
 from rigs.image_sets import write_idx

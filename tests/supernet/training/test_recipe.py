@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.supernet.space import SPACES
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.training.recipes.published import (
     COMPOUND,
     DEPS,

@@ -1,0 +1,31 @@
+"""The spaces known by name, and finding a space by its name or its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compofa.common.csv_lines import shown
+from compofa.common.errors import UserError, suggestion
+from compofa.supernet.families.registry import FAMILIES
+from compofa.supernet.space import Space
+from compofa.supernet.space_file import read_space_file
+
+SPACES: dict[str, Space] = {
+    space.name: space for family in FAMILIES.values() for space in family.spaces
+}
+"""The spaces known by name."""
+
+DEFAULT_SPACE = "compofa"
+
+
+def get_space(name: str) -> Space:
+    """The space called `name`, or the one that the YAML file of that path defines.
+
+    Raises:
+        UserError: no such space, or the file is not a valid space file.
+    """
+    if name in SPACES:
+        return SPACES[name]
+    if name.endswith((".yaml", ".yml")):
+        return read_space_file(Path(name), SPACES, DEFAULT_SPACE)
+    raise UserError(f"unknown space {shown(name)}", hint=suggestion(name, list(SPACES)))
