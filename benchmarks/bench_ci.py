@@ -29,8 +29,9 @@ from typing import Any
 from machine import save
 
 from compofa.profiler.comparison.changes import Changes, compare_tables
-from compofa.profiler.comparison.confirm import confirm
+from compofa.profiler.comparison.confirm import ModelSources, confirm
 from compofa.profiler.comparison.sides import load_side
+from compofa.profiler.measurement.device_access import TimeLimits
 from compofa.profiler.measurement.plan import PlanSize
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
@@ -115,8 +116,10 @@ def confirmed(found: list[Changes], most: int) -> dict[str, Any]:
         with Display("local") as display:
             space = space_of(changes.new.path.stem.partition("-")[0])
             folder = changes.new.path.parent / "models"
-            until = time.monotonic() + CONFIRM_S
-            after.append(confirm(changes, DEVICE, space, [folder], display, until=until))
+            limits = TimeLimits(time.monotonic() + CONFIRM_S)
+            after.append(
+                confirm(changes, DEVICE, ModelSources(space, [folder]), display, limits=limits)
+            )
         seconds.append(round(time.monotonic() - begun))
     measured = [changes.confirmation and len(changes.confirmation.measured) for changes in after]
     return {**summary(after), "cells_measured": measured, "seconds": seconds}

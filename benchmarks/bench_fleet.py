@@ -120,7 +120,7 @@ def loop_cost() -> float:
     for i in range(DEVICES):
         name = f"device{i}"
         request = ProfileRequest(space, (160,), (1,), Path(f"{name}.csv"))
-        jobs.append(Job(SshDevice(name=name, host=name), request, 0.0))
+        jobs.append(Job(SshDevice(name=name, host=name), request))
     workers = Simulated([job.name for job in jobs])
     begun = time.process_time()
     with Path(os.devnull).open("w") as silence:
@@ -164,7 +164,10 @@ def soak(folder: Path) -> dict[str, Any]:
         boards = add_boards(sshd, names)
         jobs = [
             Job(
-                b, ProfileRequest(space, (32,), (1,), folder / f"{b.name}.csv", 5, ONE_SESSION), 0.0
+                b,
+                ProfileRequest(
+                    space, (32,), (1,), folder / f"{b.name}.csv", 5, ONE_SESSION, patience_s=0
+                ),
             )
             for b in boards
         ]

@@ -91,7 +91,6 @@ CIRCLES = {
 ONLY_TESTED = {"profiler.statistics.modes", "profiler.statistics.warmup"}
 TOO_LONG = {
     "profiler.commands.profile_command.profile_command",
-    "profiler.comparison.confirm.confirm",
     "profiler.statistics.compare.compare",
     "search.commands.report_command.compare_command",
     "search.commands.search_command.search_command",
@@ -100,9 +99,6 @@ TOO_LONG = {
     "supernet.commands.recipe_commands.command",
 }
 TOO_MANY_PARAMETERS = {
-    "profiler.comparison.confirm.confirm",
-    "profiler.measurement.profile.profile",
-    "profiler.measurement.remeasure.remeasure",
     "profiler.statistics.compare.compare",
     "search.large.large_search.search_large",
     "search.plot.drawing._row",

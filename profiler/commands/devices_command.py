@@ -12,7 +12,6 @@ from compofa.common.console import note, print_json, printable
 from compofa.common.errors import ExitCode, UserError
 from compofa.profiler.commands.options import Inventory, Json
 from compofa.profiler.measurement.device_monitor import concerns
-from compofa.supernet.spaces import SPACES
 
 if TYPE_CHECKING:
     from compofa.profiler.transports import Transport
@@ -64,25 +63,21 @@ def check_command(
     if wheels is not None and not provision:
         raise UserError("--wheels goes with --provision")
     from compofa.profiler.inventory import find_device
-    from compofa.profiler.measurement.device_lease import DeviceLease
-    from compofa.profiler.measurement.handshake import REFERENCE, shake_hands
+    from compofa.profiler.measurement.device_access import models_for, open_device
     from compofa.profiler.measurement.noise_probe import probe
-    from compofa.profiler.models.model_store import ModelStore
+    from compofa.profiler.measurement.progress import Display
     from compofa.profiler.runtimes.runtimes import check_settings
     from compofa.profiler.transports import open_transport
 
     settings = find_device(inventory, device)
     check_settings(settings)
-    lease = DeviceLease(settings, note)
-    spaces = [SPACES[REFERENCE.space]]
-    with (
-        open_transport(settings) as transport,
-        ModelStore(spaces, settings.runtime, settings.dtype) as models,
-    ):
+    with Display(device) as display:
         if provision:
-            _provision(settings, transport, wheels)
-        hello = shake_hands(settings, transport, lease, models)
-        quietness = probe(settings, transport, lease, models)
+            with open_transport(settings) as transport:
+                _provision(settings, transport, wheels)
+        with open_device(settings, models_for(settings), display) as access:
+            hello = access.hello
+            quietness = probe(access)
     complaints = complain(hello.facts, hello.state) + quietness.complaints
     if json_:
         print_json(

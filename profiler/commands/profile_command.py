@@ -110,8 +110,9 @@ def profile_command(
             seed=seed,
             fresh=fresh,
             keep_models=keep_models,
+            patience_s=PATIENCE_S if pause else 0.0,
         )
-        jobs.append(Job(settings, request, PATIENCE_S if pause else 0.0))
+        jobs.append(Job(settings, request))
     alone = len(jobs) == 1 and cluster is None
     ends = [_measure_alone(jobs[0])] if alone else _measure_fleet(jobs, cluster)
     raise typer.Exit(tell(jobs, ends, json_))
@@ -125,7 +126,7 @@ def _measure_alone(job: Job) -> FinishedJob:
 
     try:
         with Display(job.name) as display:
-            return FinishedJob(profile(job.device, job.request, display, patience_s=job.patience_s))
+            return FinishedJob(profile(job.device, job.request, display))
     except KeyboardInterrupt:
         note(f"{job.request.out}: what was measured is kept; the same command goes on from there")
         raise

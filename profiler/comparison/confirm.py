@@ -19,22 +19,18 @@ from compofa.common.errors import UserError, file_error
 from compofa.common.files import sha256
 from compofa.profiler.comparison.changes import CellChange, Changes, Confirmation
 from compofa.profiler.comparison.sides import Side, unalike
-from compofa.profiler.measurement.device_lease import DeviceLease
-from compofa.profiler.measurement.device_monitor import PATIENCE_S
-from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
+from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
 from compofa.profiler.models.model_store import TOLERANCES, ModelFile, Models, ModelStore
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import journal_path
-from compofa.profiler.results.journal import Journal, PlanLine, utc_now
+from compofa.profiler.results.journal import PlanLine, utc_now
 from compofa.profiler.results.table import Cell, Row
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.compare import Ratio, Verdict, compare_paired
-from compofa.profiler.transports import open_transport
 from compofa.profiler.transports.device import Device
 from compofa.supernet.space import Space
-from compofa.supernet.spaces import SPACES
 
 AT_ONCE = 12
 """Cells that are measured together; the next come when these are settled."""
@@ -49,6 +45,19 @@ NARROW = 1 / 3
 """Share of the smallest effect to which an interval's half-width comes down before one stops."""
 
 SAME_FILE = Ratio(1.0, 1.0, 1.0, 0.0, Verdict.SAME)
+
+
+@dataclass(frozen=True)
+class ModelSources:
+    """Where the model files of two tables come from.
+
+    Attributes:
+        space: of the tables' cells: what is in no folder is built anew, and used if it is the same.
+        folders: where model files lie, by their hash.
+    """
+
+    space: Space
+    folders: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -114,13 +123,11 @@ class _BothSides(Models):
 def confirm(
     changes: Changes,
     device: Device,
-    space: Space,
-    folders: Sequence[Path],
-    display: Listener,
+    sources: ModelSources,
+    listener: Listener,
     *,
-    until: float,
+    limits: TimeLimits,
     protocol: Protocol | None = None,
-    patience_s: float = PATIENCE_S,
 ) -> Changes:
     """Measures the suspects of both sides side by side, and returns `changes` with what came out.
 
@@ -130,12 +137,10 @@ def confirm(
     Args:
         changes: two tables of one set-up.
         device: theirs.
-        space: of their cells.
-        folders: where model files lie, by their hash.
-        display: told how far it is.
-        until: in terms of `time.monotonic`, when to stop in any case.
+        sources: where the models of both sides come from.
+        listener: told how far it is.
+        limits: when to stop in any case, and the longest pause on a disturbed device.
         protocol: how cells are measured in a session.
-        patience_s: the longest pause on a disturbed device.
 
     Raises:
         UserError: a model file is nowhere to be had, or the device is not as it was.
@@ -150,30 +155,25 @@ def confirm(
     if not wanted:
         return changes
     protocol = protocol or Protocol(tolerance=TOLERANCES[device.dtype])
-    spaces = SPACES[REFERENCE.space], space
-    with ModelStore(spaces, device.runtime, device.dtype) as store:
-        models = _BothSides(folders, store)
+    with models_for(device, sources.space) as store:
+        models = _BothSides(sources.folders, store)
         pairs, identical = _pairs(changes, models, wanted)
-        found = dict.fromkeys(identical, SAME_FILE)
+        ratios = dict.fromkeys(identical, SAME_FILE)
         sessions = 0
         if pairs:
-            lease = DeviceLease(device, display.note, until)
-            with open_transport(device) as way:
-                hello = shake_hands(device, way, lease, models)
-                told = header(device, hello)
+            place = journal_path(changes.new.path.with_suffix(".confirm.csv"))
+            with open_device(device, models, listener, limits=limits) as access:
+                # Before the journal is touched: it would take the device's new state for its own.
+                told = access.header
                 _check_device(changes.new, asdict(told.setup) | told.fingerprint)
-                place = journal_path(changes.new.path.with_suffix(".confirm.csv"))
-                with Journal.open(place, told) as journal:
-                    journal.append(_plan(space, pairs, protocol))
-                    measuring = Sessions(
-                        device, hello, protocol, way, journal, models, display, lease, patience_s
-                    )
+                with Sessions.begin(access, protocol, place) as measuring:
+                    measuring.journal.append(_plan(sources.space, pairs, protocol))
                     judge = _Judge(pairs, changes.min_effect, changes.confidence)
-                    if time.monotonic() < until:
+                    if time.monotonic() < limits.until:
                         measuring.run(judge.pending, 0)
-                    found |= judge.compared(measuring.analysis())
+                    ratios |= judge.compared(measuring.analysis())
                     sessions = judge.sessions(measuring.analysis())
-    return _with(changes, found, identical, sample, sessions)
+    return _with(changes, ratios, identical, sample, sessions)
 
 
 def _wanted(changes: Changes) -> tuple[list[CellChange], list[Cell]]:

@@ -19,11 +19,10 @@ SOFTWARE = 70
 
 @dataclass(frozen=True)
 class Job:
-    """A device to measure; `patience_s` is the longest pause while it is disturbed."""
+    """A device to measure, and what to measure there."""
 
     device: Device
     request: ProfileRequest
-    patience_s: float
 
     @property
     def name(self) -> str:
@@ -119,9 +118,7 @@ def retell(report: Progress, listener: Listener) -> None:
 def carry_out(job: Job, listener: Listener, models: Models | None) -> End:
     """Profiles the device of `job`; returns what became of it. A bug of ours is raised."""
     try:
-        return FinishedJob(
-            profile(job.device, job.request, listener, models=models, patience_s=job.patience_s)
-        )
+        return FinishedJob(profile(job.device, job.request, listener, models=models))
     except CompofaError as error:
         return FailedJob(str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.profiler.measurement.device_lease import DeviceLease
+from compofa.profiler.measurement.device_access import DeviceAccess
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.session import INPUT_SEED
-from compofa.profiler.models.model_store import Models
 from compofa.profiler.runtimes.runtimes import ABILITIES, load_options
 from compofa.profiler.statistics.location import condense
-from compofa.profiler.transports import Transport
 from compofa.profiler.transports.agent_client import AgentLink
-from compofa.profiler.transports.device import Device
 
 CHUNKS, RUNS, WARM_UP = 12, 15, 20
 
@@ -55,17 +52,17 @@ class Quietness:
         return found
 
 
-def probe(device: Device, transport: Transport, lease: DeviceLease, models: Models) -> Quietness:
+def probe(access: DeviceAccess) -> Quietness:
     """Times the reference model in one process.
 
     Raises:
         DeviceError: the device cannot load or run it, or is in use by another.
     """
-    model = models.model(REFERENCE)
-    transport.put(model.path, model.sha256)
-    with transport.start_agent() as channel:
+    device, model = access.device, access.models.model(REFERENCE)
+    access.transport.put(model.path, model.sha256)
+    with access.transport.start_agent() as channel:
         link = AgentLink(channel)
-        lease.hello(link)
+        access.lease.hello(link)
         handle = link.load(model.sha256, device.runtime, load_options(device)).handle
         length = 1 if ABILITIES[device.runtime].invoked else RUNS
         if length > 1:

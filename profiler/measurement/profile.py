@@ -9,23 +9,20 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from compofa.profiler.measurement.device_lease import DeviceLease
+from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
-from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
 from compofa.profiler.measurement.plan import Plan, PlanSize, make_plan
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
-from compofa.profiler.models.model_store import TOLERANCES, Models, ModelStore
+from compofa.profiler.models.model_store import TOLERANCES, Models
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import Tabulated, journal_path, write_tables
 from compofa.profiler.results.journal import Journal, PlanLine, of_kind, utc_now
 from compofa.profiler.results.table import Cell
-from compofa.profiler.runtimes.runtimes import check_settings
 from compofa.profiler.settings import Protocol
-from compofa.profiler.transports import Transport, open_transport
+from compofa.profiler.transports import Transport
 from compofa.profiler.transports.device import Device
 from compofa.supernet.space import Space
-from compofa.supernet.spaces import SPACES
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class ProfileRequest:
         fresh: whether to discard an earlier journal instead of going on with it.
         keep_models: a folder for the model files, named by their hash; they go with the profile
             if left out.
+        patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
     """
 
     space: Space
@@ -49,6 +47,7 @@ class ProfileRequest:
     seed: int = 0
     fresh: bool = False
     keep_models: Path | None = None
+    patience_s: float = PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,11 @@ class Outcome:
 def profile(
     device: Device,
     request: ProfileRequest,
-    display: Listener,
+    listener: Listener,
     *,
     plan: Plan | None = None,
     transport: Transport | None = None,
     models: Models | None = None,
-    patience_s: float = PATIENCE_S,
 ) -> Outcome:
     """Measures what `request` asks for and writes the table, its meta file and its journal.
 
@@ -78,44 +76,34 @@ def profile(
     Args:
         device: what to measure.
         request: what to measure there.
-        display: told how far it is.
+        listener: told how far it is.
         plan: the cells; those that the request's `measure` chooses if left out.
         transport: the way to the device; what the device asks for if left out.
         models: where models come from; of the request's space, for the device's runtime, if left
             out.
-        patience_s: the longest pause on a disturbed device, see `Watch`.
 
     Raises:
         UserError: the device's settings do not go together, the journal is of another set-up, a
             package is missing here, the disk is full, and so on.
         DeviceError: the device cannot be reached, lacks the runtime, or is in use by another.
     """
-    check_settings(device)
     begun = time.monotonic()
-    until = begun + (request.protocol.max_time_s or math.inf)
-    space = request.space
+    space, protocol = request.space, request.protocol
     plan = plan or make_plan(
         space, request.resolutions, request.batch_sizes, request.measure, request.seed
     )
-    protocol = request.protocol
     if protocol.tolerance is None:
         protocol = replace(protocol, tolerance=TOLERANCES[device.dtype])
-    lease = DeviceLease(device, display.note, until)
-    spaces = SPACES[REFERENCE.space], space
+    limits = TimeLimits(begun + (protocol.max_time_s or math.inf), request.patience_s)
+    models = models or models_for(device, space, keep=request.keep_models)
+    path = journal_path(request.out)
     with (
-        transport or open_transport(device) as way,
-        models
-        or ModelStore(spaces, device.runtime, device.dtype, keep=request.keep_models) as store,
+        open_device(device, models, listener, limits=limits, transport=transport) as access,
+        Sessions.begin(access, protocol, path, fresh=request.fresh) as sessions,
     ):
-        hello = shake_hands(device, way, lease, store)
-        told = header(device, hello)
-        with Journal.open(journal_path(request.out), told, fresh=request.fresh) as journal:
-            record_plan(journal, _plan_line(space, plan, protocol))
-            measuring = Sessions(
-                device, hello, protocol, way, journal, store, display, lease, patience_s
-            )
-            out_of_time = measuring.run(partial(_unsettled, plan.measured, protocol), request.seed)
-            written = write_tables(request.out, space, told, journal.lines)
+        record_plan(sessions.journal, _plan_line(space, plan, protocol))
+        out_of_time = sessions.run(partial(_unsettled, plan.measured, protocol), request.seed)
+        written = write_tables(request.out, space, access.header, sessions.journal.lines)
     return Outcome(written, time.monotonic() - begun, out_of_time)
 
 

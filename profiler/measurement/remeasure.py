@@ -4,89 +4,83 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compofa.common.errors import UserError
-from compofa.profiler.measurement.device_lease import DeviceLease
-from compofa.profiler.measurement.device_monitor import PATIENCE_S
-from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hands
+from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
-from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import Tabulated, journal_path, write_tables
-from compofa.profiler.results.journal import Journal, PlanLine, of_kind, read_journal, utc_now
+from compofa.profiler.results.journal import PlanLine, of_kind, read_journal, utc_now
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
-from compofa.profiler.transports import open_transport
 from compofa.profiler.transports.device import Device
 from compofa.supernet.space import Space
-from compofa.supernet.spaces import SPACES
 
 Settled = Callable[[Analysis, Cell], bool]
 """Whether a cell needs no further session, by what the journal says so far."""
 
 
-def remeasure(
-    device: Device,
-    table: Path,
-    space: Space,
-    cells: Sequence[Cell],
-    settled: Settled,
-    display: Listener,
-    *,
-    most_sessions: int,
-    until: float,
-    patience_s: float = PATIENCE_S,
-) -> Tabulated:
-    """Measures `cells`, interleaved, and writes the table that the whole journal then amounts to.
+@dataclass(frozen=True)
+class Remeasurement:
+    """What to measure again, and when that is enough.
 
-    Args:
-        device: of the same set-up as the table.
+    Attributes:
         table: its journal lies beside it, and is gone on with.
         space: of the cells.
         cells: of any kind: measured before, predicted, or new to the table.
         settled: ends the measuring of a cell.
-        display: told how far it is.
         most_sessions: of each cell, in this call.
-        until: in terms of `time.monotonic`, when to stop in any case.
-        patience_s: the longest pause on a disturbed device.
+    """
+
+    table: Path
+    space: Space
+    cells: Sequence[Cell]
+    settled: Settled
+    most_sessions: int
+
+
+def remeasure(
+    device: Device, wanted: Remeasurement, listener: Listener, limits: TimeLimits
+) -> Tabulated:
+    """Measures cells, interleaved, and writes the table that the whole journal then amounts to.
+
+    Args:
+        device: of the same set-up as the table.
+        wanted: what to measure.
+        listener: told how far it is.
+        limits: when to stop in any case.
 
     Raises:
         UserError: the table has no journal, or it is of another device or set-up.
         DeviceError: the device cannot be reached, or cannot measure.
     """
-    plan = _plan(table)
+    plan = _plan(wanted.table)
     protocol = Protocol(**plan.protocol)
-    lease = DeviceLease(device, display.note, until)
-    spaces = SPACES[REFERENCE.space], space
+    models = models_for(device, wanted.space)
     with (
-        open_transport(device) as way,
-        ModelStore(spaces, device.runtime, device.dtype) as store,
+        open_device(device, models, listener, limits=limits) as access,
+        Sessions.begin(access, protocol, journal_path(wanted.table)) as sessions,
     ):
-        hello = shake_hands(device, way, lease, store)
-        told = header(device, hello)
-        with Journal.open(journal_path(table), told) as journal:
-            journal.append(_with(plan, cells))
-            measuring = Sessions(
-                device, hello, protocol, way, journal, store, display, lease, patience_s
-            )
-            before = {cell: _sessions(measuring.analysis(), cell) for cell in cells}
+        sessions.journal.append(_with(plan, wanted.cells))
+        before = {cell: _sessions(sessions.analysis(), cell) for cell in wanted.cells}
 
-            def pending(analysis: Analysis) -> list[Cell]:
-                found = []
-                for cell in cells:
-                    spent = _sessions(analysis, cell) - before[cell]
-                    failed = cell in analysis.results and not analysis.usable(cell)
-                    done = failed or spent >= most_sessions or (spent and settled(analysis, cell))
-                    if not done:
-                        found.append(cell)
-                return found
+        def pending(analysis: Analysis) -> list[Cell]:
+            left = []
+            for cell in wanted.cells:
+                spent = _sessions(analysis, cell) - before[cell]
+                failed = cell in analysis.results and not analysis.usable(cell)
+                enough = spent >= wanted.most_sessions
+                # What earlier sessions said does not settle a cell: it was asked for again.
+                if not (failed or enough or (spent and wanted.settled(analysis, cell))):
+                    left.append(cell)
+            return left
 
-            if time.monotonic() < until:
-                measuring.run(pending, plan.seed)
-            return write_tables(table, space, told, journal.lines)
+        if time.monotonic() < limits.until:
+            sessions.run(pending, plan.seed)
+        return write_tables(wanted.table, wanted.space, access.header, sessions.journal.lines)
 
 
 def _plan(table: Path) -> PlanLine:

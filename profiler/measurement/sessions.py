@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from compofa.common.errors import DeviceError, OutOfTime
-from compofa.profiler.measurement.device_lease import DeviceLease
+from compofa.profiler.measurement.device_access import DeviceAccess
 from compofa.profiler.measurement.device_monitor import DeviceMonitor
 from compofa.profiler.measurement.handshake import REFERENCE
-from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.session import Session
-from compofa.profiler.models.model_store import Models
 from compofa.profiler.models.prefetch import ModelPrefetcher, spare_cpus
 from compofa.profiler.results.analysis import Analysis, analyse, corrected_line
 from compofa.profiler.results.journal import Failure, Journal, SessionLine, of_kind
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.change_points import slowdown
-from compofa.profiler.transports import Transport
-from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
+from compofa.profiler.transports.agent_client import AgentError, AgentLink
 from compofa.profiler.transports.base import Lost
-from compofa.profiler.transports.device import Device
 
 LOST_IN_A_ROW = 3
 """After so many sessions that brought nothing, the device is given up."""
@@ -32,28 +31,32 @@ LOST_IN_A_ROW = 3
 
 @dataclass
 class Sessions:
-    """Sessions on one device, one after another, until no cell is left to measure.
+    """Sessions on one device, one after another, until no cell is left to measure."""
 
-    Attributes:
-        hello: what the device answered in the handshake.
-        patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
-    """
-
-    device: Device
-    hello: Hello
+    access: DeviceAccess
     protocol: Protocol
-    transport: Transport
     journal: Journal
-    models: Models
-    display: Listener
-    lease: DeviceLease
-    patience_s: float
 
     def __post_init__(self) -> None:
         self._analysed: tuple[int, Analysis] | None = None
         self._monitor = DeviceMonitor(
-            self.display.note, out_of_time=self._out_of_time, patience_s=self.patience_s
+            self.access.listener.note,
+            out_of_time=self._out_of_time,
+            patience_s=self.access.limits.patience_s,
         )
+
+    @classmethod
+    @contextmanager
+    def begin(
+        cls, access: DeviceAccess, protocol: Protocol, path: Path, *, fresh: bool = False
+    ) -> Iterator[Self]:
+        """Opens the journal at `path`, which the sessions go on with; `fresh` empties it first.
+
+        Raises:
+            UserError: see `Journal.open`.
+        """
+        with Journal.open(path, access.header, fresh=fresh) as journal:
+            yield cls(access, protocol, journal)
 
     def run(self, pending: Callable[[Analysis], Sequence[Cell]], seed: int) -> bool:
         """Measures session by session; returns whether time ran out first.
@@ -66,12 +69,12 @@ class Sessions:
             OutOfTime: no time was left to measure a single cell.
             DeviceError: the device cannot measure at all, or several sessions brought nothing.
         """
-        lost, why = 0, ""
+        name, lost, why = self.access.device.name, 0, ""
         number = max((s.session for s in of_kind(self.journal.lines, SessionLine)), default=0)
         while left := pending(self.analysis()):
             if self._out_of_time():
                 if not self._measured():
-                    raise OutOfTime(f"{self.device.name}: no time was left to measure a cell")
+                    raise OutOfTime(f"{name}: no time was left to measure a cell")
                 return True
             number += 1
             # Seeded by the session too, so that a resumed profile does not repeat an order.
@@ -82,31 +85,31 @@ class Sessions:
                 self._session(number, order)
             except Lost as error:
                 why = f": {error.message}"
-                self.display.note(f"session {number} was lost{why}")
+                self.access.listener.note(f"session {number} was lost{why}")
             lost = lost + 1 if self._measured() == measured_before else 0
             if lost == LOST_IN_A_ROW:
                 message = f"{lost} sessions in a row measured nothing{why}"
-                raise DeviceError(f"{self.device.name}: {message}")
+                raise DeviceError(f"{name}: {message}")
         return False
 
     def _session(self, number: int, order: list[Cell]) -> None:
-        analysis = self.analysis()
+        access, analysis = self.access, self.analysis()
         expected = max(analysis.sessions_left(cell, self.protocol) for cell in order)
-        self.display.session(number, expected, len(order))
-        spare = spare_cpus(self.device, self.hello.affinity)
+        access.listener.session(number, expected, len(order))
+        spare = spare_cpus(access.device, access.hello.affinity)
         with (
-            ModelPrefetcher(self.models, self.transport, spare) as prefetcher,
-            self.transport.start_agent() as channel,
+            ModelPrefetcher(access.models, access.transport, spare) as prefetcher,
+            access.transport.start_agent() as channel,
         ):
             link = AgentLink(channel)
             session = Session(
                 number=number,
                 link=link,
-                hello=self.lease.hello(link),
-                device=self.device,
+                hello=access.lease.hello(link),
+                device=access.device,
                 protocol=self.protocol,
                 record=self.journal.append,
-                begin_cell=lambda cell: self.display.cell(cell, analysis.estimate(cell)),
+                begin_cell=lambda cell: access.listener.cell(cell, analysis.estimate(cell)),
                 out_of_time=self._out_of_time,
                 monitor=self._monitor,
                 prefetcher=prefetcher,
@@ -115,19 +118,19 @@ class Sessions:
             try:
                 session.run(order, REFERENCE)
             except AgentError as error:
-                raise DeviceError(f"{self.device.name}: {error.message}") from None
+                raise DeviceError(f"{access.device.name}: {error.message}") from None
         analysis = self.analysis()
         self.journal.append(corrected_line(analysis, number))
         slower = slowdown(analysis.reference_ms)
         if slower is not None:
-            self.display.note(
+            access.listener.note(
                 f"the reference model is {slower.ratio - 1:.1%} slower since session "
                 f"{slower.start + 1}: throttling, or a busy host; latencies are corrected for it"
             )
         for failure in of_kind(self.journal.lines, Failure):
             if failure.session == number:
                 cell = failure.cell
-                self.display.note(f"{cell.subnet} at {cell.resolution}: {failure.reason}")
+                access.listener.note(f"{cell.subnet} at {cell.resolution}: {failure.reason}")
 
     def analysis(self) -> Analysis:
         """What the journal says so far, made anew only where it has grown."""
@@ -140,4 +143,4 @@ class Sessions:
         return sum(result.n_sessions for result in self.analysis().results.values())
 
     def _out_of_time(self) -> bool:
-        return time.monotonic() > self.lease.until
+        return time.monotonic() > self.access.limits.until

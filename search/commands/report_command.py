@@ -332,8 +332,9 @@ def _compare_devices(base: Path, new: Path, options: CompareOptions) -> Report:
 
 def _confirmed(changes: Changes, space: str | None, options: ConfirmOptions) -> Changes:
     """The suspects measured again on the device that both tables name."""
-    from compofa.profiler.comparison.confirm import confirm
+    from compofa.profiler.comparison.confirm import ModelSources, confirm
     from compofa.profiler.inventory import find_device
+    from compofa.profiler.measurement.device_access import TimeLimits
     from compofa.profiler.measurement.device_monitor import PATIENCE_S
     from compofa.profiler.measurement.handshake import as_measured
     from compofa.profiler.measurement.progress import Display
@@ -345,11 +346,11 @@ def _confirmed(changes: Changes, space: str | None, options: ConfirmOptions) -> 
         return confirm(
             changes,
             as_measured(find_device(options.inventory, setup.device), setup),
-            get_space(name),
-            options.models,
+            ModelSources(get_space(name), options.models),
             display,
-            until=time.monotonic() + options.seconds,
-            patience_s=PATIENCE_S if options.pause else 0.0,
+            limits=TimeLimits(
+                time.monotonic() + options.seconds, PATIENCE_S if options.pause else 0.0
+            ),
         )
 
 

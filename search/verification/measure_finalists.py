@@ -9,10 +9,11 @@ from pathlib import Path
 
 from compofa.common.errors import UserError
 from compofa.profiler.inventory import find_device
+from compofa.profiler.measurement.device_access import TimeLimits
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.handshake import as_measured
 from compofa.profiler.measurement.progress import Display
-from compofa.profiler.measurement.remeasure import remeasure
+from compofa.profiler.measurement.remeasure import Remeasurement, remeasure
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports.device import Device
@@ -59,17 +60,8 @@ class FinalistMeasurement:
                 return estimate is not None and decided(estimate, limits[cell])
 
             with Display(device.name) as display:
-                remeasure(
-                    device,
-                    table,
-                    candidates.space,
-                    cells,
-                    settled,
-                    display,
-                    most_sessions=MOST_SESSIONS,
-                    until=self.until,
-                    patience_s=self.patience_s,
-                )
+                again = Remeasurement(table, candidates.space, cells, settled, MOST_SESSIONS)
+                remeasure(device, again, display, TimeLimits(self.until, self.patience_s))
         return self.again()
 
 

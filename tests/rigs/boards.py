@@ -52,5 +52,7 @@ def add_boards(sshd: Sshd, names: Iterable[str]) -> list[SshDevice]:
 def small_job(device: Device) -> Job:
     """Measures `device` for a few seconds, into the working folder."""
     out = Path(f"{device.name}.csv")
-    request = ProfileRequest(ONE_SUBNET, ONE_SUBNET.resolutions, (1,), out, protocol=ONE_SESSION)
-    return Job(device, request, patience_s=0.0)
+    request = ProfileRequest(
+        ONE_SUBNET, ONE_SUBNET.resolutions, (1,), out, protocol=ONE_SESSION, patience_s=0
+    )
+    return Job(device, request)

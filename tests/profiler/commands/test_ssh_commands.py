@@ -54,12 +54,12 @@ def test_a_profile_survives_the_death_of_sshd(
         min_sessions=2, max_sessions=2, min_runs=3, run_s=1e-4, warmup_chunk=2, reference_runs=2
     )
     request = ProfileRequest(
-        tiny_space, (32, 40), (1,), folder / "board.csv", measure=6, protocol=quick
+        tiny_space, (32, 40), (1,), folder / "board.csv", 6, quick, patience_s=0
     )
     journal = folder / "board.journal.jsonl"
     with ThreadPoolExecutor(1) as pool:
         display = Display("board", quiet=True)
-        profiling = pool.submit(profile, sshd.device, request, display, patience_s=0)
+        profiling = pool.submit(profile, sshd.device, request, display)
         while len(timings(journal)) < 15 and not profiling.done():
             time.sleep(0.05)
         sshd.kill()

@@ -92,7 +92,7 @@ def job(name: str, max_time_s: float | None = None) -> Job:
     request = ProfileRequest(
         space, (160,), (1,), Path(f"{name}.csv"), protocol=Protocol(max_time_s=max_time_s)
     )
-    return Job(SshDevice(name=name, host=name), request, 0.0)
+    return Job(SshDevice(name=name, host=name), request)
 
 
 def run(workers: Scripted, *names: str, return_s: float = 60.0) -> list[FinishedJob | FailedJob]:

@@ -38,7 +38,7 @@ QUICK = Protocol(
 
 
 def request(space: Space, out: Path) -> ProfileRequest:
-    return ProfileRequest(space, (32, 40), (1,), out, measure=6, protocol=QUICK)
+    return ProfileRequest(space, (32, 40), (1,), out, measure=6, protocol=QUICK, patience_s=0)
 
 
 def measure(
@@ -46,7 +46,7 @@ def measure(
 ) -> Outcome:
     # The machine that runs the tests is busy with them: no use waiting.
     display = Display("here", quiet=True)
-    return profile(DEVICE, asked, display, patience_s=0, transport=transport, models=models)
+    return profile(DEVICE, asked, display, transport=transport, models=models)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ class Interrupting(Display):
 def test_an_interrupted_profile_goes_on_where_it_stopped(tiny_space: Space, tmp_path: Path) -> None:
     asked = request(tiny_space, tmp_path / "here.csv")
     with pytest.raises(KeyboardInterrupt):
-        profile(DEVICE, asked, Interrupting(after=30), patience_s=0)
+        profile(DEVICE, asked, Interrupting(after=30))
     _, before = read_journal(journal_path(asked.out))
     assert sum(line.cell is not None for line in of_kind(before, Timing)) == 29
     done = measure(asked)

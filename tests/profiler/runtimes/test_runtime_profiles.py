@@ -29,8 +29,8 @@ PLAN = Plan("three", 0, CELLS, (0, 1, 2), ())
 
 
 def measure(device: LocalDevice, space: Space, out: Path) -> Outcome:
-    asked = ProfileRequest(space, (32,), (1,), out, protocol=QUICK)
-    return profile(device, asked, Display("here", quiet=True), plan=PLAN, patience_s=0)
+    asked = ProfileRequest(space, (32,), (1,), out, protocol=QUICK, patience_s=0)
+    return profile(device, asked, Display("here", quiet=True), plan=PLAN)
 
 
 @pytest.mark.parametrize(

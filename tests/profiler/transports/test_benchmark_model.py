@@ -301,7 +301,9 @@ def test_a_phone_becomes_a_table(
 ) -> None:
     cells = tuple(Cell("tiny", subnet, 32, 1) for subnet in ("d22222", "d44444"))
     plan = Plan("2", 0, cells, fit=(0, 1), held_out=())
-    request = ProfileRequest(tiny_space, (32,), (1,), tmp_path / "pixel.csv", protocol=QUICK)
+    request = ProfileRequest(
+        tiny_space, (32,), (1,), tmp_path / "pixel.csv", protocol=QUICK, patience_s=0
+    )
     device = phone(adb_peer, binary, cpu_mask="1")
     with AdbTransport(device, adb_peer.server) as transport:
         written = profile(
@@ -310,7 +312,6 @@ def test_a_phone_becomes_a_table(
             Display("pixel", quiet=True),
             plan=plan,
             transport=transport,
-            patience_s=0,
         ).written
     assert [row.cell for row in written.table.rows] == list(cells)
     assert all(row.source == "measured" and row.n_sessions == 2 for row in written.table.rows)

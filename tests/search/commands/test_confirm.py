@@ -76,10 +76,10 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, space in (("base", "tiny.yaml"), ("slow", "slow.yaml")):
         request = ProfileRequest(
             get_space(str(folder / space)), (160,), (1,), folder / f"{name}.csv",
-            protocol=QUICK, keep_models=folder / "models",
+            protocol=QUICK, keep_models=folder / "models", patience_s=0,
         )  # fmt: skip
         profile(
-            LocalDevice(name="here"), request, Display("here", quiet=True), patience_s=0,
+            LocalDevice(name="here"), request, Display("here", quiet=True),
             plan=Plan("two", 0, cells, (0, 1), ()),
         )  # fmt: skip
     return folder

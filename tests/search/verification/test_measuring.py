@@ -36,8 +36,8 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text("name: tiny\nwidth: 0.25\nclasses: 10\nresolutions: [32]\n")
     (folder / "devices.yaml").write_text("here: {transport: local}\n")
     space = get_space(str(folder / "tiny.yaml"))
-    request = ProfileRequest(space, (32,), (1,), folder / "t.csv", 8, QUICK)
-    profile(LocalDevice(name="here"), request, Display("here", quiet=True), patience_s=0)
+    request = ProfileRequest(space, (32,), (1,), folder / "t.csv", 8, QUICK, patience_s=0)
+    profile(LocalDevice(name="here"), request, Display("here", quiet=True))
     with (folder / "accuracy.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["space", "subnet", "resolution", "top1", "source"])
