@@ -1,1 +1,9 @@
-"""Measures how fast subnets really run on devices, and predicts what was not measured."""
+"""Measures how fast networks really run on devices, and predicts what was not measured.
+
+The names that `__init__.pyi` lists can be imported from here (docs/python-api.md); each is loaded
+when it is first used, so that a command pays for what it uses only.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

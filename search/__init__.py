@@ -2,16 +2,19 @@
 
 The same from Python as from `compofa-search`:
 
-    from compofa.profiler.results.table import read_table
-    from compofa.search.accuracy.accuracy import load_accuracy
-    from compofa.search.answer import ask
-    from compofa.search.candidates import Latencies, join
-    from compofa.supernet.spaces import get_space
+    from compofa.profiler import read_table
+    from compofa.search import Latencies, ask, join, load_accuracy
+    from compofa.supernet import get_space
 
     space = get_space("compofa")
     tables = [Latencies(path, read_table(path))]
     candidates = join(tables, space, load_accuracy(None, space))
     ask(candidates, [(25.0,)], top=3).results
 
-Nothing is imported here, so that a command pays for what it uses only.
+The names that `__init__.pyi` lists can be imported from here (docs/python-api.md); each is loaded
+when it is first used, so that a command pays for what it uses only.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
