@@ -9,6 +9,12 @@ from compofa.common.errors import UserError
 
 LONGEST_DURATION_S = 30 * 86400
 
+
+def percent(share: float) -> str:
+    """A fraction of one as people write it, and as `parse_share` reads it: 0.02 is "2%"."""
+    return f"{100 * share:.10g}%"
+
+
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 

@@ -1,8 +1,21 @@
-"""The settings of the measuring protocol: how long, how often, how sure."""
+"""The settings of the measuring protocol: how long, how often, how sure.
+
+Defaults stand here and nowhere else: command lines, their help, comparisons and pages take them
+from here, so that a figure that is changed here is changed everywhere.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+"""Of intervals of what was measured, and of comparisons, unless the user asks for another."""
+
+PREDICTION_CONFIDENCE = 0.9
+"""Of intervals of latencies that were predicted, unless the user asks for another."""
+
+MIN_EFFECT = 0.03
+"""Between two tables, the smallest change of a latency that counts, as a fraction."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +38,8 @@ class Protocol:
     """
 
     target: float = 0.02
-    confidence: float = 0.95
-    prediction_confidence: float = 0.9
+    confidence: float = CONFIDENCE
+    prediction_confidence: float = PREDICTION_CONFIDENCE
     min_sessions: int = 5
     max_sessions: int = 10
     min_runs: int = 10

@@ -8,6 +8,7 @@ import numpy as np
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.profiler.comparison.front import FrontChange, Limit
+from compofa.profiler.settings import CONFIDENCE
 from compofa.search.candidates import Candidates
 from compofa.search.exact import front, ranking
 from compofa.search.uncertainty import half_widths
@@ -18,7 +19,7 @@ def front_change(
     new: Candidates,
     device: float = 1.0,
     min_effect: float = 0.0,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> FrontChange:
     """Whether the accuracy within each limit of the base's front fell.
 

@@ -12,11 +12,9 @@ from compofa.profiler.latency_model.features import Floats, cell_features
 from compofa.profiler.latency_model.transfer import Transfer
 from compofa.profiler.results.predict import shapes, standard_error
 from compofa.profiler.results.table import Cell, Row, Table
+from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.search.candidates import Latencies
 from compofa.supernet.space import Space
-
-CONFIDENCE = 0.9
-"""Of the intervals of predicted latencies."""
 
 
 def complete(new: Latencies, others: Sequence[Latencies], space: Space) -> tuple[Latencies, str]:
@@ -53,7 +51,7 @@ def complete(new: Latencies, others: Sequence[Latencies], space: Space) -> tuple
     names = ", ".join(each.device for each in others)
     told = (
         f"{len(rows):,} cells of {new.device} are predicted from {len(measured)} measured ones and "
-        f"{names}; their {CONFIDENCE:.0%} intervals reach {reach:.1%} up (median)"
+        f"{names}; their {PREDICTION_CONFIDENCE:.0%} intervals reach {reach:.1%} up (median)"
     )
     return replace(new, table=table), told
 
@@ -75,12 +73,12 @@ def _predicted(
     latency = np.array([row.latency_ms for row in rows], dtype=np.float64)
     noise = np.array([standard_error(row) or 0.0 for row in rows])
     model = Transfer.fit(explained[: len(measured)], prior, latency, noise)
-    predicted = model.predict(explained[len(measured) :], CONFIDENCE)
+    predicted = model.predict(explained[len(measured) :], PREDICTION_CONFIDENCE)
     when = max(row.measured_at for row in rows)
     return [
         Row(
-            cell, float(ms), float(low), float(high), CONFIDENCE, None, "predicted", "ok", 0, 0, "",
-            when,
+            cell, float(ms), float(low), float(high), PREDICTION_CONFIDENCE, None,
+            "predicted", "ok", 0, 0, "", when,
         )
         for cell, ms, low, high in zip(missing, *predicted, strict=True)
     ]  # fmt: skip

@@ -19,6 +19,7 @@ from compofa.profiler.block_tables.block_files import (
 )
 from compofa.profiler.block_tables.slot_terms import SlotTerms, is_separable, slot_terms
 from compofa.profiler.results.table import Cell, Row, SetUp, Table
+from compofa.profiler.settings import CONFIDENCE
 from compofa.supernet.blocks import Block
 from compofa.supernet.graph import graph_blocks
 from compofa.supernet.space import Space
@@ -164,7 +165,7 @@ def _row(folder: Path, cell: Cell, latency_ms: float) -> Row:
     if not 0 < latency_ms < math.inf:
         message = f"the blocks of {cell.subnet} add up to {latency_ms} ms"
         raise UserError(message, path=block_file(folder, cell.resolution))
-    return Row(cell, latency_ms, None, None, 0.95, None, "predicted", "ok", 0, 0, "", "")
+    return Row(cell, latency_ms, None, None, CONFIDENCE, None, "predicted", "ok", 0, 0, "", "")
 
 
 def read_block_table(folder: Path) -> BlockTable:

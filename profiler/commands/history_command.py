@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from compofa.common.console import print_json, printable
-from compofa.common.option_values import parse_share
+from compofa.common.option_values import parse_share, percent
 from compofa.profiler.commands.options import Json
+from compofa.profiler.settings import MIN_EFFECT
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -43,7 +44,9 @@ def add_command(
 @app.command("show")
 def show_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the history.")],
-    min_effect: Annotated[str, typer.Option(help="Smallest change that counts.")] = "3%",
+    min_effect: Annotated[str, typer.Option(help="Smallest change that counts.")] = percent(
+        MIN_EFFECT
+    ),
     html: Annotated[Path | None, typer.Option(help="A page that people look at.")] = None,
     json_: Json = False,
 ) -> None:

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from compofa.common.console import print_json, printable
-from compofa.common.option_values import parse_share
+from compofa.common.option_values import parse_share, percent
 from compofa.profiler.commands.options import Json
+from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.supernet.spaces import get_space
 
 
@@ -24,7 +25,9 @@ def predict_command(
     space: Annotated[
         str | None, typer.Option(help="Space file, where the table's space comes from one.")
     ] = None,
-    confidence: Annotated[str, typer.Option(help="Of the prediction intervals.")] = "0.9",
+    confidence: Annotated[str, typer.Option(help="Of the prediction intervals.")] = percent(
+        PREDICTION_CONFIDENCE
+    ),
     json_: Json = False,
 ) -> None:
     """Fit the latency model on a table's measured rows and predict other cells."""

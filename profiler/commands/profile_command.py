@@ -9,9 +9,10 @@ import typer
 
 from compofa.common.console import note
 from compofa.common.errors import UserError
-from compofa.common.option_values import parse_duration, parse_share, parse_sizes
+from compofa.common.option_values import parse_duration, parse_share, parse_sizes, percent
 from compofa.profiler.commands.options import Inventory, Json
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
+from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 
@@ -46,8 +47,8 @@ def profile_command(
     ] = "auto",
     target: Annotated[
         str, typer.Option(help="Relative half-width of intervals at which to stop.")
-    ] = "2%",
-    confidence: Annotated[str, typer.Option(help="Of the intervals.")] = "0.95",
+    ] = percent(Protocol.target),
+    confidence: Annotated[str, typer.Option(help="Of the intervals.")] = percent(CONFIDENCE),
     max_time: Annotated[str | None, typer.Option(help="Budget: 90s, 10m or 2h.")] = None,
     out: Annotated[Path | None, typer.Option(help="The table; DEVICE.csv if left out.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard an earlier journal.")] = False,
@@ -82,7 +83,6 @@ def profile_command(
     from compofa.profiler.fleet.job import Job
     from compofa.profiler.inventory import changed, find_device
     from compofa.profiler.measurement.profile import ProfileRequest
-    from compofa.profiler.settings import Protocol
 
     protocol = Protocol(
         target=parse_share(target, "target", 0.0, 1.0),

@@ -9,6 +9,7 @@ from typing import Any
 from compofa.common.errors import UserError
 from compofa.profiler.comparison.sides import Side, check_comparable, interval_means
 from compofa.profiler.results.table import Cell
+from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT
 from compofa.profiler.statistics.compare import (
     Comparison,
     Ratio,
@@ -20,9 +21,6 @@ from compofa.profiler.statistics.device_change import DeviceChange
 
 REFERENCE = Cell("", "the reference model", 1, 1)
 """Stands for it among the cells."""
-
-MIN_EFFECT = 0.03
-"""The smallest change that matters, unless asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def compare_tables(
     new: Side,
     *,
     min_effect: float = MIN_EFFECT,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     allowed: Collection[str] = (),
 ) -> Changes:
     """Compares the cells that both sides measured.

@@ -13,6 +13,7 @@ from compofa.common.errors import UserError
 from compofa.profiler.latency_model.features import Cell, Floats, cell_features
 from compofa.profiler.latency_model.intervals import Calibration
 from compofa.profiler.latency_model.process import Measured, Process
+from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.supernet.space import Space
 
 MINIMUM_CELLS = 5
@@ -109,7 +110,9 @@ class LatencyModel:
         too_few = {b: len(rows) for b, rows in sorted(groups.items()) if b not in enough}
         return cls(space, MappingProxyType(too_few), MappingProxyType(processes))
 
-    def predict(self, cells: Sequence[Cell], confidence: float = 0.9) -> Prediction:
+    def predict(
+        self, cells: Sequence[Cell], confidence: float = PREDICTION_CONFIDENCE
+    ) -> Prediction:
         """Latencies of `cells`, in their order, with intervals that hold `confidence` of cells.
 
         Raises:
@@ -164,7 +167,10 @@ class HeldOutError:
 
 
 def held_out_error(
-    model: LatencyModel, cells: Sequence[Cell], latency_ms: npt.ArrayLike, confidence: float = 0.9
+    model: LatencyModel,
+    cells: Sequence[Cell],
+    latency_ms: npt.ArrayLike,
+    confidence: float = PREDICTION_CONFIDENCE,
 ) -> HeldOutError:
     """The error of `model` on measured `cells`, whose latencies [n] it was not fitted on.
 

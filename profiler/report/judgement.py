@@ -18,11 +18,9 @@ from compofa.profiler.latency_model import (
 from compofa.profiler.results.evidence import Evidence
 from compofa.profiler.results.predict import shapes
 from compofa.profiler.results.table import Cell, Row
+from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
-
-CONFIDENCE = 0.9
-"""Of prediction intervals, where no plan says."""
 
 TESTED_SHARE = 3
 """Where no plan holds cells out, one measured cell in this many is, drawn at random."""
@@ -95,10 +93,13 @@ def judge(evidence: Evidence, own_space: Space | None = None) -> Judgement:
             f"too few cells were measured to judge predictions by: {len(fitted)} to fit a model "
             f"on and {len(tested)} to test it"
         )
-    confidence, seed = CONFIDENCE, 0
+    confidence, seed = PREDICTION_CONFIDENCE, 0
     if evidence.journal is not None and evidence.journal.plan is not None:
         plan = evidence.journal.plan
-        confidence, seed = plan.protocol.get("prediction_confidence", CONFIDENCE), plan.seed
+        confidence, seed = (
+            plan.protocol.get("prediction_confidence", PREDICTION_CONFIDENCE),
+            plan.seed,
+        )
     model = LatencyModel.fit(
         space,
         shapes(space, fitted),

@@ -19,7 +19,7 @@ from compofa.profiler.results.journal import (
     utc_now,
 )
 from compofa.profiler.results.table import Cell
-from compofa.profiler.settings import Protocol
+from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.profiler.statistics.covariate import Adjusted, adjust
 from compofa.profiler.statistics.drift import Drift, ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
@@ -126,7 +126,7 @@ class Analysis:
         return max(1, min(max(needed, protocol.min_sessions), protocol.max_sessions) - done)
 
 
-def analyse(lines: Sequence[JournalLine], confidence: float = 0.95) -> Analysis:
+def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Analysis:
     """Condenses the runs of each session, corrects them for drift, and estimates every cell.
 
     The reference model takes part as a cell of its own: it ties together sessions that have few

@@ -11,6 +11,7 @@ from compofa.profiler.results.build import journal_path, meta_path
 from compofa.profiler.results.journal import Header, JournalLine, PlanLine, of_kind, read_journal
 from compofa.profiler.results.meta import Meta, read_meta
 from compofa.profiler.results.table import SetUp, Table, read_table
+from compofa.profiler.settings import CONFIDENCE
 
 LARGEST_JOURNAL = 500_000_000
 """Bytes; a larger journal is refused."""
@@ -79,7 +80,7 @@ def _read_journal(path: Path) -> Journalled:
     header, lines = read_journal(path)
     plans = of_kind(lines, PlanLine)
     plan = plans[-1] if plans else None
-    confidence = float(plan.protocol.get("confidence", 0.95)) if plan else 0.95
+    confidence = float(plan.protocol.get("confidence", CONFIDENCE)) if plan else CONFIDENCE
     return Journalled(header, tuple(lines), plan, analyse(lines, confidence))
 
 

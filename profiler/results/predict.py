@@ -9,6 +9,7 @@ from compofa.common.csv_lines import check_text, parse_count, read_lines
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model import LatencyModel
 from compofa.profiler.results.table import CELL_COLUMNS, LARGEST_SIZE, Cell, Row, Table
+from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
 
@@ -56,7 +57,7 @@ def shapes(space: Space, cells: Sequence[Cell]) -> list[tuple[Subnet, int, int]]
 
 
 def predict_cells(
-    table: Table, cells: Sequence[Cell], space: Space, confidence: float = 0.9
+    table: Table, cells: Sequence[Cell], space: Space, confidence: float = PREDICTION_CONFIDENCE
 ) -> Table:
     """`cells`, predicted by a model that is fitted on the measured rows of `table`.
 

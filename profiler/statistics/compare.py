@@ -16,6 +16,7 @@ import numpy as np
 
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
+from compofa.profiler.settings import CONFIDENCE
 from compofa.profiler.statistics.device_change import DeviceChange, device_change
 from compofa.profiler.statistics.interval import PEEKING, POOLED_CELLS, LogMeans, log_means
 from compofa.profiler.statistics.latencies import check_fraction
@@ -75,7 +76,7 @@ def compare(
     base: Mapping[K, Mapping[int, float]],
     new: Mapping[K, Mapping[int, float]],
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     min_effect: float = 0.01,
     base_level: Collection[int] | None = None,
     new_level: Collection[int] | None = None,
@@ -138,7 +139,7 @@ def compare_paired(
     base: Mapping[K, Mapping[int, float]],
     new: Mapping[K, Mapping[int, float]],
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     min_effect: float = 0.01,
     peeking: bool = True,
 ) -> dict[K, Ratio]:
@@ -193,7 +194,7 @@ def compare_means(
     base: LogMeans,
     new: LogMeans,
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     min_effect: float = 0.01,
     device: DeviceChange | None = None,
 ) -> Comparison[K]:
@@ -348,7 +349,7 @@ def smallest_change(
     noise: VarianceComponents,
     sessions: int,
     cells: int = 1,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     power: float = 0.9,
 ) -> float:
     """The slow-down of a cell that `compare` finds with probability `power`, as a fraction.

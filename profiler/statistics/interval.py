@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.common.arrays import FloatArray
+from compofa.profiler.settings import CONFIDENCE
 from compofa.profiler.statistics.latencies import check_fraction
 from compofa.profiler.statistics.moderation import moderate
 from compofa.profiler.statistics.student import half_width
@@ -79,7 +80,7 @@ class LogMeans:
 
 def estimate_cells(
     values: Mapping[K, Mapping[int, float]],
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     *,
     level_sessions: Collection[int] | None = None,
     peeking: bool = True,

@@ -16,10 +16,11 @@ import typer
 
 from compofa.common.console import note, run_command
 from compofa.common.errors import ExitCode, UserError
-from compofa.common.option_values import parse_duration, parse_share
+from compofa.common.option_values import parse_duration, parse_share, percent
 from compofa.profiler.commands.history_command import app as history_app
 from compofa.profiler.commands.html_command import app
 from compofa.profiler.commands.options import Json
+from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT
 
 if TYPE_CHECKING:
     from compofa.profiler.comparison.changes import Changes
@@ -59,7 +60,7 @@ def compare_command(
             rich_help_panel=COUNTS,
             help="Changes of latency that are smaller than this do not count.",
         ),
-    ] = "3%",
+    ] = percent(MIN_EFFECT),
     confidence: Annotated[
         str,
         typer.Option(
@@ -68,7 +69,7 @@ def compare_command(
             help="The probability with which nothing is falsely called slower or faster, over all "
             "cells and devices together: more than 50 % and less than 100 %.",
         ),
-    ] = "0.95",
+    ] = percent(CONFIDENCE),
     allow_different: Annotated[
         list[str] | None,
         typer.Option(

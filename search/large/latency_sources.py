@@ -15,14 +15,12 @@ from compofa.profiler.block_tables.block_table import BlockTable, sums
 from compofa.profiler.latency_model import LatencyModel
 from compofa.profiler.results.predict import predicted_rows, shapes
 from compofa.profiler.results.table import Cell, Table
+from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.search.exact import upper_ms
 from compofa.search.large.costs import SubnetCost, UnitCost
 from compofa.search.large.genomes import Genomes
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
-
-CONFIDENCE = 0.9
-"""Of the intervals of predicted latencies."""
 
 
 class LatencySource(Protocol):
@@ -157,7 +155,7 @@ class ModelDevice:
         ]
         when = max((row.measured_at for row in self.measured.rows), default="")
         known = {row.cell: row for row in self.measured.rows if row.source == "measured"}
-        rows = predicted_rows(self.model, space, cells, CONFIDENCE, when)
+        rows = predicted_rows(self.model, space, cells, PREDICTION_CONFIDENCE, when)
         measured = tuple(known.get(row.cell, row) for row in rows)
         return Table(self.measured.setup, measured, self.measured.extra)
 
@@ -178,10 +176,10 @@ class PredictedCost:
             (self.genomes.subnet(genome), size, self.batch_size)
             for genome, size in zip(genomes, pixels, strict=True)
         ]
-        found = self.model.predict(cells, CONFIDENCE)
+        found = self.model.predict(cells, PREDICTION_CONFIDENCE)
         if self.risk is None:
             return found.latency_ms
-        level = np.full(found.latency_ms.shape, CONFIDENCE)
+        level = np.full(found.latency_ms.shape, PREDICTION_CONFIDENCE)
         return upper_ms(found.latency_ms, found.high_ms, level, self.risk)
 
     def least(self) -> IntArray | None:

@@ -16,12 +16,13 @@ from compofa.profiler.measurement.progress import Display
 from compofa.profiler.measurement.remeasure import Remeasurement, remeasure
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.table import Cell
+from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.device import Device
 from compofa.search.candidates import Candidates
 from compofa.search.verification.acceptance import decided
 from compofa.search.verification.verify import Finalists
 
-MOST_SESSIONS = 10
+MOST_SESSIONS = Protocol.max_sessions
 """New sessions of a cell in one round."""
 
 
