@@ -13,7 +13,7 @@ from compofa.common.errors import UserError
 from compofa.profiler.results.table import Cell, Row, RowSource, Status
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
-from compofa.search.measures import BYTES, Measure
+from compofa.search.measures import BYTES, LatencyMeasure, Measure
 from compofa.search.uncertainty import half_widths, indistinguishable, probability_within
 from compofa.supernet.graph import graph_blocks
 
@@ -32,7 +32,8 @@ class Result:
             is not about); None for a member of the front.
         probability: that its true latency meets the limit, one per table; None where
             there is no limit or no interval.
-        joint_probability: that all limits are met, errors in different tables being independent.
+        joint_probability: that all limits are met; errors in different tables are taken as
+            independent.
         indistinguishable_from: another member of the front, as "KEY at RESOLUTION", that may in
             truth be as accurate and as fast; None where noise leaves no doubt.
         macs, params: multiply-accumulates per image, trainable parameters.
@@ -86,15 +87,18 @@ class Infeasible:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found.
+    """What a search came to.
 
     Attributes:
         results: best first; question by question where several were asked.
         infeasible: the questions without a result.
+        more: for each question, or for the front, how many results `top` left out; empty where
+            they were not counted.
     """
 
     results: tuple[Result, ...]
     infeasible: tuple[Infeasible, ...]
+    more: tuple[int, ...] = ()
 
 
 def ask(
@@ -102,9 +106,19 @@ def ask(
     questions: Sequence[Limits],
     top: int | None = None,
     risk: float | None = None,
-    least: Measure | None = None,
+    minimise: Sequence[Measure] = (),
+    min_top1: float | None = None,
 ) -> Answer:
-    """The most accurate candidates within limits; without questions, the Pareto front.
+    """The most accurate candidates within limits; with nothing else asked, the Pareto front.
+
+    What is asked bounds the candidates, and objectives choose among them:
+
+    - One objective: those come first that have the least of it; the more accurate of equal ones.
+    - Several objectives: the front over these alone.
+    - No objective: the most accurate within the limits come first. Where only an accuracy is
+      asked for, the objective is the latency.
+    - Without limits and without `min_top1`: the front over accuracy, all latencies and the
+      objectives, ordered by the first objective if there is one.
 
     Args:
         candidates: at least one.
@@ -112,27 +126,79 @@ def ask(
         top: most results per question; all unless given.
         risk: the probability with which a result may miss a limit, by its latency's interval;
             without it, the latency itself must meet the limit.
-        least: what to have the least of, before accuracy; the front is then one of accuracy,
-            latency and this. Candidates of which it is not known are left out.
+        minimise: the objectives. Candidates of which one is not known are left out. The latency
+            as an objective counts table by table.
+        min_top1: the least accuracy of a result, as a fraction of one.
 
     Raises:
         UserError: `risk` is asked of latencies that have no interval, or the candidates do not
-            have `least`.
+            have an objective.
     """
     cost = costs_at(candidates, risk)
-    spent = None if least is None else least.of(candidates)
-    order = ranking(candidates.top1, candidates.latency_ms, spent if questions else None)
-    if spent is not None:
-        order = order[~np.isnan(spent[order])]
-    if not questions:
-        costs = cost if spent is None else np.column_stack([cost, spent])
-        members = front(order[~np.isnan(cost[order]).any(axis=1)], costs)
-        return Answer(_front_results(candidates, members)[:top], ())
-    if top == 1:
+    objectives = _objectives(candidates, minimise, cost)
+    if not questions and min_top1 is None:
+        return _front_answer(candidates, cost, objectives, top)
+    if not questions and not minimise:
+        objectives = cost
+    order = ranking(candidates.top1, candidates.latency_ms, objectives)
+    order = order[~np.isnan(objectives[order]).any(axis=1)]
+    if min_top1 is not None:
+        order = order[candidates.top1[order] >= min_top1]
+    several = wants_front(len(candidates.tables), questions, minimise, min_top1)
+    if top == 1 and len(questions) > 1 and not several:
+        # All questions at once: a fleet may ask ten thousand.
         limits = np.array(questions, dtype=np.float64)
-        best = [[each] if each >= 0 else [] for each in first_within(order, cost, limits).tolist()]
-    else:
-        best = [within(order, cost, each)[:top].tolist() for each in questions]
+        first = first_within(order, cost, limits).tolist()
+        return _answer(candidates, cost, questions, [[i] if i >= 0 else [] for i in first], ())
+    chosen = []
+    for limits_ms in questions or [(math.inf,) * cost.shape[1]]:
+        here = within(order, cost, limits_ms) if questions else order
+        chosen.append(front(here, objectives[:, 1:]) if several else here)
+    shown = [here[:top].tolist() for here in chosen]
+    more = tuple(len(here) - len(those) for here, those in zip(chosen, shown, strict=True))
+    return _answer(candidates, cost, questions, shown, more)
+
+
+def wants_front(
+    tables: int,
+    questions: Sequence[Limits],
+    minimise: Sequence[Measure] = (),
+    min_top1: float | None = None,
+) -> bool:
+    """Whether `ask` answers with a front, which has no best member.
+
+    Args:
+        tables: how many there are: the latency is an objective of each.
+        questions, minimise, min_top1: as in `ask`.
+    """
+    if not questions and min_top1 is None:
+        return True
+    if not questions and not minimise:
+        return tables > 1
+    return sum(tables if isinstance(each, LatencyMeasure) else 1 for each in minimise) > 1
+
+
+def _objectives(
+    candidates: Candidates, minimise: Sequence[Measure], cost: FloatArray
+) -> FloatArray:
+    """What to have the least of, [n, k]; the latency is one column per table."""
+    columns = [
+        cost if isinstance(each, LatencyMeasure) else each.of(candidates)[:, None]
+        for each in minimise
+    ]
+    return np.hstack(columns) if columns else np.empty((len(candidates), 0))
+
+
+def _answer(
+    candidates: Candidates,
+    cost: FloatArray,
+    questions: Sequence[Limits],
+    chosen: Sequence[Sequence[int]],
+    more: tuple[int, ...],
+) -> Answer:
+    """The `chosen` candidates of each question as results; what comes nearest where none is."""
+    if not questions:
+        return Answer(tuple(result(candidates, i, None) for i in chosen[0]), (), more)
     made: dict[int, Result] = {}
 
     def answered(index: int, asked: Limits) -> Result:
@@ -140,15 +206,29 @@ def ask(
             made[index] = result(candidates, index, None)
         return _asked(candidates, made[index], index, asked)
 
-    results = [
-        answered(i, asked) for asked, found in zip(questions, best, strict=True) for i in found
-    ]
+    pairs = list(zip(questions, chosen, strict=True))
+    results = [answered(i, asked) for asked, members in pairs for i in members]
     infeasible = []
-    for asked, found in zip(questions, best, strict=True):
-        if not found:
+    for asked, members in pairs:
+        if not members:
             closest = nearest(np.nan_to_num(cost, nan=np.inf), asked)
             infeasible.append(Infeasible(finite(asked), answered(closest, asked)))
-    return Answer(tuple(results), tuple(infeasible))
+    return Answer(tuple(results), tuple(infeasible), more)
+
+
+def _front_answer(
+    candidates: Candidates, cost: FloatArray, objectives: FloatArray, top: int | None
+) -> Answer:
+    """The front over accuracy, latencies and objectives."""
+    costs = np.hstack([cost, objectives])
+    order = ranking(candidates.top1, candidates.latency_ms)
+    members = front(order[~np.isnan(costs[order]).any(axis=1)], costs)
+    results = _front_results(candidates, members)
+    if objectives.shape[1]:
+        by_first = np.argsort(objectives[members, 0], kind="stable")
+        results = tuple(results[i] for i in by_first)
+    shown = results[:top]
+    return Answer(shown, (), (len(results) - len(shown),))
 
 
 def finite(limits: Limits) -> tuple[float | None, ...]:
@@ -157,7 +237,7 @@ def finite(limits: Limits) -> tuple[float | None, ...]:
 
 
 def _front_results(candidates: Candidates, members: IntArray) -> tuple[Result, ...]:
-    """Members of the front, each with one that noise cannot tell it from."""
+    """Members of the front, each with one that it is indistinguishable from."""
     confidence = np.array([[rows[i].confidence for rows in candidates.rows] for i in members])
     width = (candidates.high_ms - candidates.low_ms)[members] / 2
     doubtful = indistinguishable(
@@ -166,12 +246,12 @@ def _front_results(candidates: Candidates, members: IntArray) -> tuple[Result, .
         candidates.latency_ms[members],
         width / half_widths(confidence),
     )
-    found = []
+    results = []
     for i, other in zip(members, doubtful, strict=True):
         cell = None if other < 0 else candidates.cells[members[other]]
         name = None if cell is None else f"{cell.subnet} at {cell.resolution}"
-        found.append(replace(result(candidates, i, None), indistinguishable_from=name))
-    return tuple(found)
+        results.append(replace(result(candidates, i, None), indistinguishable_from=name))
+    return tuple(results)
 
 
 def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
@@ -181,7 +261,7 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
     blocks = graph_blocks(candidates.space, subnet, cell.resolution)
     setups = [table.table.setup for table in candidates.tables]
     width = max(BYTES.get(setup.dtype, 4) for setup in setups)
-    found = Result(
+    plain = Result(
         space=cell.space,
         subnet=cell.subnet,
         resolution=cell.resolution,
@@ -202,15 +282,15 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
             for table, row in zip(candidates.tables, rows, strict=True)
         ),
     )
-    return found if limits is None else _asked(candidates, found, index, limits)
+    return plain if limits is None else _asked(candidates, plain, index, limits)
 
 
-def _asked(candidates: Candidates, found: Result, index: int, limits: Limits) -> Result:
+def _asked(candidates: Candidates, plain: Result, index: int, limits: Limits) -> Result:
     """Candidate `index` as the answer to a question."""
     asked = finite(limits)
     probabilities = _probabilities([each[index] for each in candidates.rows], asked)
     return replace(
-        found,
+        plain,
         limit_ms=asked,
         probability=probabilities,
         joint_probability=_joint(probabilities, asked),

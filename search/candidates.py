@@ -41,6 +41,8 @@ class Candidates:
     """n cells with their latencies in t tables.
 
     Attributes:
+        accuracy: whose accuracies these are, for people.
+        predicted: whether any of them is a prediction, not a measurement of trained weights.
         cells: the cells, [n].
         subnets: what their keys stand for.
         top1: accuracy as a fraction of one, [n].
@@ -65,6 +67,12 @@ class Candidates:
     rows: tuple[tuple[Row, ...], ...]
     notes: tuple[str, ...] = ()
     seen: int | None = None
+    predicted: bool = False
+
+    @property
+    def top1_name(self) -> str:
+        """What to call the accuracies: "predicted top-1" where they are predictions."""
+        return "predicted top-1" if self.predicted else "top-1"
 
     @property
     def compared(self) -> int:
@@ -200,6 +208,7 @@ def join(
         high_ms=_columns([row.ci_high_ms for row in each] for each in rows),
         rows=rows,
         notes=tuple(notes),
+        predicted=accuracy.predicted,
     )
 
 

@@ -11,16 +11,20 @@ from compofa.common.arrays import FloatArray, IntArray
 from compofa.search.uncertainty import half_widths
 
 
-def ranking(top1: FloatArray, latency_ms: FloatArray, least: FloatArray | None = None) -> IntArray:
+def ranking(
+    top1: FloatArray, latency_ms: FloatArray, objectives: FloatArray | None = None
+) -> IntArray:
     """Candidates from best to worst: by accuracy, then by latency in the first table, and so on.
 
     Args:
         top1: [n].
         latency_ms: [n, t].
-        least: what to have the least of, before accuracy, [n].
+        objectives: what to have the least of before accuracy counts, the first column first,
+            [n, k]; nothing unless given.
     """
+    first = [] if objectives is None else list(objectives.T[::-1])
     # lexsort's last key is its first criterion.
-    keys = [*latency_ms.T[::-1], -top1, *([] if least is None else [least])]
+    keys = [*latency_ms.T[::-1], -top1, *first]
     return np.lexsort(keys).astype(np.int64)
 
 
@@ -56,23 +60,24 @@ def nearest(cost_ms: FloatArray, limits_ms: tuple[float, ...]) -> int:
     return int((cost_ms / np.array(limits_ms)).max(axis=1).argmin())
 
 
-def front(order: IntArray, latency_ms: FloatArray) -> IntArray:
-    """The Pareto front, best first: no other candidate is as accurate and as fast everywhere.
+def front(order: IntArray, costs: FloatArray) -> IntArray:
+    """The Pareto front, best first: no other candidate is as good in every respect.
 
-    Of candidates that are equal in everything, the first is kept.
+    The respects are what `order` goes by first (accuracy, or an objective) and the costs. Of
+    candidates that are equal in everything, the first is kept.
 
     Args:
         order: `ranking` of the candidates.
-        latency_ms: [n, t].
+        costs: [n, k], such as latencies.
     """
-    found = []
+    members = []
     left = order
     while len(left):
-        # Nothing that is left beats the first in accuracy, so nothing dominates it.
+        # Nothing that is left beats the first in what the order goes by: nothing dominates it.
         best = left[0]
-        found.append(best)
-        left = left[(latency_ms[left] < latency_ms[best]).any(axis=1)]
-    return np.array(found, dtype=np.int64)
+        members.append(best)
+        left = left[(costs[left] < costs[best]).any(axis=1)]
+    return np.array(members, dtype=np.int64)
 
 
 def upper_ms(

@@ -77,19 +77,39 @@ class ColumnMeasure:
 
     def of(self, candidates: Candidates) -> FloatArray:
         """See `Measure`."""
-        found = [
+        columns = [
             np.array([_number(row.extra[place]) for row in rows])
             for table, rows in zip(candidates.tables, candidates.rows, strict=True)
             if (place := _place(self.name, table.table.extra)) is not None
         ]
-        if not found:
-            known = [*MEASURES, *(name for each in candidates.tables for name in each.table.extra)]
+        if not columns:
+            known = [
+                LATENCY,
+                *MEASURES,
+                *(name for each in candidates.tables for name in each.table.extra),
+            ]
             raise UserError(
                 f"no table has a column {self.name}",
                 hint=suggestion(self.name, known) or f"there are {', '.join(known)}",
             )
-        total: FloatArray = np.sum(found, axis=0)
+        total: FloatArray = np.sum(columns, axis=0)
         return total
+
+
+@dataclass(frozen=True)
+class LatencyMeasure:
+    """The latency; with several tables, the largest of them."""
+
+    name: str = "ms of latency"
+
+    def of(self, candidates: Candidates) -> FloatArray:
+        """See `Measure`."""
+        largest: FloatArray = candidates.latency_ms.max(axis=1)
+        return largest
+
+
+LATENCY = "latency_ms"
+"""What an option calls the latency."""
 
 
 def _place(name: str, columns: tuple[str, ...]) -> int | None:
@@ -101,7 +121,9 @@ def _number(value: float | None) -> float:
 
 
 def measure(name: str) -> Measure:
-    """The measure of that name: one of `MEASURES`, else a column of the tables."""
+    """The measure of that name: `LATENCY`, one of `MEASURES`, else a column of the tables."""
+    if name == LATENCY:
+        return LatencyMeasure()
     return MEASURES.get(name) or ColumnMeasure(name)
 
 
@@ -111,6 +133,9 @@ class Bound:
 
     measure: Measure
     most: float
+
+    def __str__(self) -> str:
+        return f"{_shown(self.most)} {self.measure.name}"
 
 
 def within_bound(candidates: Candidates, bound: Bound) -> tuple[Candidates, str | None]:
@@ -123,12 +148,11 @@ def within_bound(candidates: Candidates, bound: Bound) -> tuple[Candidates, str 
     kept = costs <= bound.most
     if kept.any():
         return candidates.keep(kept), None
-    name, most = bound.measure.name, _shown(bound.most)
     if np.isnan(costs).all():
-        return candidates, f"no subnet has at most {most} {name}: of none is it known"
+        return candidates, f"no subnet has at most {bound}: it is not known of any"
     cell = candidates.cells[int(np.nanargmin(costs))]
     least = f"{cell.subnet} at {cell.resolution} has the least, {_shown(float(np.nanmin(costs)))}"
-    return candidates, f"no subnet has at most {most} {name}: {least}"
+    return candidates, f"no subnet has at most {bound}: {least}"
 
 
 def accurate_enough(candidates: Candidates, top1: float) -> tuple[Candidates, str | None]:
@@ -139,7 +163,7 @@ def accurate_enough(candidates: Candidates, top1: float) -> tuple[Candidates, st
     best = int(candidates.top1.argmax())
     cell = candidates.cells[best]
     most = f"{cell.subnet} at {cell.resolution} has the most, {candidates.top1[best]:.2%}"
-    return candidates, f"no subnet has an accuracy of {top1:.2%}: {most}"
+    return candidates, f"no subnet has a {candidates.top1_name} of {top1:.2%}: {most}"
 
 
 def _shown(value: float) -> str:

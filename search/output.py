@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from compofa.common.console import printable
+from compofa.common.csv_lines import escape_formula
 from compofa.common.files import write_atomically
-from compofa.search.answer import Answer, Infeasible, Limits, Result
+from compofa.search.answer import Answer, Infeasible, Limits, Result, wants_front
 from compofa.search.candidates import Candidates
+from compofa.search.measures import MEASURES, LatencyMeasure, Measure
 
 OUT_COLUMNS = (
     "result", "device", "space", "subnet", "resolution", "batch_size", "top1", "latency_ms",
@@ -31,6 +33,8 @@ def as_json(candidates: Candidates, answer: Answer) -> dict[str, Any]:
         "infeasible": [asdict(each) for each in answer.infeasible],
         "space": candidates.space.name,
         "accuracy": candidates.accuracy,
+        "accuracy_predicted": candidates.predicted,
+        "more": list(answer.more),
         "tables": [
             {"path": str(each.path), **asdict(each.table.setup)} for each in candidates.tables
         ],
@@ -58,18 +62,20 @@ def write_results(path: Path, candidates: Candidates, answer: Answer) -> None:
     writer = csv.writer(text, lineterminator="\n")
     own = list(dict.fromkeys(name for each in candidates.tables for name in each.table.extra))
     writer.writerow((*OUT_COLUMNS, *own))
-    for number, found in enumerate(answer.results, start=1):
+    for number, each in enumerate(answer.results, start=1):
         for i, table in enumerate(candidates.tables):
+            # Names come from tables that anybody may have written: none may become a formula.
+            names = map(escape_formula, (table.device, each.space, each.subnet))
             writer.writerow(
                 [
-                    number, table.device, found.space, found.subnet, found.resolution,
-                    found.batch_size, found.top1, found.latency_ms[i], found.ci_low_ms[i],
-                    found.ci_high_ms[i], found.limit_ms[i] if found.limit_ms else None,
-                    found.source[i], found.status[i], found.macs, found.params,
-                    found.weight_bytes, found.memory_bytes,
-                    found.probability[i] if found.probability else None,
-                    found.joint_probability, found.indistinguishable_from,
-                    *map(found.extra[i].get, own),
+                    number, *names, each.resolution,
+                    each.batch_size, each.top1, each.latency_ms[i], each.ci_low_ms[i],
+                    each.ci_high_ms[i], each.limit_ms[i] if each.limit_ms else None,
+                    each.source[i], each.status[i], each.macs, each.params,
+                    each.weight_bytes, each.memory_bytes,
+                    each.probability[i] if each.probability else None,
+                    each.joint_probability, each.indistinguishable_from,
+                    *map(each.extra[i].get, own),
                 ]
             )  # fmt: skip
     write_atomically(path, text.getvalue(), "the results")
@@ -81,9 +87,8 @@ def infeasible_line(candidates: Candidates, infeasible: Infeasible) -> str:
     asked = _on(devices, infeasible.limit_ms, "g")
     near = infeasible.nearest
     rank = "fastest" if len(devices) == 1 else "nearest"
-    cell = f"{near.subnet} at {near.resolution}"
-    found = _on(devices if len(devices) > 1 else [""], near.latency_ms, ".3f")
-    return f"no subnet meets {asked}: the {rank} is {cell}, {found}"
+    latencies = _on(devices if len(devices) > 1 else [""], near.latency_ms, ".3f")
+    return f"no subnet meets {asked}: the {rank} is {near.name}, {latencies}"
 
 
 def _on(devices: Sequence[str], latencies: Sequence[float | None], form: str) -> str:
@@ -93,15 +98,42 @@ def _on(devices: Sequence[str], latencies: Sequence[float | None], form: str) ->
     return " and ".join(f"{each:{form}} ms" + f" on {name}" * bool(name) for name, each in pairs)
 
 
-def title(candidates: Candidates, limits: Sequence[Limits]) -> str:
-    """What was asked, in one line."""
+def title(
+    candidates: Candidates,
+    limits: Sequence[Limits],
+    minimise: Sequence[Measure] = (),
+    min_top1: float | None = None,
+) -> str:
+    """What was asked, in one line; the arguments are those of `ask`."""
     devices = [table.device for table in candidates.tables]
     place = f"{candidates.compared:,} cells of {candidates.space.name} on {', '.join(devices)}"
-    if not limits:
-        return f"Pareto front of {place}"
+    bounds = []
     if len(limits) == 1 and all(map(math.isfinite, limits[0])):
-        return f"Best of {place} within {_on([''] * len(devices), limits[0], 'g')}"
-    return f"Best of {place} within each limit"
+        bounds.append(f"within {_on([''] * len(devices), limits[0], 'g')}")
+    elif limits:
+        bounds.append("within each limit")
+    if min_top1 is not None:
+        bounds.append(f"with at least {100 * min_top1:g} % {candidates.top1_name}")
+    names = ["latency" if isinstance(each, LatencyMeasure) else each.name for each in minimise]
+    if wants_front(len(devices), limits, minimise, min_top1):
+        # Without bounds, accuracy and latency are respects of every front.
+        respects = list(dict.fromkeys((*([] if bounds else ["accuracy", "latency"]), *names)))
+        listed = f" ({', '.join(respects)})" if names else ""
+        return " ".join([f"Pareto front{listed} of", place, *bounds])
+    if not names and limits:
+        wanted = "Best"
+    else:
+        wanted = "Fastest" if names in ([], ["latency"]) else f"Least {names[0]}"
+    return " ".join([wanted, "of", place, *bounds])
+
+
+def more_line(answer: Answer) -> str | None:
+    """How many results were left out, in words; None where there is nothing to say."""
+    left_out = sum(answer.more)
+    if not left_out:
+        return None
+    where = "" if len(answer.more) == 1 else " within these limits"
+    return f"and {left_out:,} more{where}: --top shows more of them"
 
 
 @dataclass(frozen=True)
@@ -113,39 +145,57 @@ class Column:
     values: list[str]
 
 
-def columns(candidates: Candidates, answer: Answer) -> list[Column]:
-    """The results as columns: accuracies in percent, MACs and parameters in millions."""
+def columns(
+    candidates: Candidates, answer: Answer, minimise: Sequence[Measure] = ()
+) -> list[Column]:
+    """The results as columns: accuracies in percent, MACs and parameters in millions.
+
+    Args:
+        minimise: the objectives, which are shown too.
+    """
     results = answer.results
-    found = []
+    shown = []
     if len({each.limit_ms for each in results}) > 1:
         devices = [table.device for table in candidates.tables]
         limits = [_limits(each, devices) for each in results]
-        found.append(Column("limit ms", True, limits))
-    found += [
+        shown.append(Column("limit ms", True, limits))
+    shown += [
         Column("subnet", False, [each.subnet for each in results]),
         Column("resolution", True, [str(each.resolution) for each in results]),
-        Column("top-1 %", True, [f"{100 * each.top1:.2f}" for each in results]),
+        Column(f"{candidates.top1_name} %", True, [f"{100 * each.top1:.2f}" for each in results]),
     ]
     for i, table in enumerate(candidates.tables):
         name = "latency ms" if len(candidates.tables) == 1 else f"ms on {table.device}"
-        found.append(Column(name, True, [f"{each.latency_ms[i]:.3f}" for each in results]))
+        shown.append(Column(name, True, [f"{each.latency_ms[i]:.3f}" for each in results]))
         intervals = [_interval(each, i) for each in results]
         if any(intervals):
-            found.append(Column("interval", True, intervals))
+            shown.append(Column("interval", True, intervals))
     if any(each.joint_probability is not None for each in results):
         probabilities = [_percent(each.joint_probability) for each in results]
-        found.append(Column("meets it %", True, probabilities))
+        shown.append(Column("P(meets limit) %", True, probabilities))
     if any(each.indistinguishable_from for each in results):
-        found.append(
-            Column("not told from", False, [each.indistinguishable_from or "" for each in results])
-        )
-    found += [
+        others = [each.indistinguishable_from or "" for each in results]
+        shown.append(Column("indistinguishable from", False, others))
+    shown += [
         Column("M MACs", True, [f"{each.macs / 1e6:.0f}" for each in results]),
         Column("M params", True, [f"{each.params / 1e6:.2f}" for each in results]),
+        *_byte_columns(answer, minimise),
         *_own_columns(candidates, answer),
         Column("latency is", False, [_basis(each) for each in results]),
     ]
-    return found
+    return shown
+
+
+def _byte_columns(answer: Answer, minimise: Sequence[Measure]) -> list[Column]:
+    """The bytes that were asked to be least: they are not shown otherwise."""
+    columns = []
+    if MEASURES["size"] in minimise:
+        weights = [f"{each.weight_bytes / 1e6:.2f}" for each in answer.results]
+        columns.append(Column("MB of weights", True, weights))
+    if MEASURES["memory"] in minimise:
+        memory = [f"{each.memory_bytes / 1e6:.2f}" for each in answer.results]
+        columns.append(Column("MB of activations", True, memory))
+    return columns
 
 
 def _own_columns(candidates: Candidates, answer: Answer) -> list[Column]:
@@ -165,10 +215,10 @@ def _own_columns(candidates: Candidates, answer: Answer) -> list[Column]:
     ]
 
 
-def _limits(found: Result, devices: Sequence[str]) -> str:
+def _limits(given: Result, devices: Sequence[str]) -> str:
     """What a result was asked to meet; with its device where that is one of several."""
     asked = [
-        each for each in zip(devices, found.limit_ms or (), strict=False) if each[1] is not None
+        each for each in zip(devices, given.limit_ms or (), strict=False) if each[1] is not None
     ]
     if len(asked) == 1 and len(devices) > 1:
         return f"{asked[0][0]} {asked[0][1]:g}"
@@ -179,15 +229,15 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
 
 
-def _interval(found: Result, table: int) -> str:
-    low, high = found.ci_low_ms[table], found.ci_high_ms[table]
+def _interval(given: Result, table: int) -> str:
+    low, high = given.ci_low_ms[table], given.ci_high_ms[table]
     return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
-def _basis(found: Result) -> str:
+def _basis(given: Result) -> str:
     kinds = [
         source if status == "ok" else f"{source}, {status}"
-        for source, status in zip(found.source, found.status, strict=True)
+        for source, status in zip(given.source, given.status, strict=True)
     ]
     return "; ".join(dict.fromkeys(kinds))
 

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from compofa.common.errors import UserError
 from compofa.search.accuracy.accuracy import load_accuracy
+from compofa.search.answer import Limits, costs_at
 from compofa.search.candidates import Candidates, common_space, join, load_latencies
+from compofa.search.measures import Bound, Measure, accurate_enough, within_bound
 from compofa.supernet.space import ENUMERABLE, Space
 from compofa.supernet.spaces import get_space
 
 if TYPE_CHECKING:
-    from compofa.search.answer import Limits
     from compofa.search.large.latency_sources import LatencySource
-    from compofa.search.measures import Bound
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,10 @@ class SearchRequest:
         space: its name or file; the tables' own where None.
         like: tables of other devices, from which the cells that `tables` lack are predicted.
         predict: whether a table's measured cells stand for the whole space, by a latency model.
-        questions, constraints, risk, seed: only a space too large to list needs to know them.
+        questions, risk, minimise: as `answer.ask` takes them.
+        constraints: upper bounds on what a subnet costs.
+        min_top1: the least accuracy, as a fraction of one.
+        seed: of the search of a space that is too large to list.
     """
 
     tables: Sequence[Path]
@@ -42,6 +47,8 @@ class SearchRequest:
     questions: Sequence[Limits] = ()
     constraints: Sequence[Bound] = ()
     risk: float | None = None
+    minimise: Sequence[Measure] = ()
+    min_top1: float | None = None
     seed: int = 0
 
 
@@ -68,8 +75,63 @@ def find_candidates(request: SearchRequest) -> Candidates:
         others = [load_latencies(path, space, request.resolutions) for path in request.like]
         completed = [complete(each, others, common) for each in latencies]
         latencies, notes = [each for each, _ in completed], [told for _, told in completed]
-    found = join(latencies, common, accuracy, request.batch_size, request.resolutions)
-    return replace(found, notes=(*notes, *found.notes))
+    joined = join(latencies, common, accuracy, request.batch_size, request.resolutions)
+    return replace(joined, notes=(*notes, *joined.notes))
+
+
+def find_within_bounds(request: SearchRequest) -> tuple[Candidates, str | None]:
+    """The candidates that keep within all bounds of the request, or why there is none.
+
+    Bounds that leave nothing out, which are seldom meant, are among the candidates' notes, and so
+    is that an accuracy was asked for of which only a prediction is known.
+
+    Raises:
+        UserError: as `find_candidates`, or a bound is on something that is not known.
+    """
+    candidates = find_candidates(request)
+    notes = list(candidates.notes)
+    for bound in request.constraints:
+        before = len(candidates)
+        candidates, reason = within_bound(candidates, bound)
+        if reason is not None:
+            return candidates, reason
+        if len(candidates) == before:
+            notes.append(f"every cell has at most {bound}: that bound leaves nothing out")
+    if request.min_top1 is not None:
+        before = len(candidates)
+        candidates, reason = accurate_enough(candidates, request.min_top1)
+        least = f"{100 * request.min_top1:g} %"
+        if candidates.predicted:
+            notes.append(
+                f"{least} is compared with predicted accuracies ({candidates.accuracy}); what "
+                "trained weights reach may differ"
+            )
+        if reason is not None:
+            return replace(candidates, notes=tuple(notes)), reason
+        if len(candidates) == before:
+            notes.append(f"every cell reaches {least}: that bound leaves nothing out")
+    # A search of a large space keeps the good cells only: of those, all may meet a limit.
+    if candidates.seen is None:
+        notes += _idle_limits(candidates, request)
+    return replace(candidates, notes=tuple(notes)), None
+
+
+def _idle_limits(candidates: Candidates, request: SearchRequest) -> list[str]:
+    """Which latency limits every candidate meets, one sentence per table."""
+    if not request.questions:
+        return []
+    slowest = costs_at(candidates, request.risk).max(axis=0)
+    sentences = []
+    for t, table in enumerate(candidates.tables):
+        asked = {limits[t] for limits in request.questions if np.isfinite(limits[t])}
+        idle = sorted(limit for limit in asked if slowest[t] <= limit)
+        if len(idle) == 1:
+            limit = f"every cell meets {idle[0]:g} ms on {table.device}"
+            sentences.append(f"{limit}: that limit leaves nothing out")
+        elif idle:
+            limit = f"every cell meets limits from {idle[0]:g} ms up on {table.device}"
+            sentences.append(f"{limit}: they leave nothing out")
+    return sentences
 
 
 def _searched(request: SearchRequest, space: Space | None) -> Candidates:

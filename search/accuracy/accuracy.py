@@ -55,6 +55,10 @@ class AccuracySource(Protocol):
     def description(self) -> str:
         """Whose accuracies these are, for people."""
 
+    @property
+    def predicted(self) -> bool:
+        """Whether any of its accuracies is a prediction, not a measurement of trained weights."""
+
     def resolutions(self, space: Space, /) -> tuple[int, ...]:
         """The resolutions it knows in `space`, ascending."""
 
@@ -100,6 +104,11 @@ class AccuracyTable:
         """The file's sources, and how many more there are."""
         more = f" and {len(self.sources) - 2} more" if len(self.sources) > 2 else ""
         return ", ".join(self.sources[:2]) + more
+
+    @property
+    def predicted(self) -> bool:
+        """Whether the file says so: a source that begins with "predicted"."""
+        return any(source.lower().startswith("predicted") for source in self.sources)
 
     def resolutions(self, space: Space, /) -> tuple[int, ...]:
         """The resolutions of the file's rows of `space`."""

@@ -28,6 +28,11 @@ class FittedAccuracy:
         """Says that these are predictions, and from what."""
         return f"predicted by {self.path.name}, fitted to {self.predictor.source}"
 
+    @property
+    def predicted(self) -> bool:
+        """All of them are."""
+        return True
+
     def resolutions(self, _space: Space, /) -> tuple[int, ...]:
         """Those it was fitted on."""
         return self.predictor.resolutions

@@ -18,7 +18,7 @@ from compofa.search.accuracy.released_predictor import FITTED_RESOLUTIONS, read_
 from compofa.supernet.spaces import SPACES
 
 HEADER = """\
-# Top-1 accuracy on ImageNet of every subnet of CompOFA's fixed-kernel space (width 1.0).
+# Predicted ImageNet top-1 of every subnet of CompOFA's fixed-kernel space (width 1.0).
 # Predicted by OFA's released accuracy predictor (acc_predictor.pth), not measured on CompOFA
 # weights: the predictor was fitted on subnets of OFA's own supernet.
 # Made by: python -m compofa.search.accuracy.make_accuracy_table acc_predictor.pth
@@ -51,7 +51,7 @@ def main() -> None:
     """Writes the table to the second argument, or to where the package keeps it."""
     if len(sys.argv) not in (2, 3):
         raise UserError("usage: make_accuracy_table acc_predictor.pth [OUT.csv]")
-    shipped = Path(__file__).parent / "data" / SHIPPED_FILE
+    shipped = Path(__file__).parent.parent / "data" / SHIPPED_FILE
     out = Path(sys.argv[2]) if len(sys.argv) == 3 else shipped
     write_atomically(out, accuracy_table(Path(sys.argv[1])), "the accuracy table")
 

@@ -57,6 +57,11 @@ class Predictor:
         """Says that these are predictions, and whose."""
         return f"predicted by OFA's released predictor ({self.path.name})"
 
+    @property
+    def predicted(self) -> bool:
+        """All of them are."""
+        return True
+
     def resolutions(self, _space: Space, /) -> tuple[int, ...]:
         """Those it was fitted on."""
         return FITTED_RESOLUTIONS

@@ -4,45 +4,42 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 
 from compofa.common.console import leave, note, print_json, printable, run_command
 from compofa.common.errors import ExitCode, UserError
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes
-from compofa.profiler.commands.options import Inventory, Json
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
-from compofa.search.answer import Answer, Limits, Result, ask
+from compofa.search.answer import Answer, Limits, Result, ask, wants_front
 from compofa.search.candidates import Candidates
+from compofa.search.commands import search_help as options
 from compofa.search.commands.search_options import (
     check_plot,
     device_questions,
-    parse_amount,
-    parse_bound,
+    parse_bounds,
     parse_limits,
+    parse_objectives,
     questions,
 )
 from compofa.search.export import Deployment
-from compofa.search.measures import MEASURES, Bound, accurate_enough, measure, within_bound
 from compofa.search.output import (
     Column,
     as_json,
     columns,
     infeasible_line,
+    more_line,
     show,
     title,
     write_results,
 )
-from compofa.search.request import SearchRequest, find_candidates
+from compofa.search.request import SearchRequest, find_within_bounds
 from compofa.supernet.export.formats import Dtype, Format
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
-
-DEFAULT_TOP = 5
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -54,178 +51,215 @@ def main() -> None:
 
 @app.command()
 def search_command(
-    table: Annotated[
-        list[Path],
-        typer.Option(help="Latency table, or folder of block tables; may repeat."),
-    ],
-    latency: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Limit in ms, as in 25, 15,20,25 or 15-50:5; with several tables, one for each.",
-            show_default=False,
-        ),
-    ] = None,
-    accuracy: Annotated[
-        Path | None,
-        typer.Option(help="Accuracy table, or OFA's acc_predictor.pth.", show_default=False),
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(help="Space, by name or YAML file; by default the tables'."),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Cells of this batch size.")] = None,
-    resolutions: Annotated[
-        str | None, typer.Option(help="Cells of these, such as 160,224 or 160-224:16.")
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help=f"Most results: by default {DEFAULT_TOP}, one per limit where there are several, "
-            "all of the front.",
-        ),
-    ] = None,
-    max_macs: Annotated[str | None, typer.Option(help="Most MACs per image, as in 250M.")] = None,
-    max_params: Annotated[str | None, typer.Option(help="Most parameters, as in 5M.")] = None,
-    max_size: Annotated[str | None, typer.Option(help="Most bytes of weights, as in 20MB.")] = None,
-    max_memory: Annotated[
-        str | None, typer.Option(help="Most bytes of activations held at once, as in 8MB.")
-    ] = None,
-    at_most: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=NUMBER",
-            help="Upper bound on a table's own column; may repeat.",
-            show_default=False,
-        ),
-    ] = None,
-    min_top1: Annotated[str | None, typer.Option(help="Least accuracy, as in 75%.")] = None,
-    minimise: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Least of this instead of most accuracy: macs, params, size, memory, or a "
-            "table's own column.",
-        ),
-    ] = None,
-    risk: Annotated[
-        str | None,
-        typer.Option(help="Most probability that the latency exceeds its limit, as in 5%."),
-    ] = None,
-    each: Annotated[bool, typer.Option("--each", help="One subnet per table and limit.")] = False,
-    family: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=20, help="This many subnets that together serve all tables and limits."
-        ),
-    ] = None,
-    like: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Table of another device, to predict from what --table lacks; may repeat.",
-            show_default=False,
-        ),
-    ] = None,
-    verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Measure the finalists on their devices, answer from that."),
-    ] = False,
-    inventory: Inventory = Path("devices.yaml"),
-    max_time: Annotated[
-        str | None, typer.Option(help="Budget of --verify: 90s, 10m or 2h.")
-    ] = None,
-    pause: Annotated[
-        bool,
-        typer.Option("--pause/--no-pause", help="With --verify: wait while a device is busy."),
-    ] = True,
-    predict: Annotated[
-        bool,
-        typer.Option("--predict", help="Search the whole space, by a model of the table's cells."),
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of a search too large to be exact.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Draw to this .html or .png file.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the results to this CSV file.")] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the winners there, with --checkpoint's weights."),
-    ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="The weights of --export.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="Of --export.")] = Format.ONNX,
-    dtype: Annotated[Dtype, typer.Option(help="Of --export.")] = Dtype.FLOAT32,
-    calibration: Annotated[Path | None, typer.Option(help="Images for --export of int8.")] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Data set to take the winners' own batch norm statistics from."),
-    ] = None,
-    json_: Json = False,
+    table: options.Tables,
+    latency: options.Latency = None,
+    min_top1: options.MinTop1 = None,
+    minimise: options.Minimise = None,
+    top: options.Top = None,
+    each: options.Each = False,
+    family: options.Family = None,
+    accuracy: options.Accuracy = None,
+    space: options.SpaceName = None,
+    batch_size: options.BatchSize = None,
+    resolutions: options.Resolutions = None,
+    max_macs: options.MaxMacs = None,
+    max_params: options.MaxParams = None,
+    max_size: options.MaxSize = None,
+    max_memory: options.MaxMemory = None,
+    at_most: options.AtMost = None,
+    risk: options.Risk = None,
+    like: options.Like = None,
+    predict: options.Predict = False,
+    seed: options.Seed = 0,
+    verify: options.Verify = False,
+    inventory: options.VerifyInventory = Path("devices.yaml"),
+    max_time: options.MaxTime = None,
+    pause: options.Pause = True,
+    plot: options.Plot = None,
+    out: options.Out = None,
+    json_: options.JsonOutput = False,
+    export: options.Export = None,
+    checkpoint: options.Checkpoint = None,
+    format_: options.ExportFormat = Format.ONNX,
+    dtype: options.ExportDtype = Dtype.FLOAT32,
+    calibration: options.Calibration = None,
+    data: options.Data = None,
 ) -> None:
     """Find the most accurate subnets within latency limits, or the Pareto front without limits."""
-    limits = [parse_limits(text) for text in latency or ()]
-    alone = each or family is not None
-    asked = (device_questions if alone else questions)(limits, len(table))
-    if plot is not None:
-        check_plot(plot)
-    objective = None if minimise is None else measure(minimise)
-    if objective is not None and (predict or family is not None):
-        raise UserError("--minimise looks at listed cells: not with --predict or --family")
-    deployment = _deployment(export, checkpoint, format_, dtype, calibration, data)
-    if verify and (not asked or family is not None or like or objective is not None):
-        raise UserError("--verify is for --latency limits, without --family, --like or --minimise")
-    if predict and like:
-        raise UserError("--predict searches the whole space, --like the cells of other tables")
-    sizes = None
-    if resolutions is not None:
-        sizes = parse_sizes(resolutions, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
     amounts = {"macs": max_macs, "params": max_params, "size": max_size, "memory": max_memory}
     request = SearchRequest(
         tables=table,
         accuracy=accuracy,
         space=space,
         batch_size=batch_size,
-        resolutions=sizes,
+        resolutions=_sizes(resolutions),
         like=like or (),
         predict=predict,
-        questions=asked,
-        constraints=_bounds(amounts, at_most or ()),
+        questions=_questions(latency, len(table), alone=each or family is not None),
+        constraints=parse_bounds(amounts, at_most or ()),
         risk=None if risk is None else parse_share(risk, "risk", 0, 1),
+        minimise=parse_objectives(minimise or ()),
+        min_top1=None if min_top1 is None else parse_share(min_top1, "min-top1", 0, 1),
         seed=seed,
     )
-    narrowings: list[Narrowing] = [
-        partial(within_bound, bound=bound) for bound in request.constraints
-    ]
-    if min_top1 is not None:
-        least = parse_share(min_top1, "min-top1", 0, 1)
-        narrowings.append(partial(accurate_enough, top1=least))
-    candidates, reason = _narrowed(request, narrowings)
-    for message in candidates.notes:
-        note(f"note: {message}")
-    if reason is not None:
-        _say_no(candidates, Answer((), ()), [reason], json_)
-    if verify:
-        seconds = math.inf if max_time is None else parse_duration(max_time, "max-time")
-        patience_s = PATIENCE_S if pause else 0.0
-        found = _verified(candidates, request, narrowings, inventory, seconds, patience_s)
-        candidates = found.candidates or candidates
-    elif family is not None:
-        found = _family(candidates, asked, family, request.risk)
-    else:
-        if top is None and asked:
-            top = DEFAULT_TOP if len(asked) == 1 else 1
-        answer = ask(candidates, asked, top, request.risk, objective)
-        found = _Found(answer, title(candidates, asked), columns(candidates, answer), {})
-    if found.answer.results:
-        _write(candidates, found.answer, out, plot)
-    written = [path for path in (out, plot) if path is not None]
-    if found.answer.results and deployment is not None:
-        written += deployment.write(_winners(found.answer), candidates.space)
-    if found.answer.results and not json_:
-        _show(candidates, found, written)
-    reasons = [infeasible_line(candidates, each) for each in found.answer.infeasible]
-    if reasons:
-        _say_no(candidates, found.answer, reasons, json_, found.extra)
-    if json_:
-        files = {} if deployment is None else {"written": [str(path) for path in written]}
-        print_json(as_json(candidates, found.answer) | dict(found.extra) | files)
+    seconds = math.inf if max_time is None else parse_duration(max_time, "max-time")
+    verifying = VerifyOptions(inventory, seconds, PATIENCE_S if pause else 0.0)
+    outputs = Outputs(
+        plot, out, _deployment(export, checkpoint, format_, dtype, calibration, data), json_
+    )
+    search = Search(request, top, family, verifying if verify else None, outputs)
+    search.check()
+    search.run()
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How --verify measures: on which devices, for how long, and how long it waits for one."""
+
+    inventory: Path
+    seconds: float
+    patience_s: float
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the answer goes besides the screen."""
+
+    plot: Path | None
+    out: Path | None
+    deployment: Deployment | None
+    json: bool
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An answer, how to show it, and what JSON has beside it.
+
+    Attributes:
+        candidates: that it was chosen from.
+        unanswered: what to say of the questions that have no answer.
+        exit_code: where there is no such question.
+    """
+
+    candidates: Candidates
+    answer: Answer
+    heading: str
+    columns: Sequence[Column]
+    extra: Mapping[str, object]
+    unanswered: Sequence[str]
+    exit_code: ExitCode = ExitCode.DONE
+
+
+@dataclass(frozen=True)
+class Search:
+    """One call of the command.
+
+    Attributes:
+        top: most results per question; the default where None.
+        family: how many subnets serve all questions together; None where each has its own.
+        verify: None where nothing is measured.
+    """
+
+    request: SearchRequest
+    top: int | None
+    family: int | None
+    verify: VerifyOptions | None
+    outputs: Outputs
+
+    def check(self) -> None:
+        """Raises UserError where options do not go together."""
+        request = self.request
+        if self.outputs.plot is not None:
+            check_plot(self.outputs.plot)
+        if request.minimise and (request.predict or self.family is not None):
+            raise UserError("--minimise looks at listed cells: not with --predict or --family")
+        others = self.family is not None or request.like or request.minimise
+        if self.verify is not None and (not request.questions or others):
+            raise UserError(
+                "--verify is for --latency limits, without --family, --like or --minimise"
+            )
+        if request.predict and request.like:
+            raise UserError("--predict searches the whole space, --like the cells of other tables")
+
+    def run(self) -> None:
+        """Searches, and tells what came of it."""
+        candidates, reason = find_within_bounds(self.request)
+        for message in candidates.notes:
+            note(f"note: {message}")
+        if reason is not None:
+            self._say_no(candidates, Answer((), ()), [reason], {})
+        if self.verify is not None:
+            told = _verified(candidates, self.request, self.verify)
+        elif self.family is not None:
+            told = _family(candidates, self.request, self.family)
+        else:
+            told = self._asked(candidates)
+        self._tell(told)
+
+    def _asked(self, candidates: Candidates) -> _Told:
+        request, top = self.request, self.top
+        asked = request.questions, request.minimise, request.min_top1
+        if top is None and not wants_front(len(candidates.tables), *asked):
+            top = options.DEFAULT_TOP if len(request.questions) <= 1 else 1
+        answer = ask(
+            candidates, request.questions, top, request.risk, request.minimise, request.min_top1
+        )
+        heading = title(candidates, *asked)
+        shown = columns(candidates, answer, request.minimise)
+        return _Told(candidates, answer, heading, shown, {}, _infeasible(candidates, answer))
+
+    def _tell(self, told: _Told) -> None:
+        """Writes the files, prints the answer, and leaves with what it comes to."""
+        answer, outputs = told.answer, self.outputs
+        written: list[Path] = []
+        if answer.results:
+            written = self._write(told.candidates, answer)
+            if not outputs.json:
+                _show(told, written)
+        if told.unanswered:
+            self._say_no(told.candidates, answer, told.unanswered, told.extra, told.exit_code)
+        if outputs.json:
+            files = {"written": [str(path) for path in written]} if outputs.deployment else {}
+            print_json(as_json(told.candidates, answer) | dict(told.extra) | files)
+        raise typer.Exit(told.exit_code)
+
+    def _write(self, candidates: Candidates, answer: Answer) -> list[Path]:
+        outputs = self.outputs
+        if outputs.out is not None:
+            write_results(outputs.out, candidates, answer)
+        if outputs.plot is not None:
+            from compofa.search.plot.plot import write_plot
+
+            write_plot(outputs.plot, candidates, answer)
+        written = [path for path in (outputs.out, outputs.plot) if path is not None]
+        if outputs.deployment is not None:
+            written += outputs.deployment.write(_winners(answer), candidates.space)
+        return written
+
+    def _say_no(
+        self,
+        candidates: Candidates,
+        answer: Answer,
+        reasons: Sequence[str],
+        extra: Mapping[str, object],
+        code: ExitCode = ExitCode.DONE,
+    ) -> NoReturn:
+        """Ends the command with exit code 1, or `code`, after what there is to print."""
+        if self.outputs.json:
+            print_json(as_json(candidates, answer) | dict(extra))
+        leave(printable("; ".join(reasons)), code or ExitCode.NO)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    return parse_sizes(text, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
+
+
+def _questions(texts: Sequence[str] | None, tables: int, *, alone: bool) -> list[Limits]:
+    """What --latency asks; `alone`: every limit of every table by itself."""
+    limits = [parse_limits(text) for text in texts or ()]
+    return device_questions(limits, tables) if alone else questions(limits, tables)
 
 
 def _deployment(
@@ -260,78 +294,47 @@ def _winners(answer: Answer) -> list[Result]:
     return list(best.values()) or list(answer.results)
 
 
-Narrowing = Callable[[Candidates], tuple[Candidates, str | None]]
-"""Leaves the candidates that keep within a bound, or says why there is none."""
+def _infeasible(candidates: Candidates, answer: Answer) -> list[str]:
+    return [infeasible_line(candidates, each) for each in answer.infeasible]
 
 
-def _narrowed(
-    request: SearchRequest, narrowings: Sequence[Narrowing]
-) -> tuple[Candidates, str | None]:
-    """The candidates of the request, or why there is none."""
-    candidates = find_candidates(request)
-    for narrow in narrowings:
-        candidates, reason = narrow(candidates)
-        if reason is not None:
-            return candidates, reason
-    return candidates, None
-
-
-@dataclass(frozen=True)
-class _Found:
-    """An answer, how to show it, and what JSON has beside it.
-
-    Attributes:
-        candidates: where they are others than before.
-    """
-
-    answer: Answer
-    heading: str
-    columns: Sequence[Column]
-    extra: Mapping[str, object]
-    candidates: Candidates | None = None
-
-
-def _verified(
-    candidates: Candidates,
-    request: SearchRequest,
-    narrowings: Sequence[Narrowing],
-    inventory: Path,
-    seconds: float,
-    patience_s: float,
-) -> _Found:
+def _verified(candidates: Candidates, request: SearchRequest, options: VerifyOptions) -> _Told:
     """The answer after the finalists have been measured."""
     from compofa.search.verification.measure_finalists import FinalistMeasurement, devices_of
+    from compofa.search.verification.verification_output import (
+        before_column,
+        undecided_lines,
+        verification_json,
+        verification_sentence,
+    )
     from compofa.search.verification.verify import verify
 
+    until = time.monotonic() + options.seconds
     measuring = FinalistMeasurement(
-        devices_of(candidates, inventory),
+        devices_of(candidates, options.inventory),
         [table.path for table in candidates.tables],
-        lambda: _narrowed(request, narrowings)[0],
-        time.monotonic() + seconds,
-        patience_s,
+        lambda: find_within_bounds(request)[0],
+        until,
+        options.patience_s,
     )
     done = verify(candidates, request.questions, measuring, request.risk)
+    out_of_time = time.monotonic() >= until and not all(each.sure for each in done.questions)
+    open_ = any(not each.decided for each in done.questions)
+    code = ExitCode.PARTIAL if open_ else ExitCode.DONE
+    note(verification_sentence(done))
     answer, after = done.answer, done.candidates
-    note(done.sentence())
-    shown = [
-        *columns(after, answer),
-        Column(
-            "before",
-            False,
-            [
-                "" if each.before is None or not each.changed else each.before.name
-                for each in done.questions
-                if each.after is not None
-            ],
-        ),
-    ]
-    heading = title(after, request.questions)
-    return _Found(answer, heading, shown, {"verification": done.as_json()}, after)
+    return _Told(
+        after,
+        answer,
+        title(after, request.questions, (), request.min_top1),
+        [*columns(after, answer), before_column(done)],
+        {"verification": verification_json(done)},
+        [*undecided_lines(done), *_infeasible(after, answer)],
+        ExitCode.OUT_OF_TIME if out_of_time else code,
+    )
 
 
-def _family(
-    candidates: Candidates, asked: Sequence[Limits], count: int, risk: float | None
-) -> _Found:
+def _family(candidates: Candidates, request: SearchRequest, count: int) -> _Told:
     from compofa.search.family.family import find_family
     from compofa.search.family.family_output import (
         family_answer,
@@ -340,47 +343,19 @@ def _family(
         family_title,
     )
 
-    found = find_family(candidates, asked, count, risk)
-    answer = family_answer(candidates, found)
-    shown = [*columns(candidates, answer), *family_columns(candidates, found)]
-    extra = {"family": family_json(candidates, found)}
-    return _Found(answer, family_title(candidates, found), shown, extra)
+    family = find_family(candidates, request.questions, count, request.risk)
+    answer = family_answer(candidates, family)
+    shown = [*columns(candidates, answer), *family_columns(candidates, family)]
+    extra = {"family": family_json(candidates, family)}
+    heading = family_title(candidates, family)
+    return _Told(candidates, answer, heading, shown, extra, _infeasible(candidates, answer))
 
 
-def _bounds(amounts: Mapping[str, str | None], columns: Sequence[str]) -> list[Bound]:
-    """The upper bounds that --max-NAME and --at-most ask for."""
-    found = [
-        Bound(MEASURES[name], parse_amount(text, f"max-{name}"))
-        for name, text in amounts.items()
-        if text is not None
-    ]
-    return found + [parse_bound(text) for text in columns]
-
-
-def _write(candidates: Candidates, answer: Answer, out: Path | None, plot: Path | None) -> None:
-    if out is not None:
-        write_results(out, candidates, answer)
-    if plot is not None:
-        from compofa.search.plot.plot import write_plot
-
-        write_plot(plot, candidates, answer)
-
-
-def _show(candidates: Candidates, found: _Found, written: Sequence[Path]) -> None:
-    show(found.heading, found.columns)
-    print(printable(f"accuracy: {candidates.accuracy}"))
+def _show(told: _Told, written: Sequence[Path]) -> None:
+    show(told.heading, told.columns)
+    more = more_line(told.answer)
+    if more is not None:
+        print(more)
+    print(printable(f"accuracy: {told.candidates.accuracy}"))
     for path in written:
         print(printable(f"written: {path}"))
-
-
-def _say_no(
-    candidates: Candidates,
-    answer: Answer,
-    reasons: list[str],
-    json_: bool,
-    extra: Mapping[str, object] | None = None,
-) -> NoReturn:
-    """Ends the command with exit code 1, after what there is to print."""
-    if json_:
-        print_json(as_json(candidates, answer) | dict(extra or {}))
-    leave(printable("; ".join(reasons)), ExitCode.NO)

@@ -4,51 +4,72 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compofa.common.csv_lines import parse_number, shown
 from compofa.common.errors import UserError
 from compofa.search.answer import Limits
-from compofa.search.measures import Bound, measure
+from compofa.search.measures import LATENCY, MEASURES, Bound, Measure, measure
 
 PLOT_SUFFIXES = (".html", ".png")
 
 MOST_LIMITS = 10_000
 """Of one range."""
 
-_SCALES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+LEAST_WITHOUT_UNIT = 1000
+"""Smaller amounts need a unit: nobody means 20 bytes of weights, but 20 MB."""
+
+MILLISECONDS = {"": 1.0, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "s": 1e3}
+
+_NUMBER = r"[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?"
+_UNIT = r"ms|us|µs|s|"
+_SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_BINARY_SCALES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def parse_limit(text: str) -> float:
-    """`25`, `25ms` or `1.5e1` in milliseconds.
+    """`25`, `25ms`, `15000us` or `0.5s` in milliseconds.
 
     Raises:
         UserError: it is not a finite number above zero.
     """
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*(?:ms)?\s*", text)
+    parsed = re.fullmatch(rf"\s*({_NUMBER})\s*({_UNIT})\s*", text)
     try:
-        value = float(found[1]) if found else math.nan
+        value = float(parsed[1]) * MILLISECONDS[parsed[2]] if parsed else math.nan
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        hint = "milliseconds, as in --latency 25"
+        hint = "milliseconds, as in --latency 25, or with a unit, as in 15000us"
         message = f"--latency must be a number above zero, not {shown(text)}"
         raise UserError(message, hint=hint)
-    return value
+    # A limit in microseconds is the same number as the one in milliseconds that is meant.
+    return float(f"{value:.12g}")
 
 
 def parse_amount(text: str, name: str) -> int:
-    """`250000000`, `250M`, `0.25G` or `8MB` as a number of things, MB being a million bytes.
+    """`250000000`, `250M`, `0.25G`, `8MB` or `8MiB` as a number of things.
+
+    MB is a million bytes, MiB 1024 x 1024 of them.
 
     Raises:
-        UserError: it is not a number above zero with one of these endings.
+        UserError: it is not a number above zero with one of these endings, or so small a number
+            that its unit must have been forgotten.
     """
-    found = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kMG]?)B?\s*", text)
-    value = float(found[1]) * _SCALES[found[2]] if found else 0.0
-    if value < 1:
-        hint = "as in 250M or 0.25G"
+    parsed = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kKmMgG]?)(i?)B?\s*", text)
+    example = "20MB" if name in ("max-size", "max-memory") else "250M"
+    if parsed is None or (parsed[3] and not parsed[2]):
+        hint = f"as in {example}"
         raise UserError(f"--{name} must be a number above zero, not {shown(text)}", hint=hint)
+    number, unit = float(parsed[1]), parsed[2].lower()
+    value = number * (_BINARY_SCALES if parsed[3] else _SCALES)[unit]
+    if value < 1:
+        raise UserError(
+            f"--{name} must be a number above zero, not {shown(text)}", hint=f"as in {example}"
+        )
+    if not unit and value < LEAST_WITHOUT_UNIT:
+        hint = f"as in {number:g}{example.lstrip('0123456789')}"
+        raise UserError(f"--{name} {text.strip()} has no unit", hint=hint)
     return int(value)
 
 
@@ -66,25 +87,57 @@ def parse_bound(text: str) -> Bound:
         raise UserError(message, hint="a column and a number, as in energy_mj=50") from None
 
 
+def parse_bounds(amounts: Mapping[str, str | None], columns: Sequence[str]) -> list[Bound]:
+    """The upper bounds that --max-NAME and --at-most ask for.
+
+    Args:
+        amounts: for each --max-NAME its value, None where it was not given.
+        columns: the values of --at-most.
+    """
+    bounds = [
+        Bound(MEASURES[name], parse_amount(text, f"max-{name}"))
+        for name, text in amounts.items()
+        if text is not None
+    ]
+    return bounds + [parse_bound(text) for text in columns]
+
+
+def parse_objectives(texts: Sequence[str]) -> tuple[Measure, ...]:
+    """The objectives of --minimise: names, also several with commas between them.
+
+    Raises:
+        UserError: a name is missing, or given twice.
+    """
+    names = [name.strip() for text in texts for name in text.split(",")]
+    for name in names:
+        if not name:
+            hint = f"as in {LATENCY}, memory, or {LATENCY},memory"
+            raise UserError("--minimise needs the name of what to have the least of", hint=hint)
+        if names.count(name) > 1:
+            raise UserError(f"--minimise {shown(name)} is given twice")
+    return tuple(map(measure, names))
+
+
 def parse_limits(text: str) -> list[float]:
-    """`20`, `15,20,25` or `15-50:5` in milliseconds.
+    """`20`, `15,20,25` or `15-50:5` in milliseconds; a unit may follow, as in `15-50:5ms`.
 
     Raises:
         UserError: it is not such a list, or a long one.
     """
-    found: list[float] = []
+    limits: list[float] = []
+    number = r"\s*([0-9.]+)\s*"
     for part in text.split(","):
-        spread = re.fullmatch(r"\s*([0-9.]+)\s*-\s*([0-9.]+)\s*:\s*([0-9.]+)\s*(?:ms)?\s*", part)
+        spread = re.fullmatch(rf"{number}-{number}:{number}({_UNIT})\s*", part)
         if spread is None:
-            found.append(parse_limit(part))
+            limits.append(parse_limit(part))
             continue
-        first, last, step = (parse_limit(each) for each in spread.groups())
+        first, last, step = (parse_limit(each + spread[4]) for each in spread.groups()[:3])
         count = int((last - first) / step * (1 + 1e-9)) + 1
         if not 1 <= count <= MOST_LIMITS:
             hint = f"at most {MOST_LIMITS}, from low to high, as in 15-50:5"
             raise UserError(f"--latency {shown(text)} spans {max(count, 0)} limits", hint=hint)
-        found += [round(first + i * step, 9) for i in range(count)]
-    return found
+        limits += [round(first + i * step, 9) for i in range(count)]
+    return limits
 
 
 def questions(limits: Sequence[Sequence[float]], tables: int) -> list[Limits]:

@@ -21,7 +21,7 @@ from compofa.search.large.beam import best, explore
 from compofa.search.large.costs import SubnetCost, block_cost
 from compofa.search.large.genomes import Genomes
 from compofa.search.large.pool import Problem, SubnetPool
-from compofa.search.measures import BlockMeasure, Bound
+from compofa.search.measures import BlockMeasure, Bound, LatencyMeasure
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
 
@@ -100,6 +100,9 @@ def search_large(
 def _block_measure(bound: Bound, space: Space) -> BlockMeasure:
     if not isinstance(bound.measure, BlockMeasure):
         name = bound.measure.name
+        # A latency is bounded by a question, which the search knows how to look for.
+        if isinstance(bound.measure, LatencyMeasure):
+            raise UserError("a large space is searched within --latency, not --at-most latency_ms")
         raise UserError(f"{name} is not known of all {space.size:.3g} subnets of {space.name}")
     return bound.measure
 

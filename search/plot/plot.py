@@ -154,7 +154,7 @@ def _panel(candidates: Candidates, answer: Answer, table: int) -> Spec:
     }
     position = {
         "x": _axis("latency_ms", f"Latency on {candidates.tables[table].device} (ms)"),
-        "y": _axis("top1_percent", "ImageNet top-1 accuracy (%)"),
+        "y": _axis("top1_percent", _accuracy_title(candidates)),
     }
     dots = {**position, "color": kind, "tooltip": _tooltip()}
     layers: list[Spec] = [
@@ -180,6 +180,10 @@ def _panel(candidates: Candidates, answer: Answer, table: int) -> Spec:
         layers.append({"data": {"values": marked}, "mark": _mark("diamond", 220), "encoding": dots})
         layers += _labels(marked[:MOST_LABELS], position)
     return {"width": 620 if len(candidates.tables) == 1 else 480, "height": 420, "layer": layers}
+
+
+def _accuracy_title(candidates: Candidates) -> str:
+    return "Predicted top-1 (%)" if candidates.predicted else "Top-1 accuracy (%)"
 
 
 def _chosen(candidates: Candidates, answer: Answer) -> IntArray:

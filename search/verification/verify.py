@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class Verified:
         limit_ms: one per table; infinite where it asks nothing.
         before: the answer that the table gave.
         after: the answer after measuring; None where nothing that was measured meets the limits.
+        table: what the table answers now by itself, measured and predicted cells alike.
         sure: whether the answer surely keeps its limits, and no candidate is left that is more
             accurate and promising, but not measured.
     """
@@ -56,22 +57,21 @@ class Verified:
     limit_ms: Limits
     before: Result | None
     after: Result | None
+    table: Result | None
     sure: bool
 
     @property
     def changed(self) -> bool:
         """Whether measuring led to another subnet."""
-        return _cell(self.before) != _cell(self.after)
+        return self.decided and _cell(self.before) != _cell(self.after)
 
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "limit_ms": finite(self.limit_ms),
-            "before": None if self.before is None else asdict(self.before),
-            "after": None if self.after is None else asdict(self.after),
-            "changed": self.changed,
-            "sure": self.sure,
-        }
+    @property
+    def decided(self) -> bool:
+        """Whether there is an answer, be it that nothing meets the limits.
+
+        Without one, candidates are left that promise to meet the limits and were not measured.
+        """
+        return self.after is not None or self.sure
 
 
 @dataclass(frozen=True)
@@ -81,42 +81,28 @@ class Verification:
     Attributes:
         candidates: with the tables that were made anew.
         measured: the cells that were measured.
+        updated: the tables that say something else than before.
     """
 
     candidates: Candidates
     questions: tuple[Verified, ...]
     measured: frozenset[Cell]
     rounds: int
-
-    def sentence(self) -> str:
-        """What came of it, for people."""
-        moved = sum(each.changed for each in self.questions)
-        unsure = sum(not each.sure for each in self.questions)
-        found = (
-            f"verified: {len(self.measured)} cells measured in {self.rounds} rounds; "
-            f"{moved} of {len(self.questions)} answers changed"
-        )
-        return found + (f"; {unsure} not sure yet: the same command goes on" if unsure else "")
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "rounds": self.rounds,
-            "measured": [asdict(cell) for cell in sorted(self.measured, key=_order)],
-            "questions": [each.as_json() for each in self.questions],
-        }
+    updated: tuple[Path, ...]
 
     @property
     def answer(self) -> Answer:
-        """The verified answers; a question that nothing meets names what comes nearest."""
-        known = _only(self.candidates, self.measured)
-        pool = known if len(known) else self.candidates
-        cost = np.nan_to_num(pool.latency_ms, nan=np.inf)
+        """The verified answers; a question that nothing meets names what comes nearest.
+
+        Questions that are not decided have neither.
+        """
+        cost = np.nan_to_num(self.candidates.latency_ms, nan=np.inf)
+        impossible = [each.limit_ms for each in self.questions if each.after is None and each.sure]
         return Answer(
             tuple(each.after for each in self.questions if each.after is not None),
             tuple(
-                Infeasible(finite(limits), result(pool, nearest(cost, limits), limits))
-                for limits in (each.limit_ms for each in self.questions if each.after is None)
+                Infeasible(finite(limits), result(self.candidates, nearest(cost, limits), limits))
+                for limits in impossible
             ),
         )
 
@@ -152,7 +138,14 @@ def verify(
         tuple(map(known.verified, questions, before)),
         known.measured,
         rounds,
+        _updated(candidates, known.candidates),
     )
+
+
+def _updated(before: Candidates, after: Candidates) -> tuple[Path, ...]:
+    """The tables whose rows have changed."""
+    pairs = zip(before.tables, before.rows, after.rows, strict=True)
+    return tuple(table.path for table, old, new in pairs if old != new)
 
 
 @dataclass(frozen=True)
@@ -175,19 +168,19 @@ class _Known:
 
     def wanted(self, questions: Sequence[Limits]) -> Finalists:
         """What to measure: finalists that were not tried yet, or else winners that may be over."""
-        found: defaultdict[Cell, tuple[Limits, ...]] = defaultdict(tuple)
+        wanted: defaultdict[Cell, tuple[Limits, ...]] = defaultdict(tuple)
         for asked in questions:
             for cell in self.finalists(asked):
                 # What was tried and is not measured has failed, or there was no time for it.
                 if cell not in self.tries:
-                    found[cell] += (asked,)
-        if found:
-            return found
+                    wanted[cell] += (asked,)
+        if wanted:
+            return wanted
         for asked in questions:
             winner = self.winner(asked)
             if winner is not None and not self._given_up(winner) and not self._sure(winner, asked):
-                found[self.candidates.cells[winner]] += (asked,)
-        return found
+                wanted[self.candidates.cells[winner]] += (asked,)
+        return wanted
 
     def finalists(self, asked: Limits) -> list[Cell]:
         """The next cells to measure: promising, and more accurate than the best of the trusted.
@@ -195,14 +188,14 @@ class _Known:
         None where no candidate is promising.
         """
         enough = self._trusted(asked)
-        found: list[Cell] = []
+        finalists: list[Cell] = []
         for i in self._ranked:
-            if i == enough or len(found) == AT_ONCE:
+            if i == enough or len(finalists) == AT_ONCE:
                 break
             cell = self.candidates.cells[i]
-            if cell not in self.measured and self._chance(i, asked) >= PROMISING:
-                found.append(cell)
-        return found
+            if cell not in self.measured and self._probability(i, asked) >= PROMISING:
+                finalists.append(cell)
+        return finalists
 
     def winner(self, asked: Limits) -> int | None:
         """The most accurate of the trusted, or else of those that seem to meet the limits."""
@@ -214,7 +207,8 @@ class _Known:
         winner = self.winner(asked)
         sure = winner is None or self._sure(winner, asked)
         after = None if winner is None else result(self.candidates, winner, asked)
-        return Verified(asked, before, after, sure and not self.finalists(asked))
+        table = _best(self.candidates, asked, self.risk)
+        return Verified(asked, before, after, table, sure and not self.finalists(asked))
 
     @cached_property
     def _cost(self) -> FloatArray:
@@ -245,20 +239,20 @@ class _Known:
 
     def _estimates(self, index: int, asked: Limits) -> list[tuple[Estimate, float]]:
         """What is known of a candidate's latencies that are asked about, and their limits."""
-        found = []
+        pairs = []
         for rows, limit in zip(self.candidates.rows, asked, strict=True):
             estimate = _estimate(rows[index])
             if estimate is not None and math.isfinite(limit):
-                found.append((estimate, limit))
-        return found
+                pairs.append((estimate, limit))
+        return pairs
 
     def _sure(self, index: int, asked: Limits) -> bool:
         """Whether a candidate surely keeps its limits, wherever it has an interval."""
         return all(surely_keeps(each, limit) for each, limit in self._estimates(index, asked))
 
-    def _chance(self, index: int, asked: Limits) -> float:
+    def _probability(self, index: int, asked: Limits) -> float:
         """The probability that a candidate meets all limits; 0 or 1 without an interval."""
-        found = 1.0
+        probability = 1.0
         for rows, limit in zip(self.candidates.rows, asked, strict=True):
             row = rows[index]
             if row.latency_ms is None or math.isinf(limit):
@@ -266,8 +260,8 @@ class _Known:
             known = probability_within(
                 row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, limit
             )
-            found *= float(row.latency_ms <= limit) if known is None else known
-        return found
+            probability *= float(row.latency_ms <= limit) if known is None else known
+        return probability
 
 
 def _estimate(row: Row) -> Estimate | None:
@@ -282,13 +276,5 @@ def _best(candidates: Candidates, asked: Limits, risk: float | None) -> Result |
     return results[0] if results else None
 
 
-def _only(candidates: Candidates, cells: frozenset[Cell]) -> Candidates:
-    return candidates.keep(np.array([cell in cells for cell in candidates.cells], dtype=np.bool_))
-
-
-def _cell(found: Result | None) -> Cell | None:
-    return None if found is None else found.cell
-
-
-def _order(cell: Cell) -> tuple[int, str, int]:
-    return cell.resolution, cell.subnet, cell.batch_size
+def _cell(answer: Result | None) -> Cell | None:
+    return None if answer is None else answer.cell

@@ -91,7 +91,7 @@ def test_columns_of_several_tables_add_up() -> None:
 
 def test_the_least_of_something_is_found_among_the_accurate() -> None:
     found, _ = accurate_enough(candidates(with_energy(make_table())), 0.74)
-    results = ask(found, [(25.0,)], top=5, least=measure("energy_mj")).results
+    results = ask(found, [(25.0,)], top=5, minimise=[measure("energy_mj")]).results
     spent = [each.extra[0]["energy_mj"] or 0.0 for each in results]
     assert spent == sorted(spent)
     assert spent[0] == measure("energy_mj").of(found).min()
@@ -101,7 +101,7 @@ def test_the_least_of_something_is_found_among_the_accurate() -> None:
 def test_the_front_of_three_holds_the_front_of_two() -> None:
     found = candidates(make_table())
     two = {(r.subnet, r.resolution) for r in ask(found, []).results}
-    three = ask(found, [], least=measure("params")).results
+    three = ask(found, [], minimise=[measure("params")]).results
     assert two < {(r.subnet, r.resolution) for r in three}
     costs = np.array([(-r.top1, r.latency_ms[0], r.params) for r in three])
     for one in costs:
@@ -111,7 +111,9 @@ def test_the_front_of_three_holds_the_front_of_two() -> None:
 def test_an_accuracy_that_nothing_has_names_the_best() -> None:
     _, reason = accurate_enough(candidates(make_table()), 0.99)
     assert reason is not None
-    assert reason.startswith("no subnet has an accuracy of 99.00%: d44444 at 224 has the most")
+    assert reason.startswith(
+        "no subnet has a predicted top-1 of 99.00%: d44444 at 224 has the most"
+    )
 
 
 def test_a_name_that_is_no_column_is_refused_with_a_suggestion() -> None:

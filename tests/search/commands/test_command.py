@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from compofa.profiler.results.table import write_table
+from compofa.profiler.results.table import read_table, write_table
 from compofa.search.commands.search_command import main
 from rigs.tables import make_table
 
@@ -94,7 +94,8 @@ def test_the_json_object_is_as_documented(search: Search, phone: Path) -> None:
     ran = search("--table", phone, "--latency", 15, "--json")
     found = ran.json
     assert found.keys() == {
-        "results", "infeasible", "space", "accuracy", "tables", "candidates", "notes",
+        "results", "infeasible", "space", "accuracy", "accuracy_predicted", "more", "tables",
+        "candidates", "notes",
     }  # fmt: skip
     assert found["results"][0].keys() == {
         "space", "subnet", "resolution", "batch_size", "top1", "latency_ms", "ci_low_ms",
@@ -115,10 +116,12 @@ def test_the_json_object_is_as_documented(search: Search, phone: Path) -> None:
 def test_the_text_says_what_was_asked_and_found_in_percent(search: Search, phone: Path) -> None:
     ran = search("--table", phone, "--latency", 15, "--top", 1)
     best = search("--table", phone, "--latency", 15, "--json").json["results"][0]
-    heading, header, row, accuracy = ran.out.splitlines()
+    heading, header, row, more, accuracy = ran.out.splitlines()
     assert heading == "Best of 486 cells of compofa on phone within 15 ms"
     assert header.split("  ")[0] == "subnet"
+    assert "predicted top-1 %" in header
     assert best["subnet"] in row
+    assert re.fullmatch(r"and \d+ more: --top shows more of them", more)
     assert f"{100 * best['top1']:.2f}" in row
     assert accuracy == "accuracy: predicted by OFA's released predictor"
 
@@ -325,7 +328,7 @@ def test_a_resolution_the_predictor_never_saw_is_refused_by_name(
     assert message.startswith("no accuracy is known at resolutions 128, 172")
 
 
-@pytest.mark.parametrize("limit", ["fast", "", "0", "-5", "nan", "inf", "1e999", "1_0", "5 s"])
+@pytest.mark.parametrize("limit", ["fast", "", "0", "-5", "nan", "inf", "1e999", "1_0", "5 m"])
 def test_a_limit_that_is_not_a_number_above_zero_is_refused(
     search: Search, phone: Path, limit: str
 ) -> None:
@@ -338,6 +341,13 @@ def test_a_limit_that_is_not_a_number_above_zero_is_refused(
     [
         (["--max-macs", "many"], "--max-macs must be a number above zero, not 'many'"),
         (["--max-params", "-3"], "--max-params must be a number above zero, not '-3'"),
+        (["--max-size", "20"], "--max-size 20 has no unit (as in 20MB)"),
+        (["--max-memory", "8"], "--max-memory 8 has no unit (as in 8MB)"),
+        (["--max-macs", "250"], "--max-macs 250 has no unit (as in 250M)"),
+        (["--max-params", "5"], "--max-params 5 has no unit (as in 5M)"),
+        (["--min-top1", "76"], "less than 100%, not '76' (as in 76% or 0.76)"),
+        (["--minimise", ""], "--minimise needs the name of what to have the least of"),
+        (["--minimise", "macs,macs"], "--minimise 'macs' is given twice"),
         (["--risk", "2"], "--risk must be more than"),
         (["--at-most", "energy_mj=1"], "no table has a column energy_mj"),
         (["--at-most", "energy_mj"], "--at-most 'energy_mj': the bound must be a finite number"),
@@ -360,6 +370,116 @@ def test_a_wrong_option_is_one_line(
     search: Search, phone: Path, arguments: list[str], said: str
 ) -> None:
     assert said in refused(search("--table", phone, *arguments))
+
+
+def test_the_fastest_that_is_accurate_enough_comes_first(search: Search, phone: Path) -> None:
+    arguments = ["--table", phone, "--min-top1", "77%"]
+    every = search(*arguments, "--json", "--top", 1000).json["results"]
+    assert all(each["top1"] >= 0.77 for each in every)
+    assert [each["latency_ms"] for each in every] == sorted(each["latency_ms"] for each in every)
+    asked = search(*arguments, "--json").json
+    assert asked["results"] == every[:5]
+    assert asked["more"] == [len(every) - 5]
+    assert search(*arguments, "--minimise", "latency_ms", "--json").json["results"] == every[:5]
+    text = search(*arguments).out
+    heading = "Fastest of 243 cells of compofa on phone with at least 77 % predicted top-1"
+    assert re.sub(r"\d+ cells", "243 cells", text.splitlines()[0]) == heading
+    assert f"and {len(every) - 5} more: --top shows more of them" in text
+
+
+def test_the_least_of_something_without_bounds_is_first_in_a_front(
+    search: Search, phone: Path
+) -> None:
+    front = search("--table", phone, "--json").json["results"]
+    fastest = search("--table", phone, "--minimise", "latency_ms", "--json").json["results"]
+    assert fastest == front[::-1]
+    assert search("--table", phone, "--minimise", "latency_ms", "--json").json["more"] == [0]
+
+
+def test_several_objectives_give_the_front_over_them(search: Search, phone: Path) -> None:
+    arguments = ["--table", phone, "--min-top1", "77%"]
+    both = search(*arguments, "--minimise", "latency_ms,memory", "--json").json["results"]
+    again = search(*arguments, "--minimise", "latency_ms", "--minimise", "memory", "--json")
+    assert again.json["results"] == both
+    costs = [(each["latency_ms"][0], each["memory_bytes"]) for each in both]
+    assert costs == sorted(costs)
+    every = search(*arguments, "--top", 1000, "--json").json["results"]
+    for one in every:
+        mine = one["latency_ms"][0], one["memory_bytes"]
+        assert any(each[0] <= mine[0] and each[1] <= mine[1] for each in costs)
+    text = search(*arguments, "--minimise", "latency_ms,memory").out
+    assert text.startswith("Pareto front (latency, bytes of activations) of")
+    assert "MB of activations" in text
+
+
+def test_objectives_within_a_limit(search: Search, phone: Path) -> None:
+    within = ["--table", phone, "--latency", 15, "--json"]
+    (first, *_) = search(*within, "--minimise", "macs").json["results"]
+    every = search(*within, "--top", 1000).json["results"]
+    assert first["macs"] == min(each["macs"] for each in every)
+    front = search(*within, "--minimise", "macs,params").json["results"]
+    assert front[0]["macs"] == first["macs"]
+
+
+def test_a_list_of_limits_says_nothing_of_what_else_meets_them(search: Search, phone: Path) -> None:
+    assert "more" not in search("--table", phone, "--latency", "12,15").out
+    assert (
+        "within these limits: --top"
+        in search("--table", phone, "--latency", "12,15", "--top", 2).out
+    )
+
+
+@pytest.mark.parametrize("limit", ["15ms", "15000us", "15000 µs", "0.015s", "1.5e1"])
+def test_a_limit_may_have_a_unit(search: Search, phone: Path, limit: str) -> None:
+    plain = search("--table", phone, "--latency", 15, "--json").json["results"]
+    assert search("--table", phone, "--latency", limit, "--json").json["results"] == plain
+
+
+def test_a_range_may_have_a_unit(search: Search, phone: Path) -> None:
+    ran = search("--table", phone, "--latency", "12000-15000:1000us", "--json")
+    assert [each["limit_ms"] for each in ran.json["results"]] == [[12.0], [13.0], [14.0], [15.0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        (["--latency", "1000"], "every cell meets 1000 ms on phone: that limit leaves nothing out"),
+        (["--latency", "15,900,1000"], "every cell meets limits from 900 ms up on phone"),
+        (["--max-macs", "900G"], "every cell has at most 900,000,000,000 MACs: that bound leaves"),
+        (["--min-top1", "10%"], "every cell reaches 10 %: that bound leaves nothing out"),
+        (["--min-top1", "77%"], "77 % is compared with predicted accuracies (predicted by OFA's"),
+    ],
+)
+def test_a_bound_that_means_little_is_said_to(
+    search: Search, phone: Path, arguments: list[str], note: str
+) -> None:
+    ran = search("--table", phone, *arguments)
+    assert ran.code == 0
+    assert f"note: {note}" in ran.err
+
+
+def test_a_bound_that_leaves_something_out_is_not_remarked_upon(
+    search: Search, phone: Path
+) -> None:
+    assert search("--table", phone, "--latency", 15, "--max-macs", "300M").err == ""
+
+
+def test_accuracies_that_were_measured_are_not_called_predicted(
+    search: Search, phone: Path, tmp_path: Path
+) -> None:
+    accuracy = tmp_path / "measured.csv"
+    rows = [f"compofa,{row.cell.subnet},160,0.7,evaluated" for row in read_table(phone).rows[:243]]
+    accuracy.write_text("\n".join(["space,subnet,resolution,top1,source", *rows, ""]))
+    ran = search("--table", phone, "--accuracy", accuracy, "--min-top1", "60%")
+    assert "predicted top-1" not in ran.out
+    assert "compared with predicted" not in ran.err
+
+
+def test_a_name_that_is_a_formula_stays_text_in_the_results(search: Search, phone: Path) -> None:
+    phone.write_text(phone.read_text().replace("phone", "=1+1"))
+    out = phone.with_name("out.csv")
+    search("--table", phone, "--latency", 15, "--out", out)
+    assert {row["device"] for row in csv.DictReader(out.open())} == {"'=1+1"}
 
 
 def _bad_tables() -> dict[str, tuple[Callable[[str], bytes], str]]:

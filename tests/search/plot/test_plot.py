@@ -59,7 +59,7 @@ def test_axes_carry_their_units_and_hovering_names_the_subnet() -> None:
     (panel,) = panels(candidates, ask(candidates, []))
     encoding = panel["layer"][0]["encoding"]
     assert encoding["x"]["title"] == "Latency on phone (ms)"
-    assert encoding["y"]["title"] == "ImageNet top-1 accuracy (%)"
+    assert encoding["y"]["title"] == "Predicted top-1 (%)"
     fields = [each["field"] for each in encoding["tooltip"]]
     assert fields[:2] == ["subnet", "resolution"]
     assert {"top1_percent", "latency_ms", "interval"} <= set(fields)

@@ -125,6 +125,28 @@ def test_the_command_says_what_changed(
     assert "verified: " in printed.err
 
 
+def test_time_that_runs_out_decides_nothing_and_leaves_with_124(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    table = read_table(folder / "t.csv")
+    limit = generous(table)
+    arguments = (
+        f"compofa-search --table t.csv --space tiny.yaml --accuracy accuracy.csv --latency {limit} "
+        "--verify --no-pause --max-time 0.001s --json"
+    )
+    monkeypatch.setattr("sys.argv", arguments.split())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 124
+    assert "no subnet meets" not in printed.err
+    assert f"not decided within {limit:g} ms on here: the table's own answer is d" in printed.err
+    found = json.loads(printed.out)
+    assert (found["results"], found["infeasible"]) == ([], [])
+    assert found["verification"]["questions"][0]["table"]["latency_ms"][0] <= limit
+
+
 def test_a_table_without_its_journal_cannot_be_verified(folder: Path) -> None:
     journal_path(folder / "t.csv").unlink()
     asked = request(folder)

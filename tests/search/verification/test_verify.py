@@ -15,6 +15,11 @@ from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.verification.acceptance import TOLERANCE
 from compofa.search.verification.measure_finalists import MOST_SESSIONS
+from compofa.search.verification.verification_output import (
+    undecided_lines,
+    verification_json,
+    verification_sentence,
+)
 from compofa.search.verification.verify import AT_ONCE, MOST_REPEATS, MOST_ROUNDS, Finalists, verify
 from rigs.benchmarks import load_benchmark
 from rigs.tables import COMPOFA, make_table
@@ -127,7 +132,7 @@ def test_an_answer_that_nothing_made_sure_is_given_and_said_to_be_unsure(
     assert question.after is not None
     assert question.after.latency_ms[0] <= 5.0
     assert not question.sure
-    assert "1 not sure yet" in verified.sentence()
+    assert "1 not sure yet" in verification_sentence(verified)
 
 
 def test_finalists_of_all_questions_are_measured_together() -> None:
@@ -193,3 +198,32 @@ def test_a_device_that_never_gets_surer_ends_all_the_same() -> None:
     assert verified.rounds <= MOST_ROUNDS
     assert not verified.measured
     assert not any(each.sure for each in verified.questions)
+
+
+def no_time(_: Candidates, wanted: Finalists) -> Candidates:
+    """Measures nothing: the time was over before it began."""
+    return Device().candidates()
+
+
+def test_what_was_not_measured_is_not_decided_and_the_tables_answer_stands_beside_it() -> None:
+    verified = verify(Device().candidates(), [(20.0,), (2.0,)], no_time)
+    undecided, impossible = verified.questions
+    assert not undecided.decided
+    assert undecided.after is None
+    assert undecided.table == undecided.before
+    # A limit that nothing promises to meet is decided without a measurement.
+    assert impossible.decided
+    assert [each.limit_ms for each in verified.answer.infeasible] == [(2.0,)]
+    (line,) = undecided_lines(verified)
+    assert line.startswith("not decided within 20 ms on phone: the table's own answer is d")
+    assert "1 not decided: the same command goes on" in verification_sentence(verified)
+    first, second = verification_json(verified)["questions"]
+    assert (first["decided"], second["decided"]) == (False, True)
+    assert first["table"]["subnet"] == first["before"]["subnet"]
+
+
+def test_tables_that_measuring_changed_are_named() -> None:
+    device = Device()
+    done = verify(device.candidates(), [(20.0,)], device.measure)
+    assert done.updated == tuple(table.path for table in done.candidates.tables)
+    assert verify(Device().candidates(), [(20.0,)], no_time).updated == ()

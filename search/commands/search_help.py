@@ -1,0 +1,331 @@
+"""The options of compofa-search, panel by panel, and what its help says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compofa.supernet.export.formats import Dtype, Format
+
+WHERE = "Which cells to look at"
+WANTED = "What is wanted"
+BOUNDS = "Bounds"
+UNSURE = "What is not measured, or not sure"
+VERIFYING = "Measuring the finalists (--verify)"
+OUTPUT = "Output"
+DEPLOYING = "Model files (--export)"
+
+DEFAULT_TOP = 5
+
+Tables = Annotated[
+    list[Path],
+    typer.Option(
+        "--table",
+        metavar="PATH",
+        rich_help_panel=WHERE,
+        help="A latency table that compofa-profile has written, or a folder of block tables. "
+        "Repeat the option for several devices: a subnet then has to suit all of them.",
+    ),
+]
+Accuracy = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=WHERE,
+        help="The accuracies: a CSV table, a predictor of compofa-train (.npz) or OFA's "
+        "acc_predictor.pth. By default the predictions that ship with the package, which are for "
+        "the space compofa.",
+        show_default=False,
+    ),
+]
+SpaceName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=WHERE,
+        help="The space to search, by name or by its YAML file. By default the one that the "
+        "tables are of.",
+        show_default=False,
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        rich_help_panel=WHERE,
+        help="Looks only at cells of this batch size. It is needed where a table has several.",
+        show_default=False,
+    ),
+]
+Resolutions = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        rich_help_panel=WHERE,
+        help="Looks only at cells of these resolutions, as in 160,224 or 160-224:16. By default "
+        "at all.",
+        show_default=False,
+    ),
+]
+Latency = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LIMIT",
+        rich_help_panel=WANTED,
+        help="The most that the latency may be, in milliseconds or with a unit (us, ms, s). "
+        "Several limits are given as 15,20,25 or 15-50:5. With several tables, repeat the option: "
+        "one for each, in the same order. Without any limit the answer is the Pareto front.",
+        show_default=False,
+    ),
+]
+MinTop1 = Annotated[
+    str | None,
+    typer.Option(
+        "--min-top1",
+        metavar="PERCENT",
+        rich_help_panel=WANTED,
+        help="The least accuracy that an answer may have, as in 76%. Without --latency and "
+        "--minimise, the fastest subnet comes first.",
+        show_default=False,
+    ),
+]
+Minimise = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=WANTED,
+        help="Takes the subnets that have the least of this instead of the most accuracy: "
+        "latency_ms, macs, params, size, memory, or a column that the table has of its own. "
+        "Several, as in latency_ms,memory, give the Pareto front over them.",
+        show_default=False,
+    ),
+]
+Top = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        rich_help_panel=WANTED,
+        help=f"The most results to show: by default {DEFAULT_TOP}, one per limit where there are "
+        "several limits, and all of a front.",
+        show_default=False,
+    ),
+]
+Each = Annotated[
+    bool,
+    typer.Option(
+        "--each",
+        metavar="",
+        rich_help_panel=WANTED,
+        help="Answers every limit of every table by itself, with a subnet of its own.",
+    ),
+]
+Family = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=20,
+        metavar="N",
+        rich_help_panel=WANTED,
+        help="Finds this many subnets (20 at most) that together serve all tables and limits best.",
+        show_default=False,
+    ),
+]
+MaxMacs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AMOUNT",
+        rich_help_panel=BOUNDS,
+        help="The most multiply-accumulates (MACs) per image, as in 250M.",
+        show_default=False,
+    ),
+]
+MaxParams = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AMOUNT",
+        rich_help_panel=BOUNDS,
+        help="The most trainable parameters, as in 5M.",
+        show_default=False,
+    ),
+]
+MaxSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES",
+        rich_help_panel=BOUNDS,
+        help="The most bytes of weights, as in 20MB. MB is a million bytes, MiB 1024 x 1024.",
+        show_default=False,
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES",
+        rich_help_panel=BOUNDS,
+        help="The most bytes of activations that are held at once, per image, as in 8MB.",
+        show_default=False,
+    ),
+]
+AtMost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=NUMBER",
+        rich_help_panel=BOUNDS,
+        help="The most that a column which the table has of its own may hold, as in "
+        "energy_mj=50. The option may be repeated.",
+        show_default=False,
+    ),
+]
+Risk = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PERCENT",
+        rich_help_panel=UNSURE,
+        help="The most probability with which the true latency may exceed its limit, as in 5%. "
+        "Without it, the latency in the table has to meet the limit.",
+        show_default=False,
+    ),
+]
+Like = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="TABLE",
+        rich_help_panel=UNSURE,
+        help="The table of another device. Cells that --table lacks are predicted from it. The "
+        "option may be repeated.",
+        show_default=False,
+    ),
+]
+Predict = Annotated[
+    bool,
+    typer.Option(
+        "--predict",
+        metavar="",
+        rich_help_panel=UNSURE,
+        help="Searches the whole space instead of the table's cells, with latencies that a model "
+        "of the measured cells predicts.",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        rich_help_panel=UNSURE,
+        help="Where a search of a large space starts from. The same seed gives the same answer.",
+    ),
+]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        metavar="",
+        rich_help_panel=VERIFYING,
+        help="Measures the candidates that may win on their devices, and answers from that.",
+    ),
+]
+VerifyInventory = Annotated[
+    Path,
+    typer.Option(
+        "--inventory",
+        metavar="FILE",
+        rich_help_panel=VERIFYING,
+        help="The file that lists the devices and how to reach them.",
+    ),
+]
+MaxTime = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        rich_help_panel=VERIFYING,
+        help="The most time to spend, as in 90s, 10m or 2h. By default there is no end.",
+        show_default=False,
+    ),
+]
+Pause = Annotated[
+    bool,
+    typer.Option(
+        "--pause/--no-pause",
+        metavar="",
+        rich_help_panel=VERIFYING,
+        help="Waits while a device is busy or hot.",
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        help="Draws accuracy against latency, as a page (.html) or a picture (.png).",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.csv",
+        rich_help_panel=OUTPUT,
+        help="Writes the results to this CSV file, one row per result and table.",
+        show_default=False,
+    ),
+]
+JsonOutput = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        metavar="",
+        rich_help_panel=OUTPUT,
+        help="Prints one JSON object on the standard output, for programs.",
+    ),
+]
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=DEPLOYING,
+        help="Writes the winners to this folder as model files, with the weights of --checkpoint.",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=DEPLOYING,
+        help="The trained supernet whose weights the model files get.",
+        show_default=False,
+    ),
+]
+ExportFormat = Annotated[
+    Format,
+    typer.Option("--format", rich_help_panel=DEPLOYING, help="The format of the model files."),
+]
+ExportDtype = Annotated[
+    Dtype,
+    typer.Option(
+        "--dtype", rich_help_panel=DEPLOYING, help="The number type that the models compute in."
+    ),
+]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        rich_help_panel=DEPLOYING,
+        help="Images for the scales of int8: a folder of pictures or an .npz file.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        rich_help_panel=DEPLOYING,
+        help="A data set from which each winner takes its own batch norm statistics. Without it, "
+        "those of the checkpoint are used.",
+        show_default=False,
+    ),
+]
