@@ -60,8 +60,8 @@ LAYERS = {
         candidates
         front_change measures transfer
         answer large
-        export output plot request verification
-        family
+        export output plot request
+        family verification
         commands
     """,
 }
@@ -93,7 +93,6 @@ TOO_LONG = {
     "profiler.commands.profile_command.profile_command",
     "profiler.statistics.compare.compare",
     "search.commands.report_command.compare_command",
-    "search.commands.search_command.search_command",
     "supernet.commands.predictor_command.predictor",
     "supernet.commands.recipe_commands._command",
     "supernet.commands.recipe_commands.command",

@@ -19,7 +19,7 @@ DEPLOYING = "Model files (--export)"
 
 DEFAULT_TOP = 5
 
-Tables = Annotated[
+SearchTables = Annotated[
     list[Path],
     typer.Option(
         "--table",
@@ -29,7 +29,7 @@ Tables = Annotated[
         "Repeat the option for several devices: a subnet then has to suit all of them.",
     ),
 ]
-Accuracy = Annotated[
+SearchAccuracy = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
@@ -40,7 +40,7 @@ Accuracy = Annotated[
         show_default=False,
     ),
 ]
-SpaceName = Annotated[
+SearchSpace = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
@@ -50,7 +50,7 @@ SpaceName = Annotated[
         show_default=False,
     ),
 ]
-BatchSize = Annotated[
+SearchBatchSize = Annotated[
     int | None,
     typer.Option(
         min=1,
@@ -60,7 +60,7 @@ BatchSize = Annotated[
         show_default=False,
     ),
 ]
-Resolutions = Annotated[
+SearchResolutions = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
@@ -70,7 +70,7 @@ Resolutions = Annotated[
         show_default=False,
     ),
 ]
-Latency = Annotated[
+SearchLatency = Annotated[
     list[str] | None,
     typer.Option(
         metavar="LIMIT",
@@ -81,7 +81,7 @@ Latency = Annotated[
         show_default=False,
     ),
 ]
-MinTop1 = Annotated[
+SearchMinTop1 = Annotated[
     str | None,
     typer.Option(
         "--min-top1",
@@ -92,7 +92,7 @@ MinTop1 = Annotated[
         show_default=False,
     ),
 ]
-Minimise = Annotated[
+SearchMinimise = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
@@ -103,7 +103,7 @@ Minimise = Annotated[
         show_default=False,
     ),
 ]
-Top = Annotated[
+SearchTop = Annotated[
     int | None,
     typer.Option(
         min=1,
@@ -114,7 +114,7 @@ Top = Annotated[
         show_default=False,
     ),
 ]
-Each = Annotated[
+SearchEach = Annotated[
     bool,
     typer.Option(
         "--each",
@@ -123,7 +123,7 @@ Each = Annotated[
         help="Answers every limit of every table by itself, with a subnet of its own.",
     ),
 ]
-Family = Annotated[
+SearchFamily = Annotated[
     int | None,
     typer.Option(
         min=1,
@@ -134,7 +134,7 @@ Family = Annotated[
         show_default=False,
     ),
 ]
-MaxMacs = Annotated[
+SearchMaxMacs = Annotated[
     str | None,
     typer.Option(
         metavar="AMOUNT",
@@ -143,7 +143,7 @@ MaxMacs = Annotated[
         show_default=False,
     ),
 ]
-MaxParams = Annotated[
+SearchMaxParams = Annotated[
     str | None,
     typer.Option(
         metavar="AMOUNT",
@@ -152,7 +152,7 @@ MaxParams = Annotated[
         show_default=False,
     ),
 ]
-MaxSize = Annotated[
+SearchMaxSize = Annotated[
     str | None,
     typer.Option(
         metavar="BYTES",
@@ -161,7 +161,7 @@ MaxSize = Annotated[
         show_default=False,
     ),
 ]
-MaxMemory = Annotated[
+SearchMaxMemory = Annotated[
     str | None,
     typer.Option(
         metavar="BYTES",
@@ -170,7 +170,7 @@ MaxMemory = Annotated[
         show_default=False,
     ),
 ]
-AtMost = Annotated[
+SearchAtMost = Annotated[
     list[str] | None,
     typer.Option(
         metavar="COLUMN=NUMBER",
@@ -180,7 +180,7 @@ AtMost = Annotated[
         show_default=False,
     ),
 ]
-Risk = Annotated[
+SearchRisk = Annotated[
     str | None,
     typer.Option(
         metavar="PERCENT",
@@ -190,7 +190,7 @@ Risk = Annotated[
         show_default=False,
     ),
 ]
-Like = Annotated[
+SearchLike = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="TABLE",
@@ -200,7 +200,7 @@ Like = Annotated[
         show_default=False,
     ),
 ]
-Predict = Annotated[
+SearchPredict = Annotated[
     bool,
     typer.Option(
         "--predict",
@@ -210,7 +210,7 @@ Predict = Annotated[
         "of the measured cells predicts.",
     ),
 ]
-Seed = Annotated[
+SearchSeed = Annotated[
     int,
     typer.Option(
         min=0,
@@ -219,7 +219,7 @@ Seed = Annotated[
         help="Where a search of a large space starts from. The same seed gives the same answer.",
     ),
 ]
-Verify = Annotated[
+SearchVerify = Annotated[
     bool,
     typer.Option(
         "--verify",
@@ -228,7 +228,7 @@ Verify = Annotated[
         help="Measures the candidates that may win on their devices, and answers from that.",
     ),
 ]
-VerifyInventory = Annotated[
+SearchInventory = Annotated[
     Path,
     typer.Option(
         "--inventory",
@@ -237,7 +237,7 @@ VerifyInventory = Annotated[
         help="The file that lists the devices and how to reach them.",
     ),
 ]
-MaxTime = Annotated[
+SearchMaxTime = Annotated[
     str | None,
     typer.Option(
         metavar="DURATION",
@@ -246,7 +246,7 @@ MaxTime = Annotated[
         show_default=False,
     ),
 ]
-Pause = Annotated[
+SearchPause = Annotated[
     bool,
     typer.Option(
         "--pause/--no-pause",
@@ -255,7 +255,7 @@ Pause = Annotated[
         help="Waits while a device is busy or hot.",
     ),
 ]
-Plot = Annotated[
+SearchPlot = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
@@ -264,7 +264,7 @@ Plot = Annotated[
         show_default=False,
     ),
 ]
-Out = Annotated[
+SearchOut = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.csv",
@@ -273,7 +273,7 @@ Out = Annotated[
         show_default=False,
     ),
 ]
-JsonOutput = Annotated[
+SearchJson = Annotated[
     bool,
     typer.Option(
         "--json",
@@ -282,7 +282,7 @@ JsonOutput = Annotated[
         help="Prints one JSON object on the standard output, for programs.",
     ),
 ]
-Export = Annotated[
+SearchExport = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
@@ -291,7 +291,7 @@ Export = Annotated[
         show_default=False,
     ),
 ]
-Checkpoint = Annotated[
+SearchCheckpoint = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
@@ -300,17 +300,17 @@ Checkpoint = Annotated[
         show_default=False,
     ),
 ]
-ExportFormat = Annotated[
+SearchExportFormat = Annotated[
     Format,
     typer.Option("--format", rich_help_panel=DEPLOYING, help="The format of the model files."),
 ]
-ExportDtype = Annotated[
+SearchExportDtype = Annotated[
     Dtype,
     typer.Option(
         "--dtype", rich_help_panel=DEPLOYING, help="The number type that the models compute in."
     ),
 ]
-Calibration = Annotated[
+SearchCalibration = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
@@ -319,7 +319,7 @@ Calibration = Annotated[
         show_default=False,
     ),
 ]
-Data = Annotated[
+SearchData = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
