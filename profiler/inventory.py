@@ -23,7 +23,7 @@ def read_inventory(path: Path) -> dict[str, Device]:
     document = read_yaml(path, "the inventory")
     if not isinstance(document.data, dict) or not document.data:
         raise UserError("an inventory maps device names to settings", path=path, line=1)
-    return {str(name): _device(document, name) for name in document.data}
+    return {name: _device(document, name) for name in document.data}
 
 
 def find_device(path: Path, name: str) -> Device:
@@ -58,18 +58,18 @@ def changed(device: Device, **settings: str | int | None) -> Device:
         raise UserError(f"unknown {setting} {said}", hint=_hint(first)) from None
 
 
-def _device(document: Document, name: Any) -> Device:
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", name):
-        message = f"{name!r} is no name for a device: use letters, digits, '.', '_' and '-'"
-        raise document.error((str(name),), message)
+def _device(document: Document, name: str) -> Device:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", name):
+        message = f"{_short(name)} is no name for a device: use letters, digits, '.', '_' and '-'"
+        raise document.error((name,), message)
     settings = document.data[name]
     if not isinstance(settings, dict):
         raise document.error((name,), f"the settings of {name} must be a mapping")
     transport = settings.get("transport")
     known = transport_names()
-    if transport not in known:
+    if not isinstance(transport, str) or transport not in known:
         place = (name, "transport") if "transport" in settings else (name,)
-        said = f"not {transport!r}" if "transport" in settings else "and is missing"
+        said = f"not {_short(transport)}" if "transport" in settings else "and is missing"
         message = f"{name}: transport must be one of {', '.join(known)}, {said}"
         hint = suggestion(transport, list(known)) if isinstance(transport, str) else None
         raise document.error(place, message, hint)
@@ -77,24 +77,38 @@ def _device(document: Document, name: Any) -> Device:
     for key in settings:
         if key not in kind.model_fields or key == "name":
             keys = [field for field in kind.model_fields if field != "name"]
-            message = f"{name}: unknown key {key!r} for transport {transport}"
-            raise document.error((name, str(key)), message, suggestion(str(key), keys))
-    try:
-        return kind(name=name, **settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        loc: YamlPath = tuple(first["loc"])
-        field = ".".join(map(str, loc)) or "settings"
-        message = f"{name}: {field}: {first['msg'].removeprefix('Value error, ')}"
-        if first["type"] != "missing":
-            message += f", not {_short(first['input'])}"
-        raise document.error((name, *loc), message, _hint(first)) from None
+            message = f"{name}: unknown key {_short(key)} for transport {transport}"
+            raise document.error((name, key), message, suggestion(key[:60], keys))
+    # A serial or a user may be all digits, which YAML takes for a number: each such field in turn.
+    wrong: YamlPath = (name,)
+    for _ in settings:
+        try:
+            return kind(name=name, **settings)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+        wrong = (name, *first["loc"])
+        if first["type"] != "string_type" or wrong not in document.texts or len(wrong) != 2:
+            break
+        settings = {**settings, str(first["loc"][0]): document.texts[wrong]}
+    raise document.error(wrong, f"{name}: {_complaint(first)}", _hint(first))
+
+
+def _complaint(error: Any) -> str:
+    """What pydantic found wrong, in words: the setting, what it must be, and what it is."""
+    field = ".".join(map(str, error["loc"])) or "settings"
+    said = f"{field}: {error['msg'].removeprefix('Value error, ')[:120]}"
+    return said if error["type"] == "missing" else f"{said}, not {_short(error['input'])}"
 
 
 def _hint(error: Any) -> str | None:
-    if error["type"] == "literal_error" and isinstance(error["input"], str):
+    kind, value = error["type"], error["input"]
+    if kind == "literal_error" and isinstance(value, str):
         known = re.findall(r"'([^']+)'", str(error["ctx"]["expected"]))
-        return suggestion(error["input"], known)
+        return suggestion(value[:60], known)
+    if kind == "string_type" and isinstance(value, bool):
+        return "put it in quotes if it is a word"
+    if kind == "int_type" and isinstance(value, str) and re.match(r"-?[0-9]", value):
+        return "write a whole number in decimal digits, without leading zeros and without quotes"
     return None
 
 

@@ -81,7 +81,7 @@ def _recoupled(units: tuple[Unit, ...], coupling: Any, error: Any) -> tuple[Unit
     for unit in units:
         pairs = []
         for depth in unit.depths:
-            expand = coupling.get(depth) if len(unit.depths) > 1 else unit.expands[-1]
+            expand = coupling.get(str(depth)) if len(unit.depths) > 1 else unit.expands[-1]
             if expand not in unit.expands:
                 known = listed(unit.expands)
                 message = f"depth {depth} must be coupled to one of the expand ratios {known}"

@@ -37,7 +37,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin yes
 UsePAM no
 StrictModes no
-Subsystem sftp internal-sftp
+Subsystem sftp /usr/lib/openssh/sftp-server
 MaxStartups 100
 """
 
@@ -75,9 +75,10 @@ class Sshd(Closing):
         cache: the agent's folder there.
     """
 
+    program = "sshd"
+
     def __init__(self, folder: Path, shell: str = "/bin/bash", settings: str = "") -> None:
-        if not Path(SSHD).exists():
-            pytest.skip("openssh-server is not installed: no real sshd to test with")
+        self._need_program()
         self.folder = folder
         self.home, self.device_home = folder / "client", folder / "device"
         for made in (self.home / ".ssh", self.device_home):
@@ -107,7 +108,7 @@ class Sshd(Closing):
 
     def start(self) -> None:
         """Starts sshd; returns once it listens."""
-        command = [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        command = self._command()
         if self.namespace is not None:
             shell = ("sh", "-ec", IN_NAMESPACE, "sh", str(self.folder))
             command = self.namespace.command(*shell, *command)
@@ -122,19 +123,19 @@ class Sshd(Closing):
     def hang_up(self) -> None:
         """Kills all its connections, but nothing that was started over them."""
         for pid in _children(self._process.pid):
-            if _told(pid, "comm").startswith("sshd"):
+            if _told(pid, "comm").startswith(self.program):
                 _send(pid, signal.SIGKILL)
 
-    def freeze_sftp(self) -> None:
+    def freeze_transfers(self, number: signal.Signals = signal.SIGSTOP) -> None:
         """Has all transfers of files stand still from now on, while connections live on."""
         for pid in _children(self._process.pid):
-            if "internal-sftp" in _told(pid, "cmdline"):
-                _send(pid, signal.SIGSTOP)
+            if _told(pid, "comm") == "cat":
+                _send(pid, number)
 
     def kill(self) -> None:
         """Kills it and all its connections, but nothing that was started over them."""
         for pid in [*_children(self._process.pid), self._process.pid]:
-            if _told(pid, "comm").startswith("sshd"):
+            if _told(pid, "comm").startswith(self.program):
                 _send(pid, signal.SIGKILL)
         self._process.wait()
 
@@ -156,15 +157,26 @@ class Sshd(Closing):
         if self.namespace is not None:
             self.namespace.close()
 
-    def _make_keys(self) -> None:
+    def _need_program(self) -> None:
+        if not Path(SSHD).exists():
+            pytest.skip("openssh-server is not installed: no real sshd to test with")
+
+    def _command(self) -> list[str]:
+        return [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+
+    def _make_host_key(self) -> str:
+        """Makes it, and returns its public half, as in a known_hosts file."""
         _make_key(self.folder / "host_key")
+        return (self.folder / "host_key.pub").read_text()
+
+    def _make_keys(self) -> None:
+        key = self._make_host_key()
         identity = self.home / ".ssh" / "id_test"
         _make_key(identity)
         shutil.copy(f"{identity}.pub", self.folder / "authorized_keys")
         (self.home / ".ssh" / "config").write_text(
             CONFIG.format(address=self.address, port=self.port, user=self.user, home=self.home)
         )
-        key = (self.folder / "host_key.pub").read_text()
         known = self.home / ".ssh" / "known_hosts"
         known.write_text(f"[{self.address}]:{self.port} {key}")
 
@@ -174,6 +186,31 @@ class Sshd(Closing):
         except OSError:
             return False
         return True
+
+
+class Dropbear(Sshd):
+    """The SSH server of small boards: few algorithms, and no SFTP; needs root."""
+
+    program = "dropbear"
+
+    def _need_program(self) -> None:
+        if shutil.which("dropbear") is None:
+            pytest.skip("dropbear-bin is not installed")
+        if not may_make_namespaces():
+            pytest.skip("dropbear lets nobody in whose home has no keys: needs root for one")
+
+    def _command(self) -> list[str]:
+        folder = self.device_home / ".ssh"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(self.folder / "authorized_keys", folder)
+        place = f"{self.address}:{self.port}"
+        keys = ("-r", str(self.folder / "host_key"), "-P", str(self.folder / "pid"))
+        return ["dropbear", "-F", "-E", "-s", "-p", place, *keys]
+
+    def _make_host_key(self) -> str:
+        command = ["dropbearkey", "-t", "ed25519", "-f", str(self.folder / "host_key")]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return next(line + "\n" for line in said.splitlines() if line.startswith("ssh-"))
 
 
 class SshPeer(Peer):

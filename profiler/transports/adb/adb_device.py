@@ -28,7 +28,7 @@ class AdbDevice(Device):
     agent: Text | None = None
     library: Text | None = None
     python: Text | None = None
-    cpu_mask: Annotated[StrictStr, Field(pattern=r"^[0-9a-fA-F]{1,16}$")] | None = None
+    cpu_mask: Annotated[StrictStr, Field(pattern=r"^(0[xX])?[0-9a-fA-F]{1,16}$")] | None = None
     folder: Annotated[Text, Field(pattern=r"^/")] = "/data/local/tmp/compofa"
 
     @property

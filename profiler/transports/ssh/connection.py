@@ -2,71 +2,111 @@
 
 from __future__ import annotations
 
-import logging
+import re
 import socket
 import subprocess
-from contextlib import ExitStack
+import threading
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import paramiko
 
 from compofa.common.closing import Closing
 from compofa.common.console import printable
-from compofa.common.errors import UserError
+from compofa.common.errors import DeviceError, UserError
 from compofa.profiler.transports.base import LinkLost
-from compofa.profiler.transports.ssh.heartbeat import HeardPacketizer, Heartbeat
-from compofa.profiler.transports.ssh.host_keys import KnownHost
-from compofa.profiler.transports.ssh.login import log_in
-from compofa.profiler.transports.ssh.ssh_config import Login, SshConfig
+from compofa.profiler.transports.ssh.algorithms import nothing_in_common
+from compofa.profiler.transports.ssh.heartbeat import Heartbeat
+from compofa.profiler.transports.ssh.library import WatchedPacketizer, reason, translated
+from compofa.profiler.transports.ssh.login.host_keys import KnownHost
+from compofa.profiler.transports.ssh.login.log_in import log_in
+from compofa.profiler.transports.ssh.login.ssh_config import Login, SshConfig
 
 CONNECT_S = 15.0
 """For each of: the TCP connection, the key exchange, a channel."""
 
 MOST_JUMPS = 8
 
-# What matters is raised; without a handler of ours paramiko prints tracebacks.
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
+MOST_CONNECTIONS = 4
+"""To one host that allows few sessions on each; we never have more than three at a time."""
+
+
+FREED_S = 3.0
+"""A host may take that long to notice that a session is over, before another may begin."""
 
 
 class Connection(Closing):
-    """A connection that is logged in; `connect` makes it."""
+    """A connection that is logged in; `connect` makes it.
 
-    def __init__(self, login: Login, transport: paramiko.Transport, opened: ExitStack) -> None:
+    A host may allow one session only on each connection (MaxSessions 1 of OpenSSH). More
+    connections are made there then; they count as parts of this one.
+    """
+
+    def __init__(
+        self, config: SshConfig, login: Login, transport: paramiko.Transport, opened: ExitStack
+    ) -> None:
         self.login = login
-        self._transport, self._opened = transport, opened
+        self._config, self._transport, self._opened = config, transport, opened
+        self._more: list[Connection] = []
         packetizer = transport.packetizer
-        assert isinstance(packetizer, HeardPacketizer)
+        assert isinstance(packetizer, WatchedPacketizer)
         self._heartbeat = Heartbeat(transport, packetizer)
 
     @property
     def alive(self) -> bool:
         """Whether it can still be used, as far as is known."""
-        return bool(self._transport.is_active())
+        return bool(self._transport.is_active()) and all(each.alive for each in self._more)
 
     def broke(self) -> bool:
         """Whether a broken connection is why a channel has ended.
 
         Channels hear of that first: paramiko's thread takes a moment to end.
         """
-        self._transport.join(0.2)
+        for each in (self, *self._more):
+            each._transport.join(0.2)
         return not self.alive
 
     @property
     def lost(self) -> LinkLost:
         """What to raise once it is not alive any more."""
-        why = "it no longer answers" if self._heartbeat.silent else "the connection broke"
+        silent = any(each._heartbeat.silent for each in (self, *self._more))
+        why = "it no longer answers" if silent else "the connection broke"
         return LinkLost(f"lost {self.login.alias}: {why}")
 
     def open_session(self) -> paramiko.Channel:
-        """A channel on which a command or a subsystem can be started.
+        """A channel on which a command can be started.
 
         Raises:
-            LinkLost: the connection is gone, or the host allows no more channels.
+            LinkLost: the connection is gone.
+            DeviceError: the host allows no more sessions, on no connection.
         """
-        try:
+        until = time.monotonic() + FREED_S
+        while True:
+            for each in (self, *self._more):
+                with suppress(paramiko.ChannelException):
+                    return each._open_session()
+            if len(self._more) < MOST_CONNECTIONS - 1:
+                self._more.append(connect(self._config, self.login))
+            elif time.monotonic() < until:
+                time.sleep(0.05)
+            else:
+                raise DeviceError(
+                    f"{self.login.alias} allows no more sessions",
+                    hint=f"it has to allow {MOST_CONNECTIONS} at a time: MaxSessions in its "
+                    "sshd_config",
+                )
+
+    def _open_session(self) -> paramiko.Channel:
+        """As `open_session`, on this very connection; ChannelException where the host refuses."""
+
+        def failed(why: str) -> LinkLost:
+            return (
+                LinkLost(f"{self.login.alias} opens no channel: {why}") if self.alive else self.lost
+            )
+
+        with translated(failed, keep=(paramiko.ChannelException,)):
             return self._transport.open_session(timeout=CONNECT_S)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise LinkLost(f"{self.login.alias} opens no channel: {_reason(error)}") from None
 
     def tunnel(self, host: str, port: int) -> paramiko.Channel:
         """A channel that the host connects to `host`.
@@ -74,17 +114,16 @@ class Connection(Closing):
         Raises:
             LinkLost: it cannot or may not.
         """
-        try:
+        alias = self.login.alias
+        with translated(lambda why: LinkLost(f"{alias} makes no connection to {host}: {why}")):
             return self._transport.open_channel(
                 "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=CONNECT_S
             )
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise LinkLost(
-                f"{self.login.alias} makes no connection to {host}: {_reason(error)}"
-            ) from None
 
     def close(self) -> None:
         """Hangs up."""
+        for each in self._more:
+            each.close()
         self._heartbeat.close()
         self._opened.close()
 
@@ -93,29 +132,62 @@ def connect(config: SshConfig, login: Login, jumps_left: int = MOST_JUMPS) -> Co
     """Connects to `login`, through its jump hosts.
 
     Raises:
-        LinkLost: it cannot be reached.
+        LinkLost: it cannot be reached, or does not speak SSH.
         UserError: its host key is not known, or it is no host for agents.
-        DeviceError: its host key is wrong, or it lets nobody in.
+        DeviceError: its host key is wrong, it lets nobody in, or no algorithm is known to both.
     """
     with ExitStack() as opened:
         line = _line(config, login, opened, jumps_left)
-        transport = paramiko.Transport(line, packetizer_class=HeardPacketizer)
-        opened.callback(transport.close)
-        known = KnownHost(login)
-        options = transport.get_security_options()
-        options.key_types = known.preferred(options.key_types)
-        try:
-            transport.start_client(timeout=CONNECT_S)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise LinkLost(f"{_place(login)} does not speak SSH: {_reason(error)}") from None
-        known.check(transport.get_remote_server_key())
+        with translated(lambda why: LinkLost(f"{_place(login)} does not speak SSH: {why}")):
+            transport = paramiko.Transport(line, packetizer_class=WatchedPacketizer)
+            opened.callback(_hang_up, transport)
+            transport.banner_timeout = transport.handshake_timeout = CONNECT_S
+            known = KnownHost(login)
+            options = transport.get_security_options()
+            options.key_types = known.preferred(options.key_types)
+            _exchange_keys(transport, login)
+            key = transport.get_remote_server_key()
+        known.check(key)
         if "windows" in transport.remote_version.lower():
             raise UserError(
                 f"{login.alias} runs Windows, where agents cannot run",
                 hint="an SSH server inside WSL on that computer can be used instead",
             )
         log_in(transport, login)
-        return Connection(login, transport, opened.pop_all())
+        return Connection(config, login, transport, opened.pop_all())
+
+
+def _exchange_keys(transport: paramiko.Transport, login: Login) -> None:
+    """Greets the host and agrees on keys with it, in `CONNECT_S` altogether.
+
+    Raises:
+        LinkLost: it stays silent, takes longer, or says something else.
+        DeviceError: no algorithm is known to both.
+    """
+    packetizer = transport.packetizer
+    assert isinstance(packetizer, WatchedPacketizer)
+    done = threading.Event()
+    transport.start_client(event=done)
+    in_time = done.wait(CONNECT_S)
+    error = transport.get_exception()
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        raise nothing_in_common(login.alias, packetizer.offered, transport.get_security_options())
+    if not in_time or packetizer.late:
+        what = "does not finish its greeting" if packetizer.greeted else "says nothing"
+        raise LinkLost(f"{_place(login)} does not speak SSH: it {what} within {CONNECT_S:g} s")
+    if error is not None or not transport.is_active():
+        # paramiko names the step that failed, and nothing more where the host hung up.
+        said = re.sub(r"^Error reading SSH protocol banner|\[Errno \d+\] ", "", str(error or ""))
+        raise LinkLost(
+            f"{_place(login)} does not speak SSH: "
+            + (packetizer.farewell or printable(said)[:200] or "it hung up")
+        )
+
+
+def _hang_up(transport: paramiko.Transport) -> None:
+    """Closes a connection; one that is broken already may object to that."""
+    with suppress(Exception):
+        transport.close()
 
 
 def _line(
@@ -136,7 +208,7 @@ def _line(
             return socket.create_connection((login.host, login.port), CONNECT_S)
         return _run_proxy(login.proxy_command, opened)
     except (OSError, UnicodeError) as error:
-        raise LinkLost(f"cannot reach {_place(login)}: {_reason(error)}") from None
+        raise LinkLost(f"cannot reach {_place(login)}: {reason(error)}") from None
 
 
 def _run_proxy(command: str, opened: ExitStack) -> socket.socket:
@@ -158,8 +230,3 @@ def _run_proxy(command: str, opened: ExitStack) -> socket.socket:
 def _place(login: Login) -> str:
     where = f"{login.host} port {login.port}"
     return where if login.alias == login.host else f"{login.alias} ({where})"
-
-
-def _reason(error: Exception) -> str:
-    said = (isinstance(error, OSError) and error.strerror) or str(error)
-    return printable(said) or "it hung up"

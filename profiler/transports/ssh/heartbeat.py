@@ -5,36 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 
 import paramiko
-from paramiko.packet import Packetizer
 
 from compofa.common.closing import Closing
+from compofa.profiler.transports.ssh.library import WatchedPacketizer
 
 ASK_S = 2.0
 """Between two questions that the other end has to answer."""
 
 SILENCE_S = 7.0
 """After so long without a byte from the other end, it is gone."""
-
-
-class HeardPacketizer(Packetizer):
-    """Keeps the time at which the other end was heard last, whatever it said.
-
-    On a slow line an answer may queue behind a large upload for long, while the upload's own
-    acknowledgements keep coming: so any packet counts, not the answers alone.
-    """
-
-    def __init__(self, socket: Any) -> None:
-        super().__init__(socket)
-        self.heard_s = time.monotonic()
-
-    def read_message(self) -> Any:
-        """The next packet, as its base class reads it."""
-        message = super().read_message()
-        self.heard_s = time.monotonic()
-        return message
 
 
 class Heartbeat(Closing):
@@ -44,7 +25,7 @@ class Heartbeat(Closing):
     waits for it.
     """
 
-    def __init__(self, transport: paramiko.Transport, packetizer: HeardPacketizer) -> None:
+    def __init__(self, transport: paramiko.Transport, packetizer: WatchedPacketizer) -> None:
         self._transport, self._packetizer = transport, packetizer
         self._stopped = threading.Event()
         self.silent = False
@@ -53,15 +34,17 @@ class Heartbeat(Closing):
             threading.Thread(target=work, name=f"ssh{work.__name__}", daemon=True).start()
 
     def _ask(self) -> None:
-        with suppress(OSError, EOFError, paramiko.SSHException):
+        # Whatever goes wrong here is told to those who use the connection.
+        with suppress(Exception):
             while not self._stopped.wait(ASK_S) and self._transport.is_active():
                 self._transport.global_request("keepalive@openssh.com", wait=True)
 
     def _watch(self) -> None:
-        while not self._stopped.wait(0.5) and self._transport.is_active():
-            if time.monotonic() - self._packetizer.heard_s > SILENCE_S:
-                self.silent = True
-                self._transport.close()
+        with suppress(Exception):
+            while not self._stopped.wait(0.5) and self._transport.is_active():
+                if time.monotonic() - self._packetizer.heard_s > SILENCE_S:
+                    self.silent = True
+                    self._transport.close()
 
     def close(self) -> None:
         """See `Closing.close`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 
 from compofa.common.closing import Closing
-from compofa.common.console import printable
 from compofa.common.errors import DeviceError
 from compofa.profiler.transports.ssh.connection import Connection
 from compofa.profiler.transports.ssh.remote_files import RemoteFiles
@@ -42,7 +42,7 @@ class Host(Closing):
             self.connection = opened.enter_context(connection)
             self.alias, self.named_python = device.name, device.python
             self._home, self._folder = self._make_folder(device.folder)
-            self.files = opened.enter_context(RemoteFiles(connection, self._folder))
+            self.files = RemoteFiles(connection, self._folder)
             self._opened = opened.pop_all()
         self._known_python: str | None = None
 
@@ -65,11 +65,14 @@ class Host(Closing):
             DeviceError: it is not there, or too old.
         """
         python = self._at_home(self.named_python or "python3")
-        found = run(self.connection, ASK_VERSION, python)
-        numbers = found.output.split()
-        if found.code or len(numbers) != 2 or not all(map(str.isdecimal, numbers)):
-            why = found.errors.splitlines()[-1:] or [f"exit code {found.code}"]
-            raise self._no_python(f"cannot run {python}: {printable(why[0])}")
+        asked = run(self.connection, ASK_VERSION, python)
+        numbers = asked.output.split()
+        if (
+            asked.code
+            or len(numbers) != 2
+            or not all(re.fullmatch(r"[0-9]{1,4}", n) for n in numbers)
+        ):
+            raise self._no_python(f"cannot run {python}: {asked.last_words}")
         if tuple(map(int, numbers)) < OLDEST_PYTHON:
             raise self._no_python(f"has Python {'.'.join(numbers)} as {python}")
         return python
@@ -97,9 +100,8 @@ class Host(Closing):
         made = run(self.connection, MAKE_FOLDER, folder.removeprefix("~/"))
         lines = made.output.splitlines()
         if made.code or len(lines) != 2:
-            why = printable((made.errors.splitlines() or ["it does not say why"])[-1])
             raise DeviceError(
-                f"cannot make {folder} on {self.alias}: {why}",
+                f"cannot make {folder} on {self.alias}: {made.last_words}",
                 hint="`folder` in the inventory names another place",
             )
         return lines[0], lines[1]

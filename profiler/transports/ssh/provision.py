@@ -70,13 +70,13 @@ def provision(host: Host, packages: Sequence[str], wheels: Path | None) -> None:
 
 def _wheels(folder: Path) -> list[Path]:
     try:
-        found = sorted(folder.iterdir())
+        files = sorted(folder.iterdir())
     except OSError as error:
         raise file_error(error, folder, "cannot read the wheels") from None
-    found = [file for file in found if re.fullmatch(r"\w[\w.+!-]*\.whl", file.name)]
-    if not found:
+    wheels = [file for file in files if re.fullmatch(r"\w[\w.+!-]*\.whl", file.name)]
+    if not wheels:
         raise UserError("there are no wheels here", path=folder)
-    return found
+    return wheels
 
 
 def _put(host: Host, file: Path, folder: str) -> None:

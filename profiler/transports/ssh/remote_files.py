@@ -1,40 +1,55 @@
-"""The agent's folder on an SSH host: files named by the hash of their content, put there once."""
+"""The agent's folder on an SSH host: files named by the hash of their content, put there once.
+
+They go through channels like those of programs. So a host needs no SFTP, which some do not have,
+and whose server is confused by a login shell that prints something.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-import paramiko
-
-from compofa.common.closing import Closing
-from compofa.common.console import printable
-from compofa.common.errors import DeviceError
+from compofa.common.errors import DeviceError, file_error
+from compofa.profiler.transports.base import AgentLost
 from compofa.profiler.transports.ssh.connection import Connection
-from compofa.profiler.transports.ssh.remote_process import run
+from compofa.profiler.transports.ssh.remote_process import ProgramEnd, SshProcess, run
 
 CAPACITY = 2_000_000_000
 """Bytes that are kept on the device for the next profile."""
 
-ANSWER_S = 120.0
-"""For one request of SFTP, behind all that is under way on a slow line."""
-
 HASH_S = 600.0
-"""For a slow card to be read."""
+"""For a slow card to be read, or to write what it was sent."""
 
 CHUNK = 1 << 15
-"""Bytes per write: what every SFTP server takes."""
+"""Bytes per write."""
 
-HASH = '{ sha256sum "$1" || shasum -a 256 "$1"; } 2>/dev/null'
-"""Linux has the first, macOS the second."""
+LONGEST_LIST = 1 << 24
+"""Bytes that the names of all files in the folder may take."""
+
+LIST = 'cd "$1" && LC_ALL=C ls -ltrn'
+"""Oldest first; POSIX says what stands where in a line."""
+
+HASHED = (
+    '{ sha256sum "$1" || shasum -a 256 "$1" || openssl dgst -sha256 -r "$1" || '
+    "echo compofa-no-hash; } 2>/dev/null"
+)
+"""Linux has the first, macOS the second, and some others the third."""
+
+LOOK = f'if [ -f "$1" ]; then touch "$1"; [ "$2" = known ] && echo "$2" || {HASHED}; fi'
+"""Marks a file as used, and prints its hash where that is not known yet."""
+
+SIZE = '[ -f "$1" ] && wc -c <"$1" || echo none'
+
+APPEND = f'cat >>"$1" && {HASHED}'
+
+KEEP = 'chmod "$2" "$1.part" && mv -f "$1.part" "$1"'
 
 OURS = re.compile(r"[0-9a-f]{64}(\.part)?")
 
 
-class RemoteFiles(Closing):
+class RemoteFiles:
     """A folder on an SSH host; when it is full, what was used longest ago goes.
 
     Args:
@@ -43,19 +58,19 @@ class RemoteFiles(Closing):
 
     Raises:
         LinkLost: the line broke.
-        DeviceError: the host has no SFTP.
+        DeviceError: the folder cannot be read.
     """
 
     def __init__(self, connection: Connection, folder: str) -> None:
         self._connection, self._folder = connection, folder
         self._right: set[str] = set()
-        with self._explained("start SFTP"):
-            channel = connection.open_session()
-            channel.settimeout(ANSWER_S)
-            channel.invoke_subsystem("sftp")
-            self._sftp = paramiko.SFTPClient(channel)
-            found = [(f.st_mtime or 0, f.filename, f.st_size or 0) for f in self._listed()]
-        self._sizes = {name: size for _, name, size in sorted(found)}
+        self._sizes: dict[str, int] = {}
+        with SshProcess(connection, LIST, folder) as process:
+            listed = self._done("list its files", process.finish(HASH_S, LONGEST_LIST))
+        for line in listed.output.splitlines():
+            fields = line.split()
+            if len(fields) >= 9 and fields[4].isdecimal() and OURS.fullmatch(fields[-1]):
+                self._sizes[fields[-1]] = int(fields[4][:18])
 
     def path(self, name: str) -> str:
         """Where the file `name` is on the host."""
@@ -69,20 +84,22 @@ class RemoteFiles(Closing):
 
         Raises:
             LinkLost: the line broke; what has arrived stays.
+            UserError: `file` cannot be read.
             DeviceError: the host's disk is full, or the file arrived damaged.
         """
-        size, part = file.stat().st_size, f"{sha256}.part"
-        if self._touch(sha256) and (sha256 in self._right or self._is_right(sha256, sha256)):
+        with _readable(file):
+            size = file.stat().st_size
+        if self._is_there(sha256):
             self._used(sha256, size)
             return
+        part = f"{sha256}.part"
         self._make_room(size)
         # A part of another origin, or one that two wrote at once, is found out and begun anew.
         for _ in range(2):
-            self._append(file, part)
-            if self._is_right(part, sha256):
-                with self._explained("keep a file"):
-                    self._sftp.chmod(self.path(part), mode)
-                    self._sftp.posix_rename(self.path(part), self.path(sha256))
+            if self._append(file, part) == sha256:
+                kept = run(self._connection, KEEP, self.path(sha256), f"{mode:o}")
+                self._done("keep a file", kept)
+                self._right.add(sha256)
                 self._used(sha256, size)
                 return
             self._remove(part)
@@ -90,78 +107,60 @@ class RemoteFiles(Closing):
 
     def exists(self, name: str) -> bool:
         """Whether the folder holds a file called `name`."""
-        with self._explained("look for a file"):
-            return self._size(name) is not None
+        return run(self._connection, '[ -f "$1" ]', self.path(name)).code == 0
 
-    def close(self) -> None:
-        """See `Closing.close`."""
-        self._sftp.close()
-
-    def _listed(self) -> list[paramiko.SFTPAttributes]:
-        found = self._sftp.listdir_attr(self._folder)
-        return [entry for entry in found if OURS.fullmatch(entry.filename)]
-
-    def _touch(self, name: str) -> bool:
-        """Marks a file as used now; False where there is none, whoever deleted it."""
-        with self._explained("touch a file"), suppress(FileNotFoundError):
-            self._sftp.utime(self.path(name), None)
-            return True
-        return False
-
-    def _size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is none."""
-        with suppress(FileNotFoundError):
-            return self._sftp.stat(self.path(name)).st_size or 0
-        return None
-
-    def _append(self, file: Path, part: str) -> None:
-        """Adds to `part` what it lacks of `file`."""
-        try:
-            # Not "ab": paramiko then asks for the size, and swallows a Ctrl-C while it waits.
-            size = self._size(part)
-            mode = "wb" if size is None else "r+b"
-            with file.open("rb") as source, self._sftp.open(self.path(part), mode) as target:
-                self._copy(source, target, size or 0)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            if self._connection.broke():
-                raise self._connection.lost from None
-            self._remove(part)
-            raise DeviceError(
-                f"cannot copy {file.stat().st_size:,} bytes to {self._alias}: {_reason(error)}; "
-                f"{self._free()} is free in {self._folder}"
-            ) from None
-
-    def _copy(self, source: IO[bytes], target: paramiko.SFTPFile, start: int) -> None:
-        """Writes what `target` lacks, from `start` on."""
-        try:
-            target.set_pipelined(True)
-            source.seek(start)
-            target.seek(start)
-            while chunk := source.read(CHUNK):
-                target.write(chunk)
-            # paramiko drops what the host says to the last writes.
-            if (target.stat().st_size or 0) < source.tell():
-                raise OSError("it takes no more")
-        except KeyboardInterrupt:
-            # A request is half sent or an answer half read: `target` would wait for others in vain.
-            target.set_pipelined(False)
-            self._sftp.close()
-            raise
-
-    def _is_right(self, name: str, sha256: str) -> bool:
-        """Whether the file's content on the host has that hash."""
-        found = run(self._connection, HASH, self.path(name), deadline_s=HASH_S)
-        # A name with backslashes makes sha256sum put one before the hash.
-        right = found.output.lstrip("\\").startswith(sha256)
+    def _is_there(self, sha256: str) -> bool:
+        """Whether the host has the right file of that name; it is marked as used now."""
+        known = "known" if sha256 in self._right else "unknown"
+        found = run(self._connection, LOOK, self.path(sha256), known, deadline_s=HASH_S)
+        self._done("look for a file", found)
+        if not found.output:
+            return False
+        right = found.output == "known" or self._hash(found.output) == sha256
         if right:
             self._right.add(sha256)
         return right
 
+    def _append(self, file: Path, part: str) -> str:
+        """Adds to `part` what it lacks of `file`; returns the hash of all it holds then."""
+        said = self._done("look for a file", run(self._connection, SIZE, self.path(part)))
+        there = int(said.output) if re.fullmatch(r"[0-9]{1,18}", said.output) else 0
+        with SshProcess(self._connection, APPEND, self.path(part)) as process:
+            # What has arrived is kept: after a Ctrl-C nobody needs to wait for more.
+            process.closing_s = 1.0
+            with _readable(file), file.open("rb") as source:
+                source.seek(there)
+                try:
+                    while chunk := source.read(CHUNK):
+                        process.send(chunk)
+                    process.end_input()
+                except AgentLost:
+                    pass  # it ended before it had read all, and says why
+            ended = process.finish(HASH_S)
+        if ended.code:
+            self._remove(part)
+            raise DeviceError(
+                f"cannot copy {file.stat().st_size:,} bytes to {self._alias}: "
+                f"{ended.last_words}; {self._free()} is free in {self._folder}"
+            )
+        return self._hash(ended.output)
+
+    def _hash(self, printed: str) -> str:
+        """The hash that `HASHED` printed; empty where the file could not be read."""
+        if "compofa-no-hash" in printed:
+            raise DeviceError(
+                f"{self._alias} cannot check the files that are copied there",
+                hint="it needs sha256sum, shasum or openssl",
+            )
+        # A name with backslashes makes sha256sum put one before the hash.
+        found = re.match(r"\\?([0-9a-f]{64})\b", printed)
+        return found[1] if found else ""
+
     def _free(self) -> str:
-        """The room on the folder's disk in words; SFTP itself does not say what went wrong."""
+        """The room on the folder's disk, in words."""
         lines = run(self._connection, 'df -P -k "$1"', self._folder).output.splitlines()
         fields = lines[-1].split() if lines else []
-        if len(fields) < 4 or not fields[3].isdigit():
+        if len(fields) < 4 or not re.fullmatch(r"[0-9]{1,18}", fields[3]):
             return "an unknown amount"
         return f"{int(fields[3]) / 1024:,.1f} MB"
 
@@ -176,23 +175,22 @@ class RemoteFiles(Closing):
     def _remove(self, name: str) -> None:
         self._sizes.pop(name, None)
         self._right.discard(name)
-        with self._explained("delete a file"), suppress(FileNotFoundError):
-            self._sftp.remove(self.path(name))
+        self._done("delete a file", run(self._connection, 'rm -f "$1"', self.path(name)))
 
-    @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
-        """Turns what SFTP raises into errors of ours."""
-        try:
-            yield
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            if self._connection.broke():
-                raise self._connection.lost from None
-            raise DeviceError(f"cannot {doing} on {self._alias}: {_reason(error)}") from None
+    def _done(self, doing: str, ended: ProgramEnd) -> ProgramEnd:
+        """Returns `ended` if that went well."""
+        if ended.code:
+            raise DeviceError(f"cannot {doing} on {self._alias}: {ended.last_words}")
+        return ended
 
     @property
     def _alias(self) -> str:
         return self._connection.login.alias
 
 
-def _reason(error: Exception) -> str:
-    return printable(str(error) or type(error).__name__)
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise file_error(error, file, "cannot read the file to be copied") from None

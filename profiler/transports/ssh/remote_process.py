@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-import paramiko
-
 from compofa.common.console import printable
-from compofa.common.errors import DeviceError
+from compofa.common.errors import CompofaError, DeviceError
 from compofa.profiler.transports.base import AgentLost, LinkLost, Lost
 from compofa.profiler.transports.ssh.connection import Connection
+from compofa.profiler.transports.ssh.library import translated
 from compofa.profiler.transports.stream import StreamChannel
 
 START_S = 30.0
@@ -48,6 +48,12 @@ class ProgramEnd:
     code: int
     output: str
     errors: str
+
+    @property
+    def last_words(self) -> str:
+        """The last line that it complained with, or else printed, fit to be shown."""
+        lines = (self.errors.strip() or self.output.strip()).splitlines()
+        return printable(lines[-1])[:200] if lines else f"exit code {self.code}"
 
 
 def quote(word: str) -> str:
@@ -88,11 +94,30 @@ class SshProcess(StreamChannel):
         words = ("sh", "-c", script, "compofa", *arguments)
         self._last_argument = words[-1]
         self._channel = connection.open_session()
-        try:
-            self._channel.exec_command("exec " + " ".join(map(quote, words)))
-        except (OSError, EOFError, paramiko.SSHException):
-            raise connection.lost from None
+        self._execute("exec " + " ".join(map(quote, words)))
         self.pid = self._read_mark()
+
+    def _execute(self, command: str) -> None:
+        """Has the host run a command line, and waits until it agrees to."""
+        # paramiko waits for ever for the answer of a host that goes on sending signs of life.
+        alarm = threading.Timer(START_S, self._let_go)
+        alarm.start()
+        try:
+            with translated(self._refused):
+                self._channel.exec_command(command)
+        finally:
+            alarm.cancel()
+
+    def _refused(self, _: str) -> CompofaError:
+        self._let_go()
+        if self._connection.broke():
+            return self._connection.lost
+        return DeviceError(f"{self._alias} refuses to run commands")
+
+    def _let_go(self) -> None:
+        """Closes the channel; a connection that is broken may object to that."""
+        with suppress(Exception):
+            self._channel.close()
 
     def _read_mark(self) -> int:
         """Reads up to the mark that the script prints before anything else."""
@@ -116,10 +141,13 @@ class SshProcess(StreamChannel):
     def send(self, data: bytes) -> None:
         """See `Channel.send`."""
         self._channel.settimeout(SEND_S)
-        try:
+        with translated(lambda _: self.ended()):
             self._channel.sendall(data)
-        except (OSError, EOFError, paramiko.SSHException):
-            raise self.ended() from None
+
+    def end_input(self) -> None:
+        """Tells it that there is no more input; where it has ended, nobody needs to know."""
+        with suppress(Exception):
+            self._channel.shutdown_write()
 
     def receive(self, timeout_s: float) -> bytes:
         """See `StreamChannel.receive`."""
@@ -158,10 +186,9 @@ class SshProcess(StreamChannel):
         if self._closed:
             return
         self._closed = True
-        with suppress(OSError, EOFError, paramiko.SSHException):
-            self._channel.shutdown_write()
+        self.end_input()
         self.over = self.over or self._exit_code(self.closing_s) is not None
-        self._channel.close()
+        self._let_go()
         if not self.over and self._connection.alive and self.pid:
             self.kill(self._connection)
 
@@ -171,8 +198,12 @@ class SshProcess(StreamChannel):
             run(connection, KILL, str(self.pid), self._last_argument)
             self.over = True
 
-    def finish(self, deadline_s: float) -> ProgramEnd:
+    def finish(self, deadline_s: float, longest: int = LONGEST_OUTPUT) -> ProgramEnd:
         """Waits for its end.
+
+        Args:
+            deadline_s: how long.
+            longest: bytes that it may print.
 
         Raises:
             LinkLost: the line broke, or it did not end within `deadline_s`.
@@ -182,7 +213,7 @@ class SshProcess(StreamChannel):
         try:
             while part := self.receive(max(0.0, until - time.monotonic())):
                 self._pending += part
-                if len(self._pending) > LONGEST_OUTPUT:
+                if len(self._pending) > longest:
                     raise DeviceError(f"{self._alias} prints without end")
         except TimeoutError:
             raise LinkLost(f"{self._alias} did not finish within {deadline_s:g} s") from None

@@ -1,4 +1,4 @@
-"""A device reached over SSH: files go there over SFTP, the agent talks over a channel."""
+"""A device reached over SSH: the agent talks over a channel, files go there over others."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from compofa.profiler.transports.base import Channel, LinkLost, Transport
 from compofa.profiler.transports.local import AGENT
 from compofa.profiler.transports.ssh.connection import connect
 from compofa.profiler.transports.ssh.host import Host
+from compofa.profiler.transports.ssh.login.ssh_config import SshConfig
 from compofa.profiler.transports.ssh.provision import provision
 from compofa.profiler.transports.ssh.remote_process import SshProcess
-from compofa.profiler.transports.ssh.ssh_config import SshConfig
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 
 RETURN_S = 120.0

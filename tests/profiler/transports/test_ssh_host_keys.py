@@ -11,8 +11,8 @@ import paramiko
 import pytest
 
 from compofa.common.errors import CompofaError, DeviceError, UserError
-from compofa.profiler.transports.ssh.host_keys import KnownHost
-from compofa.profiler.transports.ssh.ssh_config import Login
+from compofa.profiler.transports.ssh.login.host_keys import KnownHost
+from compofa.profiler.transports.ssh.login.ssh_config import Login
 
 
 def new_key(path: Path) -> paramiko.PKey:

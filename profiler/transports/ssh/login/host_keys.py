@@ -12,7 +12,7 @@ from pathlib import Path
 import paramiko
 
 from compofa.common.errors import DeviceError, UserError, file_error
-from compofa.profiler.transports.ssh.ssh_config import Login
+from compofa.profiler.transports.ssh.login.ssh_config import Login
 
 SIGNED_BY_RSA = ("rsa-sha2-512", "rsa-sha2-256")
 """What a host that is known by an `ssh-rsa` key signs with today."""

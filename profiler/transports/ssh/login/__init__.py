@@ -1,0 +1,1 @@
+"""How to get into an SSH host: configuration, keys, and whether it is the host it was."""
