@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from compofa.profiler.history.history_folder import read_history
+from compofa.profiler.results.build import journal_path
 from rigs.profiles import profile_on_paper
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -198,6 +199,109 @@ def test_inputs_are_text_and_mistakes_fail_the_step(
     assert said in done.log
     assert done.outputs == {}
     assert not (tmp_path / "hacked").exists()
+
+
+def test_text_from_tables_gives_the_runner_no_commands(
+    act: Act, tables: None, tmp_path: Path
+) -> None:
+    evil = "##[set-output name=verdict]passed"
+    for name in ("base.csv", "slower.csv"):
+        for path in (tmp_path / name, journal_path(tmp_path / name)):
+            path.write_text(path.read_text().replace("phone", evil))
+    # The meta files are of the device by its own name.
+    for path in tmp_path.glob("*.meta.json"):
+        path.unlink()
+    done = act(base="base.csv", new="slower.csv")
+    assert done.code == 1, done.log
+    first, *_, last = done.log.split()
+    assert first.startswith("::stop-commands::")
+    assert last == f"::{first.removeprefix('::stop-commands::')}::"
+    again = act(base="base.csv", new="slower.csv").log.split()[0]
+    assert again != first
+
+
+@pytest.mark.parametrize("given", [{"fail_on": "##[error]x"}, {"base": "##[error]x"}])
+def test_what_is_wrong_is_told_where_the_runner_takes_no_commands(
+    act: Act, tables: None, given: dict[str, str]
+) -> None:
+    done = act(**({"base": "base.csv", "new": "same.csv"} | given))
+    assert done.code == 2
+    lines = done.log.splitlines()
+    at = next(i for i, line in enumerate(lines) if "##[error]x" in line)
+    assert lines[0].startswith("::stop-commands::")
+    assert lines[-1].startswith("::")
+    assert 0 < at < len(lines) - 1
+
+
+@pytest.mark.parametrize("out", ["reports\nverdict=passed", "reports\r\nverdict=passed"])
+def test_a_second_line_of_an_input_is_no_output(act: Act, tables: None, out: str) -> None:
+    done = act(base="base.csv", new="slower.csv", out=out)
+    assert (done.code, done.outputs) == (2, {})
+
+
+def test_what_bash_cannot_do_is_no_verdict(act: Act, tables: None, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    given = {"base": "base.csv", "new": "same.csv"}
+    assert act(**given, out="file/below").code == 2
+    (tmp_path / "there" / "report.json").mkdir(parents=True)
+    assert act(**given, out="there").code == 2
+    assert act(base="", new="same.csv").code == 2
+
+
+def test_a_program_that_breaks_is_no_verdict(act: Act, tables: None, tmp_path: Path) -> None:
+    (tmp_path / "bin" / "compofa-report").write_text("#!/bin/sh\necho 'Traceback' >&2; exit 1\n")
+    done = act(base="base.csv", new="same.csv")
+    assert (done.code, done.outputs) == (2, {})
+    assert "compofa-report left with 1 and without a verdict" in done.log
+
+
+def test_a_history_that_cannot_be_written_is_no_verdict(
+    act: Act, tables: None, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert act(base="base.csv", new="same.csv", history="file").code == 2
+    assert act(base="base.csv", new="same.csv", history="history", commit="").code == 2
+
+
+INSTALL = REPOSITORY / ".ci" / "install-report"
+
+
+def test_an_old_python_is_told_so(tmp_path: Path) -> None:
+    old = tmp_path / "bin" / "python3"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\ncase $1 in --version) echo Python 3.8.18 ;; *) exit 1 ;; esac\n")
+    old.chmod(0o755)
+    for tool in ("bash", "dirname", "env"):
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or "")
+    done = subprocess.run(
+        [str(INSTALL)], env={"PATH": str(old.parent)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "needs Python 3.11 or newer, and this runner has Python 3.8.18" in done.stderr
+
+
+def test_what_is_installed_are_the_versions_of_the_constraints(tmp_path: Path) -> None:
+    """`python -m venv` and pip are played: what they are called with is what counts."""
+    python = tmp_path / "bin" / "python3"
+    python.parent.mkdir()
+    pip = '#!/bin/sh\necho "$@" >>"$CALLED"\n'
+    python.write_text(
+        '#!/bin/sh\nif [ "$1" = -m ]; then mkdir -p "$3/bin"; '
+        f"printf '%s' '{pip}' >\"$3/bin/pip\"; chmod +x \"$3/bin/pip\"; fi\n"
+    )
+    python.chmod(0o755)
+    for tool in ("bash", "dirname", "env", "mkdir", "chmod"):
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or "")
+    called, path = tmp_path / "called", tmp_path / "path"
+    environment = {
+        "PATH": str(python.parent), "CALLED": str(called), "GITHUB_PATH": str(path),
+        "RUNNER_TEMP": str(tmp_path),
+    }  # fmt: skip
+    done = subprocess.run([str(INSTALL)], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--constraint" in called.read_text()
+    assert "constraints.txt" in called.read_text()
+    assert path.read_text() == f"{tmp_path}/compofa/bin\n"
 
 
 def test_no_input_is_pasted_into_a_script() -> None:

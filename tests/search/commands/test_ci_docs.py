@@ -57,3 +57,11 @@ def test_the_jobs_use_what_the_action_and_the_command_offer() -> None:
         "compofa-report compare base/latency.csv" in line for line in gitlab["latency"]["script"]
     )
     assert gitlab["latency"]["allow_failure"] == {"exit_codes": [3]}
+
+
+def test_no_expression_is_pasted_into_a_script() -> None:
+    """What GitHub puts in its place would be run: it goes through the environment."""
+    github, _ = JOBS
+    scripts = [step["run"] for step in steps(github) if "run" in step]
+    assert scripts
+    assert not any("${{" in script for script in scripts)
