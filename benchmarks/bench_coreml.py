@@ -20,6 +20,7 @@ import torch
 from machine import save
 
 from compofa.supernet.export.coreml import program, quiet, write_coreml
+from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.network import Network
@@ -76,14 +77,14 @@ def main() -> None:
         clock = [time.perf_counter()]
         write_coreml(graph, weights)
         clock.append(time.perf_counter())
-        passed = converted(program(graph, weights, 1, "float32"))
+        passed = converted(program(graph, weights, 1, Dtype.FLOAT32))
         clock.append(time.perf_counter())
         theirs = traced(network)
         clock.append(time.perf_counter())
         for times, elapsed in zip(seconds.values(), np.diff(clock), strict=True):
             times.append(float(elapsed))
         empty = coremltools.PassPipeline.EMPTY
-        ours = converted(program(graph, weights, 1, "float32"), pass_pipeline=empty)
+        ours = converted(program(graph, weights, 1, Dtype.FLOAT32), pass_pipeline=empty)
         unchanged += content(ours) == content(passed)
     medians = {name: round(float(np.median(each[1:])), 2) for name, each in seconds.items()}
     results = {

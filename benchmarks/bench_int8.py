@@ -25,7 +25,7 @@ from machine import save
 from torch.nn import functional as F
 
 from compofa.supernet.export.onnx import write_onnx
-from compofa.supernet.export.quantise import quantise_onnx, quantise_tflite
+from compofa.supernet.export.quantisation.quantise import quantise_onnx, quantise_tflite
 from compofa.supernet.export.tflite import write_tflite
 from compofa.supernet.export.weights import folded_weights
 from compofa.supernet.graph import build_graph

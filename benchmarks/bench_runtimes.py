@@ -32,7 +32,6 @@ from scipy import stats
 from compofa.common.errors import CompofaError
 from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.table import Cell
-from compofa.profiler.runtimes.runtimes import load_options
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
@@ -79,7 +78,7 @@ class Bench:
             for cell in cells:
                 model = self.store.model(cell)
                 self.transport.put(model.path, model.sha256)
-                loaded = link.load(model.sha256, self.device.runtime, load_options(self.device))
+                loaded = link.load(model.sha256, self.device.runtime, self.device.load_options())
                 wrong = model.mismatch(loaded.output, loaded.output_size)
                 if wrong:
                     raise SystemExit(f"{self.device.name}: {cell.subnet}: {wrong}")

@@ -10,6 +10,11 @@ from pydantic import ValidationError
 
 from compofa.common.errors import UserError, suggestion
 from compofa.common.yaml_lines import Document, YamlPath, read_yaml
+from compofa.profiler.runtimes.runtime_registry import (
+    runtime_names,
+    runtime_settings,
+    setting_problem,
+)
 from compofa.profiler.transports.device import Device
 from compofa.profiler.transports.registry import find_transport, transport_names
 
@@ -42,18 +47,20 @@ def find_device(path: Path, name: str) -> Device:
 def changed(device: Device, **settings: str | int | None) -> Device:
     """`device` with other settings where they are not None, as a command line says them.
 
-    Another runtime takes what belongs to the old one alone with it.
+    What only the old runtime has is dropped where the runtime changes.
 
     Raises:
         UserError: a setting does not have such a value.
     """
     changes: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
     if changes.get("runtime", device.runtime) != device.runtime:
-        changes = {"mode": None, "compute_units": None, **changes}
+        changes = {**dict.fromkeys(device.model_extra or {}), **changes}
     try:
         return type(device).model_validate({**device.model_dump(), **changes})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        if not first["loc"]:
+            raise UserError(first["msg"].removeprefix("Value error, ")) from None
         setting, said = first["loc"][0], _short(first["input"])
         raise UserError(f"unknown {setting} {said}", hint=_hint(first)) from None
 
@@ -74,11 +81,17 @@ def _device(document: Document, name: str) -> Device:
         hint = suggestion(transport, list(known)) if isinstance(transport, str) else None
         raise document.error(place, message, hint)
     kind = find_transport(transport).settings
-    for key in settings:
-        if key not in kind.model_fields or key == "name":
+    for key, value in settings.items():
+        if key in kind.model_fields and key != "name":
+            continue
+        if key not in runtime_settings():
             keys = [field for field in kind.model_fields if field != "name"]
             message = f"{name}: unknown key {_short(key)} for transport {transport}"
-            raise document.error((name, key), message, suggestion(key[:60], keys))
+            hint = suggestion(key[:60], [*keys, *runtime_settings()])
+            raise document.error((name, key), message, hint)
+        problem = None if value is None else setting_problem(key, value)
+        if problem is not None:
+            raise document.error((name, key), f"{name}: {problem}")
     # A serial or a user may be all digits, which YAML takes for a number: each such field in turn.
     wrong: YamlPath = (name,)
     for _ in settings:
@@ -102,7 +115,9 @@ def _complaint(error: Any) -> str:
 
 def _hint(error: Any) -> str | None:
     kind, value = error["type"], error["input"]
-    if kind == "literal_error" and isinstance(value, str):
+    if error["loc"] == ("runtime",) and isinstance(value, str):
+        return suggestion(value[:60], list(runtime_names()))
+    if kind in ("literal_error", "enum") and isinstance(value, str):
         known = re.findall(r"'([^']+)'", str(error["ctx"]["expected"]))
         return suggestion(value[:60], known)
     if kind == "string_type" and isinstance(value, bool):

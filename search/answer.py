@@ -13,8 +13,9 @@ from compofa.common.errors import UserError
 from compofa.profiler.results.table import Cell, Row, RowSource, Status
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
-from compofa.search.measures import BYTES, LatencyMeasure, Measure
+from compofa.search.measures import LatencyMeasure, Measure
 from compofa.search.uncertainty import half_widths, indistinguishable, probability_within
+from compofa.supernet.export.dtype import bytes_per_number
 from compofa.supernet.graph import graph_blocks
 
 Limits = tuple[float, ...]
@@ -260,7 +261,7 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
     subnet = candidates.subnets[cell.subnet]
     blocks = graph_blocks(candidates.space, subnet, cell.resolution)
     setups = [table.table.setup for table in candidates.tables]
-    width = max(BYTES.get(setup.dtype, 4) for setup in setups)
+    width = max(bytes_per_number(setup.dtype) for setup in setups)
     plain = Result(
         space=cell.space,
         subnet=cell.subnet,

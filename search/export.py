@@ -9,7 +9,9 @@ from pathlib import Path
 from compofa.common.console import note
 from compofa.common.errors import UserError, file_error
 from compofa.search.answer import Result
-from compofa.supernet.export.formats import SUFFIXES, Dtype, ExportRequest, Format, save, write
+from compofa.supernet.export.dtype import Dtype
+from compofa.supernet.export.formats import JSON, ONNX, ExportRequest, save, write
+from compofa.supernet.export.model_format import ModelFormat
 from compofa.supernet.export.source import open_source
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
@@ -28,7 +30,7 @@ class Deployment:
 
     folder: Path
     checkpoint: Path
-    format: Format = Format.ONNX
+    format: ModelFormat = ONNX
     dtype: Dtype = Dtype.FLOAT32
     calibration: Path | None = None
     data: Path | None = None
@@ -56,7 +58,7 @@ class Deployment:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise file_error(error, self.folder, "cannot make the folder") from None
-        if source.remark is not None and self.format is not Format.JSON:
+        if source.remark is not None and self.format is not JSON:
             note(source.remark)
         paths = []
         for subnet, resolution, batch_size in dict.fromkeys(
@@ -66,7 +68,7 @@ class Deployment:
             request = self._request(batch_size)
             content = write(request, graph, source.weights(graph), source.checkpoint_sha256)
             batch = f"-b{batch_size}" if batch_size > 1 else ""
-            name = f"{source.space.name}-{subnet}-r{resolution}{batch}{SUFFIXES[self.format]}"
+            name = f"{source.space.name}-{subnet}-r{resolution}{batch}{self.format.suffix}"
             paths.append(self.folder / name)
-            save(request, paths[-1], content)
+            save(self.format, paths[-1], content)
         return tuple(paths)

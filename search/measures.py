@@ -13,9 +13,7 @@ from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError, suggestion
 from compofa.search.candidates import Candidates
 from compofa.supernet.blocks import Block
-
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
-"""Of one number, by the dtype of a table's set-up; 4 where it is another or unknown."""
+from compofa.supernet.export.dtype import bytes_per_number
 
 
 class Measure(Protocol):
@@ -55,7 +53,7 @@ class BlockMeasure:
 
     def unit(self, *dtypes: str) -> int:
         """What a total is multiplied by: the bytes of the widest of `dtypes`, or 1."""
-        return max(BYTES.get(dtype, 4) for dtype in dtypes) if self.numbers else 1
+        return max(map(bytes_per_number, dtypes)) if self.numbers else 1
 
 
 MEASURES = {

@@ -42,9 +42,9 @@ LAYERS = {
     """,
     "profiler": """
         settings
-        agent statistics
+        agent runtimes statistics
         transports
-        inventory latency_model runtimes
+        inventory latency_model
         results
         block_tables report
         models
@@ -105,7 +105,7 @@ TOO_MANY_PARAMETERS = {
     "supernet.training.trainer.__init__",
 }
 TOO_FULL = {"profiler/statistics"}
-TWO_MEANINGS = {"Cell", "Dtype", "Format", "Runtime", "Spec", "Teacher"}
+TWO_MEANINGS = {"Cell", "Spec", "Teacher"}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ One file, standard library only (plus whichever runtime is asked for), Python 3.
 Requests and replies are JSON objects, one a line. Every request has an `id` and says what to `do`;
 the reply has the same `id` and either `ok` (an object) or `error` (`kind` and `message`):
 
-    hello   threads, cpus, idle_s, holder -> version, pid, runtimes, facts, affinity, state
+    hello   threads, cpus, idle_s, holder, classes
+                                          -> version, pid, runtimes, facts, affinity, state
     load    model, runtime, options       -> model (a handle), version, load_ns, input, output,
                                              settings
     run     model, runs, seed             -> ns (one number a run), state
@@ -24,6 +25,11 @@ lock is the kernel's, so that of a dead agent is gone.
 
 Whatever the runtime, a model's input is float32 [batch, channels, height, width]; `options` of load
 are `accelerator`, `dtype`, and what the runtime's class names.
+
+`classes` brings runtimes that this file does not have: their names, each with the source of a
+Python module that defines `RUNTIME`, a subclass of this file's `Runtime`. Such a module imports
+what it needs of this file from `compofa_agent`. Whoever writes to an agent's stdin has started it,
+and could as well have started anything else: running what comes from there gives nothing away.
 """
 
 from __future__ import annotations
@@ -43,6 +49,7 @@ import signal
 import sys
 import tempfile
 import time
+import types
 import zipfile
 from abc import ABC, abstractmethod
 from typing import Any, BinaryIO, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple, Type
@@ -125,20 +132,15 @@ class Runtime(ABC):
         return ns
 
 
-PROVIDERS: Dict[str, Dict[str, Dict[str, str]]] = {
-    "cpu": {"CPUExecutionProvider": {}},
-    "cuda": {"CUDAExecutionProvider": {}},
-    "tensorrt": {"TensorrtExecutionProvider": {}, "CUDAExecutionProvider": {}},
-    "coreml": {"CoreMLExecutionProvider": {}},
-    "xnnpack": {"XnnpackExecutionProvider": {}},
-    "qnn": {"QNNExecutionProvider": {"backend_path": "libQnnHtp.so"}},
-    "openvino": {"OpenVINOExecutionProvider": {}},
-}
-"""onnxruntime's execution providers for each accelerator, with their options; the first counts."""
+CPU_PROVIDER = "CPUExecutionProvider"
 
 
 class OnnxRuntime(Runtime):
-    """onnxruntime; options: threads, accelerator."""
+    """onnxruntime; options: threads, providers.
+
+    Providers are pairs of an execution provider's name and its options, in order of preference; the
+    first of them must take part of the model. Without any, the CPU runs it.
+    """
 
     packages = ("onnxruntime",)
     distributions = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-qnn")
@@ -149,15 +151,13 @@ class OnnxRuntime(Runtime):
         import onnxruntime
 
         accelerator = options.get("accelerator", "cpu")
-        if accelerator not in PROVIDERS:
-            raise Refused("setting", f"onnxruntime has no accelerator {accelerator!r}")
-        providers = dict(PROVIDERS[accelerator])
+        if accelerator != "cpu" and not options.get("providers"):
+            raise Refused("setting", f"no execution provider is named for {accelerator!r}")
+        providers = dict(options.get("providers") or [(CPU_PROVIDER, {})])
         provider = next(iter(providers))
         if provider not in onnxruntime.get_available_providers():
             known = ", ".join(onnxruntime.get_available_providers())
             raise Refused("runtime", f"onnxruntime here has no {provider}; it has {known}")
-        if accelerator == "xnnpack":
-            providers[provider] = {"intra_op_num_threads": str(options["threads"])}
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options["threads"]
         settings.inter_op_num_threads = 1
@@ -165,7 +165,7 @@ class OnnxRuntime(Runtime):
         can_tell = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
         if can_tell:
             settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        elif accelerator != "cpu":
+        elif provider != CPU_PROVIDER:
             settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         self.session = onnxruntime.InferenceSession(path, settings, list(providers.items()))
         if provider not in self.session.get_providers():
@@ -173,7 +173,8 @@ class OnnxRuntime(Runtime):
         self.settings = {"providers": list(providers)}
         if can_tell:
             self.settings["nodes"] = self.placement(provider)
-        self.device = "cuda" if accelerator in ("cuda", "tensorrt") else "cpu"
+        # TensorRT works on CUDA's memory.
+        self.device = "cuda" if "CUDAExecutionProvider" in providers else "cpu"
         self.runtime = onnxruntime
         self.version = onnxruntime.__version__
         (entry,) = self.session.get_inputs()
@@ -321,14 +322,13 @@ class Torch(Runtime):
 
     def check(self, device: str, dtype: str, mode: str) -> None:
         """Refuses what torch does not have here."""
-        known = {
-            "accelerator": (device, ("cpu", "cuda")),
-            "dtype": (dtype, ("float32", "tf32", "bfloat16", "float16")),
-            "mode": (mode, ("eager", "channels_last", "compiled", "cuda_graph")),
-        }
-        for name, (value, values) in known.items():
-            if value not in values:
-                raise Refused("setting", f"torch has no {name} {value!r}; it has {values}")
+        if device not in ("cpu", "cuda"):
+            raise Refused("setting", f"torch has no accelerator {device!r}")
+        kind = self.torch.float32 if dtype == "tf32" else getattr(self.torch, dtype, None)
+        if not isinstance(kind, self.torch.dtype) or not kind.is_floating_point:
+            raise Refused("setting", f"torch has no dtype {dtype!r}")
+        if mode not in ("eager", "channels_last", "compiled", "cuda_graph"):
+            raise Refused("setting", f"torch has no mode {mode!r}")
         if device == "cuda" and not self.torch.cuda.is_available():
             raise Refused("runtime", f"torch {self.version} finds no CUDA device here")
         if device == "cpu" and (mode == "cuda_graph" or dtype == "tf32"):
@@ -559,6 +559,21 @@ RUNTIMES: Dict[str, Type[Runtime]] = {
     "coreml": CoreMl,
     "openvino": OpenVino,
 }
+
+
+def add_runtime(name: str, source: str) -> None:
+    """Makes the class that a module defines as `RUNTIME` the runtime `name`."""
+    # Run as a program, this file is the module __main__; loaded by the host, it has another name.
+    sys.modules["compofa_agent"] = sys.modules[__name__]
+    module = types.ModuleType("compofa_agent_" + name)
+    try:
+        exec(compile(source, f"<runtime {name}>", "exec"), vars(module))  # noqa: S102
+        added = vars(module)["RUNTIME"]
+        if not issubclass(added, Runtime):
+            raise TypeError("RUNTIME is no subclass of compofa_agent.Runtime")
+    except Exception as error:  # whatever a module stumbles over
+        raise Refused("runtime", f"the class of the runtime {name} is broken: {error!r}") from None
+    RUNTIMES[name] = added
 
 
 SLOWED = {
@@ -792,6 +807,8 @@ class Agent:
         """Claims the device, sets threads and affinity; says what this device is and has."""
         if request.get("holder") is not None:
             self.claim(request["holder"])
+        for name, source in request.get("classes", {}).items():
+            add_runtime(name, source)
         self.idle_s = seconds(request, "idle_s", IDLE_S)
         self.threads = int(request.get("threads", 1))
         if not 1 <= self.threads <= 1024:

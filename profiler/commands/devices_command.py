@@ -66,11 +66,10 @@ def check_command(
     from compofa.profiler.measurement.device_access import models_for, open_device
     from compofa.profiler.measurement.noise_probe import probe
     from compofa.profiler.measurement.progress import Display
-    from compofa.profiler.runtimes.runtimes import check_settings
     from compofa.profiler.transports import open_transport
 
     settings = find_device(inventory, device)
-    check_settings(settings)
+    settings.check_settings()
     with Display(device) as display:
         if provision:
             with open_transport(settings) as transport:
@@ -107,13 +106,11 @@ def check_command(
 
 
 def _provision(device: Device, transport: Transport, wheels: Path | None) -> None:
-    from compofa.profiler.runtimes.runtimes import ABILITIES
-
-    package = ABILITIES[device.runtime].package
-    if not package:
+    packages = device.spec.packages
+    if not packages:
         raise UserError(f"{device.name}: {device.runtime} is no Python package to install there")
-    note(f"installing numpy and {package} on {device.name}; that may take minutes")
-    transport.provision(("numpy", package), wheels)
+    note(f"installing numpy and {' and '.join(packages)} on {device.name}; that may take minutes")
+    transport.provision(("numpy", *packages), wheels)
 
 
 def complain(facts: dict[str, Any], state: dict[str, Any]) -> list[str]:

@@ -18,7 +18,6 @@ from compofa.profiler.measurement.handshake import REFERENCE, header, shake_hand
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.models.model_store import Models, ModelStore
 from compofa.profiler.results.journal import Header
-from compofa.profiler.runtimes.runtimes import check_settings
 from compofa.profiler.transports import Transport, open_transport
 from compofa.profiler.transports.agent_client import Hello
 from compofa.profiler.transports.device import Device
@@ -86,7 +85,7 @@ def open_device(
     """
     limits = limits or TimeLimits()
     with models:
-        check_settings(device)
+        device.check_settings()
         with transport or open_transport(device) as way:
             lease = DeviceLease(device, listener.note, limits.until)
             hello = shake_hands(device, way, lease, models)

@@ -54,9 +54,10 @@ class DeviceLease:
             DeviceError: it is still in use at the end of the wait.
         """
         until = min(self.until, time.monotonic() + self.wait_s)
+        classes = self.device.spec.agent_classes()
         while True:
             try:
-                return link.hello(self.device.threads, self.device.cpus, holder())
+                return link.hello(self.device.threads, self.device.cpus, holder(), classes)
             except AgentError as error:
                 if error.kind != "busy":
                     raise

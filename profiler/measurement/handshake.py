@@ -8,7 +8,7 @@ from compofa.profiler.measurement.device_lease import DeviceLease
 from compofa.profiler.models.model_store import Models
 from compofa.profiler.results.journal import Header
 from compofa.profiler.results.table import Cell, SetUp
-from compofa.profiler.runtimes.runtimes import ABILITIES, load_options, shown_accelerator
+from compofa.profiler.runtimes.runtime_registry import find_runtime
 from compofa.profiler.transports import Transport
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello
 from compofa.profiler.transports.device import Device
@@ -23,7 +23,8 @@ def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models
     So what is missing, there or here, is told before anything is written or measured.
 
     Raises:
-        UserError: this computer lacks the runtime, the accelerator, or what writes its models.
+        UserError: the device's settings do not go together, or this computer lacks the runtime,
+            the accelerator, or what writes its models.
         DeviceError: the device cannot be reached, is in use by another, or lacks one of them.
     """
     with transport.start_agent() as channel:
@@ -37,7 +38,7 @@ def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models
         reference = models.model(REFERENCE)
         transport.put(reference.path, reference.sha256)
         try:
-            link.load(reference.sha256, device.runtime, load_options(device))
+            link.load(reference.sha256, device.runtime, device.load_options())
         except AgentError as error:
             raise _fault(device)(f"{device.name}: {error.message}") from None
         link.quit()
@@ -46,8 +47,8 @@ def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models
 
 def _remedy(device: Device) -> str | None:
     """How to get the device's runtime."""
-    package = ABILITIES[device.runtime].package
-    return device.install_hint(package) if package else None
+    packages = " ".join(device.spec.packages)
+    return device.install_hint(packages) if packages else None
 
 
 def _fault(device: Device) -> type[UserError] | type[DeviceError]:
@@ -63,8 +64,8 @@ def fingerprint(device: Device, hello: Hello) -> dict[str, object]:
     found["serial_sha256"] = hello.facts.get("serial_sha256")
     found["affinity"] = None if hello.affinity is None else list(hello.affinity)
     found["gpu"] = hello.facts.get("gpu")
-    found["mode"] = load_options(device).get("mode")
-    return found
+    # Every journal has a mode, of runtimes without one as well: the first ones were written so.
+    return found | {"mode": None} | device.spec.settings_of(device)
 
 
 def set_up(device: Device, hello: Hello) -> SetUp:
@@ -73,16 +74,15 @@ def set_up(device: Device, hello: Hello) -> SetUp:
         device=device.name,
         runtime=device.runtime,
         runtime_version=hello.runtimes[device.runtime],
-        accelerator=shown_accelerator(device),
+        accelerator=device.spec.accelerator_of(device),
         threads=device.threads,
-        dtype=device.dtype,
+        dtype=str(device.dtype),
     )
 
 
 def as_measured(device: Device, setup: SetUp) -> Device:
     """`device` with the settings that a table of it was measured with."""
-    # Core ML's accelerator is what its compute units are called in a table.
-    name = "compute_units" if setup.runtime == "coreml" else "accelerator"
+    name = find_runtime(setup.runtime).shown_as_accelerator
     settings: dict[str, str | int | None] = {name: setup.accelerator}
     return changed(
         device, runtime=setup.runtime, threads=setup.threads, dtype=setup.dtype, **settings

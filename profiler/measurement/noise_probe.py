@@ -9,7 +9,6 @@ import numpy as np
 from compofa.profiler.measurement.device_access import DeviceAccess
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.session import INPUT_SEED
-from compofa.profiler.runtimes.runtimes import ABILITIES, load_options
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
 
@@ -63,8 +62,8 @@ def probe(access: DeviceAccess) -> Quietness:
     with access.transport.start_agent() as channel:
         link = AgentLink(channel)
         access.lease.hello(link)
-        handle = link.load(model.sha256, device.runtime, load_options(device)).handle
-        length = 1 if ABILITIES[device.runtime].invoked else RUNS
+        handle = link.load(model.sha256, device.runtime, device.load_options()).handle
+        length = 1 if device.spec.invoked else RUNS
         if length > 1:
             link.run(handle, WARM_UP, INPUT_SEED, 120)
         chunks = [link.run(handle, length, INPUT_SEED, 120)[0] for _ in range(CHUNKS)]

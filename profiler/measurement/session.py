@@ -20,7 +20,6 @@ from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.models.prefetch import ModelPrefetcher
 from compofa.profiler.results.journal import Failure, JournalLine, SessionLine, Timing, utc_now
 from compofa.profiler.results.table import Cell
-from compofa.profiler.runtimes.runtimes import ABILITIES, load_options
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello, Loaded
 from compofa.profiler.transports.base import LinkLost, Lost
@@ -113,8 +112,8 @@ class Session:
 
     def _load(self, model: ModelFile) -> Loaded:
         """Loads `model` and checks what it computes."""
-        loaded = self.link.load(model.sha256, self.device.runtime, load_options(self.device))
-        if not loaded.output and ABILITIES[self.device.runtime].invoked:
+        loaded = self.link.load(model.sha256, self.device.runtime, self.device.load_options())
+        if not loaded.output and self.device.spec.invoked:
             return loaded
         wrong = model.mismatch(loaded.output, loaded.output_size, self.protocol.tolerance)
         if wrong is not None:
@@ -126,7 +125,7 @@ class Session:
         """Warms the model up, times it, and records both; returns the device's state after it."""
         warmup: tuple[int, ...] = ()
         usual, runs = math.inf, 1
-        if not ABILITIES[self.device.runtime].invoked:
+        if not self.device.spec.invoked:
             warmup = self._warm_up(loaded.handle)
             usual = statistics.median(warmup[-self.protocol.warmup_chunk :])
             runs = self.protocol.reference_runs if cell is None else self.protocol.runs_for(usual)

@@ -16,8 +16,10 @@ from compofa.common.scratch import Scratch
 from compofa.profiler.agent.compofa_agent import CHECKED_OUTPUTS, OnnxRuntime, random_input
 from compofa.profiler.models.subnet_models import model_file
 from compofa.profiler.results.table import Cell
-from compofa.profiler.runtimes.runtimes import ABILITIES
-from compofa.profiler.transports.device import Dtype, Runtime
+from compofa.profiler.runtimes.runtime_registry import find_runtime
+from compofa.supernet.export.dtype import Dtype
+from compofa.supernet.export.formats import ONNX
+from compofa.supernet.export.model_format import ModelContent
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
@@ -29,11 +31,11 @@ CAPACITY = 2_000_000_000
 """Bytes of model files that are kept; a default plan needs half of it, a full one ten times."""
 
 TOLERANCES: dict[Dtype, float] = {
-    "float32": 1e-3,
-    "tf32": 1e-2,
-    "float16": 1e-2,
-    "bfloat16": 5e-2,
-    "int8": 2e-2,
+    Dtype.FLOAT32: 1e-3,
+    Dtype.TF32: 1e-2,
+    Dtype.FLOAT16: 1e-2,
+    Dtype.BFLOAT16: 5e-2,
+    Dtype.INT8: 2e-2,
 }
 """How far a device's output may be from that of the float32 model on the host, by dtype.
 
@@ -57,7 +59,7 @@ class ModelFile:
     sha256: str
     output: tuple[float, ...] | None
     output_size: int
-    dtype: Dtype = "float32"
+    dtype: Dtype = Dtype.FLOAT32
 
     def mismatch(
         self, output: Sequence[float], output_size: int, tolerance: float | None = None
@@ -75,7 +77,7 @@ class ModelFile:
         deviation = self.deviation(output, output_size)
         if deviation <= allowed:
             return None
-        if self.dtype == "int8":
+        if self.dtype == Dtype.INT8:
             return f"outputs correlate by {1 - deviation:.2g}, less than {1 - allowed:g}"
         return f"outputs differ by {deviation:.2g} of the largest, {allowed:g} is allowed"
 
@@ -91,7 +93,7 @@ class ModelFile:
             return math.inf
         if not all(map(math.isfinite, output)):
             return math.inf
-        if self.dtype == "int8":
+        if self.dtype == Dtype.INT8:
             return 1 - _correlation(output, self.output)
         scale = max(map(abs, self.output)) or 1.0
         return max(abs(a - b) for a, b in zip(output, self.output, strict=True)) / scale
@@ -129,13 +131,13 @@ class ModelStore(Models):
     def __init__(
         self,
         spaces: Iterable[Space],
-        runtime: Runtime = "onnxruntime",
-        dtype: Dtype = "float32",
+        runtime: str = "onnxruntime",
+        dtype: Dtype = Dtype.FLOAT32,
         capacity: int = CAPACITY,
         keep: Path | None = None,
     ) -> None:
         self._spaces = {space.name: space for space in spaces}
-        self._runtime, self._dtype, self._capacity = runtime, dtype, capacity
+        self._runtime, self._dtype, self._capacity = find_runtime(runtime), dtype, capacity
         self._keep_in = keep
         self._models: dict[Cell, ModelFile] = {}
         self._kept: dict[Path, int] = {}
@@ -158,8 +160,9 @@ class ModelStore(Models):
         content = model_file(self._runtime, self._dtype, graph, weights, cell.batch_size)
         path = self._keep(content)
         if known is None:
-            if ABILITIES[self._runtime].format != "onnx" or self._dtype == "int8":
-                content = model_file("onnxruntime", "float32", graph, weights, cell.batch_size)
+            written = self._runtime.file_dtype(self._dtype)
+            if self._runtime.format is not ONNX or written != Dtype.FLOAT32:
+                content = ONNX.write(ModelContent(graph, weights, batch_size=cell.batch_size))
             known = self._models[cell] = self._computed(cell, path, content)
         return known
 

@@ -24,6 +24,7 @@ from compofa.common.csv_lines import (
 )
 from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
+from compofa.supernet.export.dtype import usual_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,8 @@ class SetUp:
         device: its name in devices.yaml.
         runtime: what executed the models; ``unknown`` in tables from elsewhere.
         threads: CPU threads; 0 where the runtime chose, or nobody knows.
-        dtype: of the weights and activations, such as ``float32``.
+        dtype: of the weights and activations, such as ``float32``; other names of our types, such
+            as fp32, are read as ours.
     """
 
     device: str
@@ -210,7 +212,7 @@ def _text(value: str | int | float | None) -> str:
 def _parse_setup(values: list[str]) -> SetUp:
     device, runtime, version, accelerator, threads, dtype = values
     count = parse_count(threads, "threads", 0, LARGEST_SIZE)
-    setup = SetUp(device, runtime, version, accelerator, count, dtype)
+    setup = SetUp(device, runtime, version, accelerator, count, usual_name(dtype))
     _check_setup(setup)
     return setup
 

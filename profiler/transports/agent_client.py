@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,15 +77,25 @@ class AgentLink:
     channel: Channel
     _asked: int = field(default=0, init=False)
 
-    def hello(self, threads: int, cpus: list[int] | None, holder: str | None = None) -> Hello:
+    def hello(
+        self,
+        threads: int,
+        cpus: list[int] | None,
+        holder: str | None = None,
+        classes: Mapping[str, str] | None = None,
+    ) -> Hello:
         """Greets the agent; from here on it is bound to `cpus` and its runtimes use `threads`.
 
         Args:
             threads: of the runtimes.
             cpus: None leaves the choice to the agent.
             holder: who this is: the agent then has the device to itself for as long as it lives.
+            classes: source text of runtimes that the agent does not bring itself, by name.
         """
-        ok = self._request("hello", ANSWER_S, threads=threads, cpus=cpus, holder=holder)
+        fields: dict[str, Any] = {"threads": threads, "cpus": cpus, "holder": holder}
+        if classes:
+            fields["classes"] = classes
+        ok = self._request("hello", ANSWER_S, **fields)
         if ok.get("version") != compofa_agent.VERSION:
             raise DeviceError(
                 f"the agent speaks version {ok.get('version')!r} of the protocol, "

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
-Runtime = Literal["onnxruntime", "tflite", "torch", "coreml", "openvino", "benchmark_model"]
-RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
-Dtype = Literal["float32", "tf32", "float16", "bfloat16", "int8"]
+from compofa.common.errors import UserError
+from compofa.profiler.runtimes.runtime_registry import (
+    find_runtime,
+    runtime_names,
+    runtime_settings,
+    setting_problem,
+)
+from compofa.profiler.runtimes.spec import RuntimeSpec
+from compofa.supernet.export.dtype import Dtype
 
 THIS_COMPUTER = "this computer"
 """The resource of every device whose agent runs where the profiler does."""
@@ -23,7 +37,14 @@ def _no_controls(text: str) -> str:
     return text
 
 
+def _known_runtime(name: str) -> str:
+    if name not in runtime_names():
+        raise ValueError(f"must be one of {', '.join(runtime_names())}")
+    return name
+
+
 Text = Annotated[StrictStr, Field(min_length=1, max_length=4096), AfterValidator(_no_controls)]
+RuntimeName = Annotated[Text, AfterValidator(_known_runtime)]
 Cpus = Annotated[list[Annotated[StrictInt, Field(ge=0)]], Field(min_length=1)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 
@@ -40,23 +61,66 @@ class Device(BaseModel):
         cpus: the CPUs the agent is bound to; None leaves the choice to the agent, which takes as
             many of the fastest as there are threads.
         batch_size: images per run, unless the command line says otherwise.
-        accelerator: cpu, cuda, or what else the runtime has, see `runtimes.ABILITIES`.
-        mode: how torch runs a network; eager if left out.
-        compute_units: what Core ML may use; all if left out.
+        accelerator: cpu, cuda, or what else the runtime has.
+
+    Settings that only some runtimes have, such as torch's mode, are taken beside these: see
+    `setting`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: Text
     transport: str
-    runtime: Runtime = "onnxruntime"
+    runtime: RuntimeName = "onnxruntime"
     threads: Annotated[StrictInt, Field(ge=1, le=1024)] = 1
     cpus: Cpus | None = None
     batch_size: Annotated[StrictInt, Field(ge=1, le=4096)] = 1
     accelerator: Text = "cpu"
-    dtype: Dtype = "float32"
-    mode: Literal["eager", "channels_last", "compiled", "cuda_graph"] | None = None
-    compute_units: Literal["all", "cpu_only", "cpu_and_gpu", "cpu_and_ne"] | None = None
+    dtype: Dtype = Dtype.FLOAT32
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_settings(cls, data: Any) -> Any:
+        """A setting of a runtime that is null is one that is left out."""
+        if not isinstance(data, dict):
+            return data
+        fields = cls.model_fields
+        return {key: each for key, each in data.items() if key in fields or each is not None}
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> Self:
+        for key, value in (self.model_extra or {}).items():
+            problem = setting_problem(key, value)
+            if problem is not None:
+                raise ValueError(problem)
+        return self
+
+    @property
+    def spec(self) -> RuntimeSpec:
+        """What its runtime takes and can do."""
+        return find_runtime(self.runtime)
+
+    def setting(self, name: str) -> str | None:
+        """A setting that only some runtimes have; None where it is left out."""
+        value = (self.model_extra or {}).get(name)
+        return None if value is None else str(value)
+
+    def load_options(self) -> dict[str, Any]:
+        """What the agent is told when it loads a model: how to run it, threads aside."""
+        return self.spec.load_options(self)
+
+    def check_settings(self) -> None:
+        """Refuses settings that the runtime does not have, or that do not go together.
+
+        Raises:
+            UserError: names the setting, and what there is to choose.
+        """
+        for key in self.model_extra or {}:
+            if key not in self.spec.settings:
+                owners = " and ".join(runtime_settings().get(key, ()))
+                message = f"{key} is a setting of {owners}, not of {self.runtime}"
+                raise UserError(f"{self.name}: {message}")
+        self.spec.check(self)
 
     @property
     @abstractmethod

@@ -38,7 +38,9 @@ from compofa.search.output import (
     write_results,
 )
 from compofa.search.request import SearchRequest, find_within_bounds
-from compofa.supernet.export.formats import Dtype, Format
+from compofa.supernet.export.dtype import Dtype
+from compofa.supernet.export.formats import ONNX
+from compofa.supernet.export.model_format import ModelFormat
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -80,7 +82,7 @@ def search_command(
     json_: options.SearchJson = False,
     export: options.SearchExport = None,
     checkpoint: options.SearchCheckpoint = None,
-    format_: options.SearchExportFormat = Format.ONNX,
+    format_: options.SearchExportFormat = None,
     dtype: options.SearchExportDtype = Dtype.FLOAT32,
     calibration: options.SearchCalibration = None,
     data: options.SearchData = None,
@@ -265,7 +267,7 @@ def _questions(texts: Sequence[str] | None, tables: int, *, alone: bool) -> list
 def _deployment(
     folder: Path | None,
     checkpoint: Path | None,
-    format_: Format,
+    format_: ModelFormat | None,
     dtype: Dtype,
     calibration: Path | None,
     data: Path | None,
@@ -282,7 +284,7 @@ def _deployment(
             "--export needs --checkpoint: a winner without its weights is of no use",
             hint="compofa-export writes subnets with random weights, for timing",
         )
-    return Deployment(folder, checkpoint, format_, dtype, calibration, data)
+    return Deployment(folder, checkpoint, format_ or ONNX, dtype, calibration, data)
 
 
 def _winners(answer: Answer) -> list[Result]:

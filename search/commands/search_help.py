@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from compofa.supernet.export.formats import Dtype, Format
+from compofa.supernet.export.dtype import Dtype, parse_dtype
+from compofa.supernet.export.formats import FORMATS, parse_format
+from compofa.supernet.export.model_format import ModelFormat
 
 WHERE = "Which cells to look at"
 WANTED = "What is wanted"
@@ -301,13 +303,23 @@ SearchCheckpoint = Annotated[
     ),
 ]
 SearchExportFormat = Annotated[
-    Format,
-    typer.Option("--format", rich_help_panel=DEPLOYING, help="The format of the model files."),
+    ModelFormat | None,
+    typer.Option(
+        "--format",
+        parser=parse_format,
+        metavar="|".join(FORMATS),
+        rich_help_panel=DEPLOYING,
+        help="The format of the model files; onnx if left out.",
+    ),
 ]
 SearchExportDtype = Annotated[
     Dtype,
     typer.Option(
-        "--dtype", rich_help_panel=DEPLOYING, help="The number type that the models compute in."
+        "--dtype",
+        parser=parse_dtype,
+        metavar="DTYPE",
+        rich_help_panel=DEPLOYING,
+        help="The number type that the models compute in: float32, float16 (Core ML) or int8.",
     ),
 ]
 SearchCalibration = Annotated[

@@ -11,8 +11,17 @@ import typer
 from compofa.common.console import note, print_json, printable, run_command
 from compofa.common.errors import UserError
 from compofa.common.files import sha256
-from compofa.supernet.export.formats import Dtype, ExportRequest, Format, save, write
-from compofa.supernet.export.packages import PACKAGE
+from compofa.supernet.export.dtype import Dtype, parse_dtype
+from compofa.supernet.export.formats import (
+    FORMATS,
+    JSON,
+    ExportRequest,
+    format_for,
+    parse_format,
+    save,
+    write,
+)
+from compofa.supernet.export.model_format import ModelFormat
 from compofa.supernet.export.source import WeightSource, open_source
 from compofa.supernet.graph import Graph, build_graph
 from compofa.supernet.spaces import DEFAULT_SPACE
@@ -21,16 +30,34 @@ LARGEST_BATCH = 4096
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+FormatOption = Annotated[
+    ModelFormat | None,
+    typer.Option(
+        "--format",
+        parser=parse_format,
+        metavar="|".join(FORMATS),
+        help="The format to write. Without it the suffix of --out decides, and a name without a "
+        "suffix is written as onnx.",
+    ),
+]
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        parser=parse_dtype,
+        metavar="DTYPE",
+        help="What the model computes in: float32, float16 (Core ML) or int8 (ONNX and TFLite). "
+        "Other usual names, such as fp16, are taken as well.",
+    ),
+]
+
 
 @app.command()
 def export(
     subnet: Annotated[str, typer.Option(metavar="KEY", help="Which subnet, such as d34334.")],
     resolution: Annotated[int, typer.Option(metavar="PIXELS", help="Side of the square input.")],
     out: Annotated[Path, typer.Option(help="The file to write; - prints JSON.")],
-    format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.ONNX,
-    dtype: Annotated[
-        Dtype, typer.Option(help="What it computes in: float16 is Core ML's, int8 the others'.")
-    ] = Dtype.FLOAT32,
+    format_: FormatOption = None,
+    dtype: DtypeOption = Dtype.FLOAT32,
     calibration: Annotated[
         Path | None,
         typer.Option(help="Images for int8: a folder, or an .npz file of preprocessed ones."),
@@ -64,20 +91,19 @@ def export(
 ) -> None:
     """Write one subnet as a model file, or describe it."""
     to_stdout = str(out) == "-"
-    if to_stdout and (format_ is not Format.JSON or json_):
+    if to_stdout and (format_ is not JSON or json_):
         raise UserError("--out - prints a description: it needs --format json and no --json")
-    if format_ is Format.COREML and out.suffix not in (PACKAGE, ".zip"):
-        raise UserError(f"a Core ML model is a folder X{PACKAGE}, or its X.zip", path=out)
-    request = ExportRequest(format_, dtype, batch_size, dynamic, calibration)
+    form = JSON if to_stdout else format_for(out, format_)
+    request = ExportRequest(form, dtype, batch_size, dynamic, calibration)
     source = open_source(space, checkpoint, seed, data)
     graph = build_graph(source.space, source.space.parse(subnet), resolution)
     content = write(request, graph, source.weights(graph), source.checkpoint_sha256)
-    if source.remark is not None and format_ is not Format.JSON:
+    if source.remark is not None and form is not JSON:
         note(source.remark)
     if to_stdout:
         sys.stdout.write(content.decode())
         return
-    save(request, out, content)
+    save(form, out, content)
     if json_:
         print_json(_report(out, request, graph, source, content))
     else:
@@ -90,7 +116,7 @@ def _report(
     """Of a package, `sha256` and `bytes` are those of its zip."""
     return {
         "path": str(out),
-        "format": request.format.value,
+        "format": request.format.name,
         "dtype": request.dtype.value,
         "space": graph.space.name,
         "subnet": graph.space.key(graph.subnet),

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,13 +39,11 @@ from compofa.supernet.blocks import (
     SqueezeExcite,
 )
 from compofa.supernet.export.description import metadata
+from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.packages import MANIFEST, zipped
 from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
 from compofa.supernet.subnet import Activation
-
-ProgramPrecision = Literal["float32", "float16"]
-"""What a program computes in; its input and logits are float32 in either."""
 
 
 def write_coreml(
@@ -53,7 +51,7 @@ def write_coreml(
     weights: Weights,
     *,
     batch_size: int = 1,
-    dtype: ProgramPrecision = "float32",
+    dtype: Dtype = Dtype.FLOAT32,
     checkpoint_sha256: str | None = None,
 ) -> bytes:
     """A zip of the .mlpackage of `graph`: input [n, channels, height, width], output `logits`.
@@ -64,7 +62,7 @@ def write_coreml(
         graph: any graph, of any family.
         weights: what `weight_shapes` names.
         batch_size: n.
-        dtype: what it computes in.
+        dtype: what it computes in, float32 or float16; its input and logits are float32 in either.
         checkpoint_sha256: of the file that the weights come from; the model says so.
 
     Raises:
@@ -151,7 +149,7 @@ def _fixed(files: dict[str, bytes], spec: bytes) -> dict[str, bytes]:
     }
 
 
-def program(graph: Graph, weights: Weights, batch_size: int, dtype: ProgramPrecision) -> Any:
+def program(graph: Graph, weights: Weights, batch_size: int, dtype: Dtype) -> Any:
     """`graph` as a MIL program."""
     from coremltools import target
     from coremltools.converters.mil import Builder
@@ -166,7 +164,7 @@ def program(graph: Graph, weights: Weights, batch_size: int, dtype: ProgramPreci
 class _Writer:
     """Adds layers to the program that is being built; a layer's output bears its name."""
 
-    def __init__(self, weights: Weights, dtype: ProgramPrecision) -> None:
+    def __init__(self, weights: Weights, dtype: Dtype) -> None:
         from coremltools.converters.mil import Builder
 
         self.build = Builder
@@ -176,12 +174,12 @@ class _Writer:
 
     def network(self, graph: Graph, image: Any) -> Any:
         """Writes all layers of `graph`; returns the logits."""
-        if self.dtype == "float16":
+        if self.dtype == Dtype.FLOAT16:
             image = self.build.cast(x=image, dtype="fp16", name=f"{INPUT}/half")
         self.values[INPUT] = image
         for layer in graph.layers:
             self.values[layer.name] = logits = self._added(layer)
-        if self.dtype == "float16":
+        if self.dtype == Dtype.FLOAT16:
             logits = self.build.cast(x=logits, dtype="fp32", name=OUTPUT)
         # What the model calls its output.
         logits.name = OUTPUT
@@ -266,12 +264,12 @@ class _Writer:
         return x
 
     def _hard_sigmoid(self, x: Any, name: str) -> Any:
-        number = np.dtype(self.dtype).type
+        number = np.dtype(self.dtype.value).type
         return self.build.sigmoid_hard(x=x, alpha=number(1 / 6), beta=number(0.5), name=name)
 
     def _weight(self, name: str) -> npt.NDArray[Any]:
         with np.errstate(over="ignore"):
-            values = self.weights[name].astype(self.dtype, copy=False)
+            values = self.weights[name].astype(self.dtype.value, copy=False)
         if not np.isfinite(values).all():
             raise UserError(f"{name} has weights beyond the numbers of {self.dtype}")
         return values

@@ -1,57 +1,137 @@
-"""Which formats a subnet can be written in, in which number types, and writing it in one."""
+"""The formats that subnets are written in, and what the commands ask of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from compofa.common.errors import UserError
+from compofa.common.errors import UserError, suggestion
 from compofa.common.files import write_atomically
+from compofa.supernet.export.dtype import Dtype
+from compofa.supernet.export.model_format import ModelContent, ModelFormat
 from compofa.supernet.export.packages import PACKAGE, write_package
 from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
 
-
-class Format(StrEnum):
-    """What can be written."""
-
-    ONNX = "onnx"
-    TFLITE = "tflite"
-    COREML = "coreml"
-    JSON = "json"
+# Each writer is imported when it is first needed: their libraries take up to a second to load.
 
 
-class Dtype(StrEnum):
-    """What a model computes in; its input and logits are float32 in any."""
+def _onnx(content: ModelContent) -> bytes:
+    from compofa.supernet.export.onnx import write_onnx
 
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    INT8 = "int8"
+    model = write_onnx(
+        content.graph,
+        content.weights,
+        batch_size=content.batch_size,
+        dynamic=content.dynamic,
+        checkpoint_sha256=content.checkpoint_sha256,
+    )
+    if content.dtype != Dtype.INT8:
+        return model
+    from compofa.supernet.export.quantisation.quantise import quantise_onnx
+
+    return quantise_onnx(model, content.calibration)
 
 
-SUFFIXES = {
-    Format.ONNX: ".onnx",
-    Format.TFLITE: ".tflite",
-    Format.COREML: PACKAGE,
-    Format.JSON: ".json",
-}
-"""How files of each format are usually named."""
+def _tflite(content: ModelContent) -> bytes:
+    from compofa.supernet.export.tflite import write_tflite
 
-DTYPES: dict[Format, tuple[Dtype, ...]] = {
-    Format.ONNX: (Dtype.FLOAT32, Dtype.INT8),
-    Format.TFLITE: (Dtype.FLOAT32, Dtype.INT8),
-    Format.COREML: (Dtype.FLOAT32, Dtype.FLOAT16),
-    Format.JSON: (Dtype.FLOAT32,),
-}
-"""The number types of each format."""
+    model = write_tflite(
+        content.graph,
+        content.weights,
+        batch_size=content.batch_size or 1,
+        to_quantise=content.dtype == Dtype.INT8,
+        checkpoint_sha256=content.checkpoint_sha256,
+    )
+    if content.dtype != Dtype.INT8:
+        return model
+    from compofa.supernet.export.quantisation.quantise import quantise_tflite
+
+    return quantise_tflite(model, content.calibration)
+
+
+def _coreml(content: ModelContent) -> bytes:
+    from compofa.supernet.export.coreml import write_coreml
+
+    return write_coreml(
+        content.graph,
+        content.weights,
+        batch_size=content.batch_size or 1,
+        dtype=content.dtype,
+        checkpoint_sha256=content.checkpoint_sha256,
+    )
+
+
+def _json(content: ModelContent) -> bytes:
+    from compofa.supernet.export.description import write_description
+
+    return write_description(content.graph, content.batch_size or 1, content.checkpoint_sha256)
+
+
+def _layers(content: ModelContent) -> bytes:
+    from compofa.supernet.export.layers import write_layers
+
+    return write_layers(content.graph, content.weights, batch_size=content.batch_size or 1)
+
+
+ONNX = ModelFormat("onnx", ".onnx", (Dtype.FLOAT32, Dtype.INT8), _onnx, dynamic=True)
+TFLITE = ModelFormat("tflite", ".tflite", (Dtype.FLOAT32, Dtype.INT8), _tflite)
+COREML = ModelFormat("coreml", PACKAGE, (Dtype.FLOAT32, Dtype.FLOAT16), _coreml)
+JSON = ModelFormat("json", ".json", (Dtype.FLOAT32,), _json)
+LAYERS = ModelFormat("layers", ".npz", (Dtype.FLOAT32,), _layers)
+"""What our torch runtime builds its modules from; nothing else reads it, so it is not exported."""
+
+FORMATS = {each.name: each for each in (ONNX, TFLITE, COREML, JSON)}
+"""The formats that the commands offer, by name."""
+
+ZIP = ".zip"
+"""How a Core ML package may be named as well; it is one file then."""
+
+
+def parse_format(name: str) -> ModelFormat:
+    """The format called `name`.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    found = FORMATS.get(name.lower())
+    if found is None:
+        hint = suggestion(name[:60], list(FORMATS))
+        raise UserError(f"there is no format {name[:60]!r}", hint=hint)
+    return found
+
+
+def format_for(path: Path, asked: ModelFormat | None) -> ModelFormat:
+    """The format of a file to be written at `path`: what its suffix says, or what was asked for.
+
+    Args:
+        path: a name without a suffix says nothing, and ONNX is the default then.
+        asked: by --format, if it was given.
+
+    Raises:
+        UserError: the two contradict each other, or the suffix is of no format and none is given.
+    """
+    suffix = path.suffix.lower()
+    said = COREML if suffix == ZIP else None
+    said = next((each for each in FORMATS.values() if each.suffix == suffix), said)
+    if asked is COREML and said is not COREML:
+        raise UserError(f"a Core ML model is a folder X{PACKAGE}, or its X{ZIP}", path=path)
+    if asked is not None and said is not None and asked is not said:
+        raise UserError(
+            f"the name ends in {suffix}, which is {said}, but --format says {asked}",
+            path=path,
+            hint=f"leave --format out, or let the name end in {asked.suffix}",
+        )
+    if asked is None and said is None and suffix:
+        known = ", ".join(f"{each.suffix} ({each})" for each in FORMATS.values())
+        hint = f"--format says what to write; without it the name ends in {known}"
+        raise UserError(f"no format of ours has the suffix {suffix[:60]}", path=path, hint=hint)
+    return asked or said or ONNX
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """How a subnet is to be written.
+    """How a subnet is to be written, as the options of a command say it.
 
     Attributes:
         batch_size: images per inference; None leaves it open where the format can, else it is 1.
@@ -62,30 +142,30 @@ class ExportRequest:
         UserError: the format cannot do that, or int8 lacks its images.
     """
 
-    format: Format
+    format: ModelFormat
     dtype: Dtype = Dtype.FLOAT32
     batch_size: int | None = None
     dynamic: bool = False
     calibration: Path | None = None
 
     def __post_init__(self) -> None:
-        known = DTYPES[self.format]
-        if self.dtype not in known:
-            able = [each for each, dtypes in DTYPES.items() if self.dtype in dtypes]
+        if self.dtype not in self.format.dtypes:
+            able = [str(each) for each in FORMATS.values() if self.dtype in each.dtypes]
             raise UserError(
-                f"--format {self.format} has no --dtype {self.dtype}, only {' and '.join(known)}",
-                hint=f"{self.dtype} is written as {' and '.join(able)}",
+                f"--format {self.format} has no --dtype {self.dtype}, "
+                f"only {' and '.join(self.format.dtypes)}",
+                hint=f"{self.dtype} is written as {' and '.join(able)}" if able else None,
             )
-        if self.dynamic and self.format is not Format.ONNX:
+        if self.dynamic and not self.format.dynamic:
             raise UserError(
                 "--dynamic leaves the input size of an ONNX file open: it needs that format"
             )
-        if self.dtype is Dtype.INT8 and self.calibration is None:
+        if self.dtype == Dtype.INT8 and self.calibration is None:
             raise UserError(
                 "--dtype int8 needs --calibration: images to learn the range of activations from",
                 hint="a folder of pictures, or an .npz file of preprocessed images",
             )
-        if self.calibration is not None and self.dtype is not Dtype.INT8:
+        if self.calibration is not None and self.dtype != Dtype.INT8:
             raise UserError("--calibration is for --dtype int8 alone")
 
 
@@ -101,77 +181,32 @@ def write(
         checkpoint_sha256: of the file that they come from; None for random ones.
 
     Raises:
-        UserError: see the writers of the formats, and `calibration_batches`.
+        UserError: see `ModelFormat.write` and `calibration_batches`.
         MissingExtra: a package that the format needs is not installed.
     """
-    return _WRITERS[request.format](request, graph, weights, checkpoint_sha256)
+    content = ModelContent(
+        graph,
+        weights,
+        dtype=request.dtype,
+        batch_size=request.batch_size,
+        dynamic=request.dynamic,
+        checkpoint_sha256=checkpoint_sha256,
+    )
+    if request.calibration is not None:
+        from compofa.supernet.export.quantisation.calibration_images import calibration_batches
+
+        batches = calibration_batches(request.calibration, graph, request.batch_size or 1)
+        content = replace(content, calibration=batches)
+    return request.format.write(content)
 
 
-def save(request: ExportRequest, path: Path, content: bytes) -> None:
+def save(format_: ModelFormat, path: Path, content: bytes) -> None:
     """Puts what `write` gave to `path`: a Core ML package as a folder if it is named like one.
 
     Raises:
         UserError: it cannot be written there.
     """
-    if request.format is Format.COREML and path.suffix == PACKAGE:
+    if format_ is COREML and path.suffix.lower() == PACKAGE:
         write_package(path, content)
     else:
         write_atomically(path, content, "the exported file")
-
-
-def _onnx(request: ExportRequest, graph: Graph, weights: Weights, checkpoint: str | None) -> bytes:
-    from compofa.supernet.export.onnx import write_onnx
-
-    size, dynamic = request.batch_size, request.dynamic
-    content = write_onnx(
-        graph, weights, batch_size=size, dynamic=dynamic, checkpoint_sha256=checkpoint
-    )
-    if request.calibration is None:
-        return content
-    from compofa.supernet.export.calibration_images import calibration_batches
-    from compofa.supernet.export.quantise import quantise_onnx
-
-    return quantise_onnx(content, calibration_batches(request.calibration, graph, size or 1))
-
-
-def _tflite(
-    request: ExportRequest, graph: Graph, weights: Weights, checkpoint: str | None
-) -> bytes:
-    from compofa.supernet.export.tflite import write_tflite
-
-    size, int8 = request.batch_size or 1, request.calibration is not None
-    content = write_tflite(
-        graph, weights, batch_size=size, to_quantise=int8, checkpoint_sha256=checkpoint
-    )
-    if request.calibration is None:
-        return content
-    from compofa.supernet.export.calibration_images import calibration_batches
-    from compofa.supernet.export.quantise import quantise_tflite
-
-    return quantise_tflite(content, calibration_batches(request.calibration, graph, size))
-
-
-def _coreml(
-    request: ExportRequest, graph: Graph, weights: Weights, checkpoint: str | None
-) -> bytes:
-    from compofa.supernet.export.coreml import write_coreml
-
-    dtype: Literal["float16", "float32"] = (
-        "float16" if request.dtype is Dtype.FLOAT16 else "float32"
-    )
-    size = request.batch_size or 1
-    return write_coreml(graph, weights, batch_size=size, dtype=dtype, checkpoint_sha256=checkpoint)
-
-
-def _json(request: ExportRequest, graph: Graph, _: Weights, checkpoint: str | None) -> bytes:
-    from compofa.supernet.export.description import write_description
-
-    return write_description(graph, request.batch_size or 1, checkpoint)
-
-
-_WRITERS: dict[Format, Callable[[ExportRequest, Graph, Weights, str | None], bytes]] = {
-    Format.ONNX: _onnx,
-    Format.TFLITE: _tflite,
-    Format.COREML: _coreml,
-    Format.JSON: _json,
-}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictStr, model_validator
 
-from compofa.profiler.transports.device import Device, Runtime, Text
+from compofa.profiler.transports.device import Device, RuntimeName, Text
 
 
 class AdbDevice(Device):
@@ -23,7 +23,7 @@ class AdbDevice(Device):
 
     transport: Literal["adb"] = "adb"
     serial: Text
-    runtime: Runtime = "benchmark_model"
+    runtime: RuntimeName = "benchmark_model"
     binary: Text | None = None
     agent: Text | None = None
     library: Text | None = None

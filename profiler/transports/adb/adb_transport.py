@@ -10,7 +10,7 @@ from compofa.common.files import sha256
 from compofa.profiler.transports.adb.adb_device import AdbDevice
 from compofa.profiler.transports.adb.agent_channel import AdbChannel
 from compofa.profiler.transports.adb.android import Android
-from compofa.profiler.transports.adb.benchmark_model import BenchmarkChannel, BenchmarkModel
+from compofa.profiler.transports.adb.benchmark_channel import BenchmarkChannel, BenchmarkModel
 from compofa.profiler.transports.adb.benchmark_program import BenchmarkProgram
 from compofa.profiler.transports.adb.cache_folder import AdbFolder
 from compofa.profiler.transports.adb.phone import FIRST_S, RETURN_S, Phone
@@ -49,7 +49,7 @@ class AdbTransport(Transport):
     def start_agent(self) -> Channel:
         """See `Transport.start_agent`."""
         self._reach()
-        if self._device.runtime == "benchmark_model":
+        if self._device.spec.invoked:
             return BenchmarkChannel(
                 self._benchmark_model(), AdbLock(self._phone, self._device.folder)
             )

@@ -24,6 +24,7 @@ from compofa.profiler.results.table import Cell, read_table
 from compofa.profiler.transports.device import Device
 from compofa.profiler.transports.local import LocalDevice
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
+from compofa.supernet.export.dtype import Dtype
 from rigs.boards import ONE_SUBNET, add_boards, small_job
 from rigs.peer import processes_naming
 from rigs.sshd import Sshd
@@ -69,7 +70,7 @@ def test_a_model_that_several_devices_take_is_made_once() -> None:
     made: list[ModelFile | FailedJob] = []
     cell = Cell("one-subnet", "d22222", 32, 1)
     pi, nano = (SshDevice(name=name, host=name) for name in ("pi", "nano"))
-    mac = SshDevice(name="mac", host="mac", dtype="int8", runtime="onnxruntime")
+    mac = SshDevice(name="mac", host="mac", dtype=Dtype.INT8, runtime="onnxruntime")
     with ModelShop([ONE_SUBNET]) as shop:
         for device in (pi, nano, mac):
             shop.order(device, cell, made.append)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,13 @@ def test_waiting_is_said_once_and_ends_with_the_other_profiler(
 class Busy(AgentLink):
     """An agent whose device is never free."""
 
-    def hello(self, threads: int, cpus: list[int] | None, holder: str | None = None) -> Hello:
+    def hello(
+        self,
+        threads: int,
+        cpus: list[int] | None,
+        holder: str | None = None,
+        classes: Mapping[str, str] | None = None,
+    ) -> Hello:
         raise AgentError("busy", "in use by ann@desk pid 7 since yesterday")
 
 

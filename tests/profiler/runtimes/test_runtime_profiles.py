@@ -17,7 +17,6 @@ from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.agent_client import Hello
-from compofa.profiler.transports.device import Runtime
 from compofa.profiler.transports.local import LocalDevice
 from compofa.supernet.space import Space
 
@@ -46,7 +45,7 @@ def test_a_table_of_each_runtime_can_be_searched(
     tiny_space: Space,
     tiny_space_file: Path,
     tmp_path: Path,
-    runtime: Runtime,
+    runtime: str,
     package: str,
     shown: tuple[str, object],
 ) -> None:

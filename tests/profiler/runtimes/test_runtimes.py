@@ -9,9 +9,12 @@ import pytest
 
 from compofa.common.errors import UserError
 from compofa.profiler.inventory import changed, find_device
-from compofa.profiler.runtimes.runtimes import check_settings, load_options, shown_accelerator
 from compofa.profiler.transports.local import LocalDevice
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
+
+
+def shown(device: SshDevice) -> str:
+    return device.spec.accelerator_of(device)
 
 
 def device(**settings: Any) -> SshDevice:
@@ -33,15 +36,20 @@ def device(**settings: Any) -> SshDevice:
 )
 def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        check_settings(device(**settings))
+        device(**settings).check_settings()
 
 
 @pytest.mark.parametrize(
     ("settings", "options"),
     [
-        ({}, {"accelerator": "cpu", "dtype": "float32"}),
+        ({}, {"accelerator": "cpu", "dtype": "float32",
+              "providers": [["CPUExecutionProvider", {}]]}),
         ({"accelerator": "tensorrt", "dtype": "int8"},
-         {"accelerator": "tensorrt", "dtype": "int8"}),
+         {"accelerator": "tensorrt", "dtype": "int8",
+          "providers": [["TensorrtExecutionProvider", {}], ["CUDAExecutionProvider", {}]]}),
+        ({"accelerator": "xnnpack", "threads": 2},
+         {"accelerator": "xnnpack", "dtype": "float32",
+          "providers": [["XnnpackExecutionProvider", {"intra_op_num_threads": "2"}]]}),
         ({"runtime": "torch"}, {"accelerator": "cpu", "dtype": "float32", "mode": "eager"}),
         ({"runtime": "torch", "accelerator": "cuda", "dtype": "tf32", "mode": "cuda_graph"},
          {"accelerator": "cuda", "dtype": "tf32", "mode": "cuda_graph"}),
@@ -55,23 +63,23 @@ def test_the_agent_is_told_the_whole_set_up(
     settings: dict[str, Any], options: dict[str, Any]
 ) -> None:
     found = device(**settings)
-    check_settings(found)
-    assert load_options(found) == options
+    found.check_settings()
+    assert found.load_options() == options
 
 
 def test_core_ml_needs_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
     here = LocalDevice(name="here", runtime="coreml")
     monkeypatch.setattr("platform.system", lambda: "Linux")
     with pytest.raises(UserError, match="coreml runs on macOS only, and this is Linux"):
-        check_settings(here)
+        here.check_settings()
     monkeypatch.setattr("platform.system", lambda: "Darwin")
-    check_settings(here)
+    here.check_settings()
 
 
 def test_a_table_of_core_ml_names_its_compute_units() -> None:
-    assert shown_accelerator(device(runtime="coreml", compute_units="cpu_and_ne")) == "cpu_and_ne"
-    assert shown_accelerator(device(runtime="coreml")) == "all"
-    assert shown_accelerator(device(accelerator="cuda")) == "cuda"
+    assert shown(device(runtime="coreml", compute_units="cpu_and_ne")) == "cpu_and_ne"
+    assert shown(device(runtime="coreml")) == "all"
+    assert shown(device(accelerator="cuda")) == "cuda"
 
 
 def test_a_command_line_changes_a_device() -> None:
@@ -87,4 +95,4 @@ def test_a_command_line_changes_a_device() -> None:
 def test_modes_are_read_from_the_inventory(tmp_path: Path) -> None:
     path = tmp_path / "devices.yaml"
     path.write_text("a: {transport: local, runtime: torch, mode: channels_last}\n")
-    assert load_options(find_device(path, "a"))["mode"] == "channels_last"
+    assert find_device(path, "a").load_options()["mode"] == "channels_last"

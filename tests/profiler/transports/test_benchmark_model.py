@@ -24,7 +24,7 @@ from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.adb import phone_lock as adb_lock
 from compofa.profiler.transports.adb.adb_device import AdbDevice
 from compofa.profiler.transports.adb.adb_transport import AdbTransport
-from compofa.profiler.transports.adb.benchmark_model import choose_cpus
+from compofa.profiler.transports.adb.benchmark_channel import choose_cpus
 from compofa.profiler.transports.adb.benchmark_program import ProgramSettings
 from compofa.profiler.transports.agent_client import AgentError, AgentLink
 from compofa.supernet.space import Space
@@ -279,7 +279,7 @@ def test_what_it_computes_is_compared_with_the_host(
     adb_peer: AdbPeer, binary: Path, tiny_space: Space
 ) -> None:
     with (
-        ModelStore([tiny_space], "benchmark_model", "float32") as store,
+        ModelStore([tiny_space], "benchmark_model") as store,
         AdbTransport(phone(adb_peer, binary), adb_peer.server) as transport,
         transport.start_agent() as channel,
     ):

@@ -20,9 +20,11 @@ from compofa.profiler.models.subnet_models import model_file
 from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, read_table, write_table
+from compofa.profiler.runtimes.runtime_registry import find_runtime
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.local import LocalDevice
 from compofa.search.commands.report_command import main
+from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.spaces import get_space
@@ -125,7 +127,8 @@ def other_weights(sides: Sides) -> dict[str, str]:
     found = {}
     for row in read_table(sides.folder / "base.csv").rows:
         graph = build_graph(space, space.parse(row.cell.subnet), row.cell.resolution)
-        content = model_file("onnxruntime", "float32", graph, random_weights(graph, 1), 1)
+        runtime, weights = find_runtime("onnxruntime"), random_weights(graph, 1)
+        content = model_file(runtime, Dtype.FLOAT32, graph, weights, 1)
         found[row.model_sha256] = sha256(content)
         (sides.folder / "others").mkdir(exist_ok=True)
         (sides.folder / "others" / found[row.model_sha256]).write_bytes(content)

@@ -268,7 +268,10 @@ MISTAKES = {
     "no resolution": (["--resolution", "big"], "Invalid value for '--resolution'"),
     "an unknown space": (["--space", "compofe"], "unknown space 'compofe' (did you mean"),
     "a missing space file": (["--space", "no.yaml"], "no.yaml: cannot read the space file"),
-    "an unknown format": (["--format", "caffe"], "'caffe' is not one of"),
+    "an unknown format": (
+        ["--format", "caffe"],
+        "there is no format 'caffe' (known: onnx, tflite, coreml, json)",
+    ),
     "half floats in ONNX": (
         ["--dtype", "float16"],
         "no --dtype float16, only float32 and int8 (float16 is written as coreml)",
@@ -290,10 +293,23 @@ MISTAKES = {
         ["--format", "coreml"],
         "x.onnx: a Core ML model is a folder X.mlpackage, or its X.zip",
     ),
-    "an open size of TFLite": (["--format", "tflite", "--dynamic"], "it needs that format"),
+    "an open size of TFLite": (["--out", "x.tflite", "--dynamic"], "it needs that format"),
+    "a name of another format": (
+        ["--format", "tflite"],
+        "x.onnx: the name ends in .onnx, which is onnx, but --format says tflite",
+    ),
+    "a Core ML package as ONNX": (
+        ["--out", "x.mlpackage", "--format", "onnx"],
+        "the name ends in .mlpackage, which is coreml, but --format says onnx",
+    ),
+    "a suffix of no format": (
+        ["--out", "x.pb"],
+        "x.pb: no format of ours has the suffix .pb (--format says what to write;",
+    ),
+    "an unknown dtype": (["--dtype", "fp8"], "there is no dtype 'fp8'"),
     "a missing checkpoint": (["--checkpoint", "no.pt"], "no.pt: cannot read the checkpoint"),
     "no images": (["--batch-size", 0], "Invalid value for '--batch-size'"),
-    "an open size of no model": (["--format", "json", "--dynamic"], "it needs that format"),
+    "an open size of no model": (["--out", "x.json", "--dynamic"], "it needs that format"),
     "binary on a terminal": (["--out", "-"], "it needs --format json and no --json"),
     "a missing folder": (["--out", "no/x.onnx"], "no/x.onnx: cannot write the exported file"),
     "a folder": (["--out", "."], "cannot write the exported file: is a directory"),
@@ -362,3 +378,41 @@ def test_a_description_has_no_statistics_to_tell_of(run: Run, tmp_path: Path) ->
 def test_a_data_set_without_a_checkpoint_is_refused(run: Run, tmp_path: Path) -> None:
     ended = run(export.main, *SMALL, "--data", tmp_path, "--out", tmp_path / "x.onnx")
     assert (ended.code, ended.err) == (2, "error: --data is for the weights of a --checkpoint\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "format_"),
+    [("x.onnx", "onnx"), ("x.ONNX", "onnx"), ("x.json", "json"), ("x", "onnx")],
+)
+def test_the_suffix_decides_the_format(run: Run, tmp_path: Path, name: str, format_: str) -> None:
+    ended = run(export.main, *SMALL, "--out", tmp_path / name, "--json")
+    assert json.loads(ended.out)["format"] == format_
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "package"),
+    [
+        ("x.tflite", "tflite", "ai_edge_litert"),
+        ("x.mlpackage", "coreml", "coremltools"),
+        ("x.zip", "coreml", "coremltools"),
+    ],
+)
+def test_the_suffix_decides_for_formats_that_need_a_package(
+    run: Run, tmp_path: Path, name: str, format_: str, package: str
+) -> None:
+    pytest.importorskip(package)
+    ended = run(export.main, *SMALL, "--out", tmp_path / name, "--json")
+    assert json.loads(ended.out)["format"] == format_
+
+
+def test_any_suffix_will_do_for_a_format_that_is_named(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "model.bin"
+    assert run(export.main, *SMALL, "--format", "onnx", "--out", out).code == 0
+    assert input_shape(out) == ["batch", 3, 32, 32]
+
+
+def test_a_dtype_is_taken_by_any_of_its_usual_names(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("coremltools")
+    for name in ("fp16", "half", "F16"):
+        ended = run(export.main, *SMALL, "--out", tmp_path / "x.zip", "--dtype", name, "--json")
+        assert json.loads(ended.out)["dtype"] == "float16"

@@ -16,7 +16,8 @@ import pytest
 
 from compofa.common.errors import MissingExtra, UserError
 from compofa.supernet.blocks import Conv, Layer, Linear, PoolLayer, SqueezeExcite
-from compofa.supernet.export.coreml import ProgramPrecision, write_coreml
+from compofa.supernet.export.coreml import write_coreml
+from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.export.packages import write_package
 from compofa.supernet.export.weights import Weights, random_weights
@@ -29,7 +30,7 @@ coremltools = pytest.importorskip("coremltools", reason="coremltools is not inst
 SMALL = build_graph(SPACES["compofa"], SPACES["compofa"].parse("d22222"), 64)
 
 
-Written = Callable[[ProgramPrecision], bytes]
+Written = Callable[[Dtype], bytes]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_the_program_computes_what_the_graph_says(space: str, resolution: int) -
 def test_a_program_of_float16_computes_the_same_but_for_rounding(written: Written) -> None:
     weights = random_weights(SMALL, 0)
     image = np.random.default_rng(2).standard_normal((1, *SMALL.input)).astype(np.float32)
-    program = operations(written("float16"))
+    program = operations(written(Dtype.FLOAT16))
     expected = in_onnxruntime(SMALL, weights, image)
     error = np.abs(computed(program, image) - expected).max()
     assert 0 < error < 1e-2 * np.abs(expected).max()
@@ -97,23 +98,23 @@ def operators(layer: Layer) -> list[str]:
     return ["conv" if isinstance(layer, Conv) else "add", *ACTIVATIONS[layer.activation]]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", [Dtype.FLOAT32, Dtype.FLOAT16])
 def test_every_layers_operators_are_there_in_the_number_type_asked_for(
-    dtype: ProgramPrecision, written: Written
+    dtype: Dtype, written: Written
 ) -> None:
     program = operations(written(dtype))
     steps = [each for each in program if each.op_type != "const"]
     expected = [each for layer in SMALL.layers for each in operators(layer)]
-    if dtype == "float16":
+    if dtype == Dtype.FLOAT16:
         first, *steps, last = steps
         assert (first.op_type, last.op_type) == ("cast", "cast")
     assert [each.op_type for each in steps] == expected
     kinds = {each.outputs[0].dtype.__name__ for each in steps}
-    assert kinds == {"fp16" if dtype == "float16" else "fp32"}
+    assert kinds == {"fp16" if dtype == Dtype.FLOAT16 else "fp32"}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_the_blob_holds_exactly_the_weights(dtype: ProgramPrecision, written: Written) -> None:
+@pytest.mark.parametrize("dtype", [Dtype.FLOAT32, Dtype.FLOAT16])
+def test_the_blob_holds_exactly_the_weights(dtype: Dtype, written: Written) -> None:
     weights = random_weights(SMALL, 0)
     program = operations(written(dtype))
     found = {
@@ -125,8 +126,8 @@ def test_the_blob_holds_exactly_the_weights(dtype: ProgramPrecision, written: Wr
     assert not missing
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_input_and_logits_are_float32_of_fixed_shape(dtype: ProgramPrecision) -> None:
+@pytest.mark.parametrize("dtype", [Dtype.FLOAT32, Dtype.FLOAT16])
+def test_input_and_logits_are_float32_of_fixed_shape(dtype: Dtype) -> None:
     graph = random_graph("ofa-proxyless-w1.3", 32)
     model = spec(write_coreml(graph, random_weights(graph, 0), batch_size=3, dtype=dtype))
     (image,), (logits,) = model.description.input, model.description.output
@@ -137,7 +138,7 @@ def test_input_and_logits_are_float32_of_fixed_shape(dtype: ProgramPrecision) ->
 
 
 def test_the_first_version_of_programs_is_written(written: Written) -> None:
-    model = spec(written("float32"))
+    model = spec(written(Dtype.FLOAT32))
     assert model.specificationVersion == coremltools.target.iOS15.value
 
 
@@ -174,13 +175,13 @@ print(hashlib.sha256(write_coreml(graph, random_weights(graph, 0))).hexdigest())
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    here = hashlib.sha256(written("float32")).hexdigest()
+    here = hashlib.sha256(written(Dtype.FLOAT32)).hexdigest()
     assert (ended.stdout, ended.stderr) == (here + "\n", "")
 
 
 def test_the_package_loads(written: Written, tmp_path: Path) -> None:
     path = tmp_path / "x.mlpackage"
-    write_package(path, written("float32"))
+    write_package(path, written(Dtype.FLOAT32))
     model = coremltools.models.MLModel(str(path), skip_model_load=True)
     assert model.get_spec().WhichOneof("Type") == "mlProgram"
     assert dict(model.user_defined_metadata)["subnet"] == "d22222"
@@ -190,7 +191,7 @@ def test_weights_beyond_float16_are_refused_by_name() -> None:
     weights = random_weights(SMALL, 0)
     weights["stem.bias"][0] = 1e5
     with pytest.raises(UserError, match=r"stem\.bias has weights beyond the numbers of float16"):
-        write_coreml(SMALL, weights, dtype="float16")
+        write_coreml(SMALL, weights, dtype=Dtype.FLOAT16)
 
 
 def test_without_coremltools_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from compofa.common.arrays import Float32Array
 from compofa.common.errors import MissingExtra, UserError, file_error
-from compofa.supernet.export import quantiser
+from compofa.supernet.export.quantisation import quantiser
 
 
 def quantise_tflite(content: bytes, calibration: Iterable[Float32Array]) -> bytes:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from compofa.common.errors import MissingExtra, UserError
-from compofa.supernet.export import calibration_images as calibration
-from compofa.supernet.export.calibration_images import calibration_batches
+from compofa.supernet.export.quantisation import calibration_images as calibration
+from compofa.supernet.export.quantisation.calibration_images import calibration_batches
 from compofa.supernet.graph import build_graph
 from compofa.supernet.preprocessing import IMAGENET
 from compofa.supernet.spaces import SPACES

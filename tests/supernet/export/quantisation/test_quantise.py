@@ -14,9 +14,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from compofa.common.errors import MissingExtra, UserError
-from compofa.supernet.export import quantise
 from compofa.supernet.export.onnx import write_onnx
-from compofa.supernet.export.quantise import quantise_onnx, quantise_tflite
+from compofa.supernet.export.quantisation import quantise
+from compofa.supernet.export.quantisation.quantise import quantise_onnx, quantise_tflite
 from compofa.supernet.export.tflite import write_tflite
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import Graph, build_graph

@@ -1,0 +1,16 @@
+"""TensorFlow Lite, also known as LiteRT: its accelerators are delegates."""
+
+from __future__ import annotations
+
+from compofa.profiler.runtimes.spec import RuntimeSpec
+from compofa.supernet.export.dtype import Dtype
+from compofa.supernet.export.formats import TFLITE
+
+SPEC = RuntimeSpec(
+    name="tflite",
+    format=TFLITE,
+    dtypes=(Dtype.FLOAT32, Dtype.INT8),
+    accelerators=("cpu", "gpu"),
+    packages=("ai-edge-litert",),
+    takes_delegates=True,
+)
