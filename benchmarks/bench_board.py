@@ -31,11 +31,12 @@ from board.emulator import Board
 from board.image import make_image
 from machine import save
 
+from compofa.profiler.agent import AGENT
 from compofa.profiler.agent.native.build_agent import build
 from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports.agent_client import AgentLink
-from compofa.profiler.transports.local import AGENT, LocalChannel
+from compofa.profiler.transports.local import LocalChannel
 from compofa.supernet.graph import build_graph
 from compofa.supernet.spaces import SPACES, get_space
 

@@ -37,6 +37,7 @@ from compofa.profiler.measurement.profile import Outcome, ProfileRequest
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.results.build import Tabulated
 from compofa.profiler.results.journal import Timing, of_kind, read_journal
+from compofa.profiler.results.meta import Meta
 from compofa.profiler.results.table import Cell, SetUp, Table
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.spaces import SPACES, get_space
@@ -52,9 +53,8 @@ BOARDS, LEFT_BEHIND = 20, 2
 RETURN_S = 60.0
 TINY = "name: tiny\nwidth: 0.25\nclasses: 10\nresolutions: [32]\n"
 
-NOTHING = Tabulated(
-    Path("x.csv"), Table(SetUp("x", "onnxruntime", "1", "cpu", 1, "float32"), ()), {}, None
-)
+SETUP = SetUp("x", "onnxruntime", "1", "cpu", 1, "float32")
+NOTHING = Tabulated(Path("x.csv"), Table(SETUP, ()), Meta(setup=SETUP), None)
 
 
 class Simulated(Workers):

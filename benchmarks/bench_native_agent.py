@@ -21,13 +21,14 @@ import numpy as np
 import onnxruntime
 from machine import save
 
+from compofa.profiler.agent import AGENT
 from compofa.profiler.agent.native.build_agent import build
 from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.statistics.student import student_quantile
 from compofa.profiler.transports.agent_client import AgentLink
-from compofa.profiler.transports.local import AGENT, LocalChannel
+from compofa.profiler.transports.local import LocalChannel
 from compofa.supernet.spaces import SPACES
 
 CELLS = [Cell("compofa", "d22222", 160, 1), Cell("compofa", "d33333", 192, 1)]

@@ -16,8 +16,7 @@ from machine import save
 
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
-from compofa.profiler.results.build import journal_path
-from compofa.profiler.results.journal import Timing, of_kind, read_journal
+from compofa.profiler.results.journal import Timing, journal_path, of_kind, read_journal
 from compofa.profiler.transports.local import LocalDevice
 from compofa.supernet.spaces import SPACES
 
@@ -35,7 +34,7 @@ def main() -> None:
     loading = sum(t.load_ns for t in timings) / 1e9
     # The output is checked on one run after each load, which takes about as long as any other.
     running += sum(min(t.ns) for t in timings if t.load_ns) / 1e9
-    meta = outcome.written.meta
+    meta = outcome.written.meta.to_json()
     measured = [row for row in outcome.written.table.rows if row.source == "measured"]
     results = {
         "seconds": round(outcome.seconds, 1),

@@ -27,11 +27,12 @@ from pathlib import Path
 import numpy as np
 from machine import save
 
+from compofa.profiler.agent import AGENT
 from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.location import MEDIAN, QUIET, Slice, condense
 from compofa.profiler.transports.agent_client import AgentLink
-from compofa.profiler.transports.local import AGENT, LocalChannel
+from compofa.profiler.transports.local import LocalChannel
 from compofa.supernet.spaces import SPACES
 
 CELL = Cell("compofa", "d33333", 192, 1)

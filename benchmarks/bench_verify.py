@@ -24,8 +24,7 @@ from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.results.analysis import analyse
-from compofa.profiler.results.build import journal_path
-from compofa.profiler.results.journal import read_journal
+from compofa.profiler.results.journal import journal_path, read_journal
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.local import LocalDevice

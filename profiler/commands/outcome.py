@@ -48,6 +48,7 @@ def _described(device: str, end: FinishedJob | FailedJob) -> dict[str, Any]:
     if isinstance(end, FailedJob):
         return {"device": device, "error": end.message}
     outcome, written = end.outcome, end.outcome.written
+    meta = written.meta.to_json()
     return {
         "device": device,
         "table": str(written.path),
@@ -55,10 +56,10 @@ def _described(device: str, end: FinishedJob | FailedJob) -> dict[str, Any]:
         "measured": sum(row.source == "measured" for row in written.table.rows),
         "failed": written.count("failed"),
         "unconverged": written.count("unconverged"),
-        "sessions": written.meta["sessions"],
-        "held_out_error": written.meta["held_out_error"] if written.held_out else None,
-        "drift": written.meta["drift"],
-        "noise": written.meta["noise"],
+        "sessions": written.meta.sessions,
+        "held_out_error": meta["held_out_error"],
+        "drift": written.meta.drift,
+        "noise": meta["noise"],
         "seconds": round(outcome.seconds, 3),
         "out_of_time": outcome.out_of_time,
     }
@@ -90,7 +91,7 @@ def _show_summary(device: str, outcome: Outcome) -> None:
     rows = written.table.rows
     measured = sum(row.source == "measured" for row in rows)
     print(
-        f"{device}: {measured} cells measured in {written.meta['sessions']} sessions, "
+        f"{device}: {measured} cells measured in {written.meta.sessions} sessions, "
         f"{len(rows) - measured} predicted, {outcome.seconds:.0f} s"
     )
     if written.held_out is not None:
@@ -101,16 +102,16 @@ def _show_summary(device: str, outcome: Outcome) -> None:
             f"{held_out.rank_correlation:.4f}, {held_out.coverage:.0%} inside their "
             f"{held_out.confidence:.0%} intervals"
         )
-    for batch_size, checked in written.meta["additivity"].items():
+    for batch_size, checked in written.meta.additivity.items():
         if checked is not None:
             print(
-                f"sums of unit terms are off by {checked['residual_sd_percent']:.2f} % "
-                f"(bias {checked['bias_percent']:+.2f} %) at batch size {batch_size}"
+                f"sums of unit terms are off by {checked.residual_sd_percent:.2f} % "
+                f"(bias {checked.bias_percent:+.2f} %) at batch size {batch_size}"
             )
     for status in ("unconverged", "failed"):
         if written.count(status):
             print(f"{written.count(status)} cells {status}")
-    for cell, reason in written.meta["failures"].items():
+    for cell, reason in written.meta.failures.items():
         print(printable(f"{cell}: {reason}"))
     if outcome.out_of_time:
         print("out of time: the same command goes on from here")

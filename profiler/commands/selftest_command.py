@@ -32,8 +32,7 @@ def selftest_command(
     from compofa.profiler.measurement.profile import ProfileRequest, profile
     from compofa.profiler.measurement.progress import Display
     from compofa.profiler.measurement.selftest import run_selftest, selftest_plan
-    from compofa.profiler.results.build import journal_path
-    from compofa.profiler.results.journal import read_journal
+    from compofa.profiler.results.journal import journal_path, read_journal
     from compofa.profiler.settings import Protocol
 
     settings = find_device(inventory, device)

@@ -24,8 +24,7 @@ from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
 from compofa.profiler.models.model_store import TOLERANCES, ModelFile, Models, ModelStore
 from compofa.profiler.results.analysis import Analysis
-from compofa.profiler.results.build import journal_path
-from compofa.profiler.results.journal import PlanLine, utc_now
+from compofa.profiler.results.journal import PlanLine, journal_path, utc_now
 from compofa.profiler.results.table import Cell, Row
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.compare import Ratio, Verdict, compare_paired

@@ -12,9 +12,8 @@ import numpy as np
 
 from compofa.common.console import note
 from compofa.common.errors import UserError, file_error
-from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.evidence import load_evidence
-from compofa.profiler.results.journal import Timing, of_kind
+from compofa.profiler.results.journal import Timing, journal_path, of_kind
 from compofa.profiler.results.table import Cell, Row, Table
 from compofa.profiler.statistics.interval import LogMeans
 from compofa.profiler.statistics.student import student_quantile

@@ -25,7 +25,6 @@ from compofa.common.errors import CompofaError, MissingExtra, UserError
 from compofa.profiler.fleet.cluster_host import (
     ClusterResult,
     OnHost,
-    installed_version,
     measure_here,
 )
 from compofa.profiler.fleet.fleet import Workers
@@ -41,8 +40,9 @@ from compofa.profiler.fleet.job import (
 )
 from compofa.profiler.fleet.remote_journal import JournalCopy
 from compofa.profiler.measurement.profile import Outcome
-from compofa.profiler.results.build import journal_path, write_tables
-from compofa.profiler.results.journal import read_journal
+from compofa.profiler.results.build import write_tables
+from compofa.profiler.results.journal import journal_path, read_journal
+from compofa.profiler.results.meta import installed_version
 
 PREFIX = "device:"
 """What Ray calls a device is this and its name."""

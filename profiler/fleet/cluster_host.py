@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from compofa.profiler.fleet.job import (
     carry_out,
 )
 from compofa.profiler.fleet.remote_journal import JournalTail
-from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.journal import journal_path
+from compofa.profiler.results.meta import installed_version
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,6 @@ class Message:
     attempt: int
     lines: bytes
     report: Progress | OnHost | None
-
-
-def installed_version() -> str:
-    """Of this package: callers and hosts have to agree."""
-    return metadata.version("compofa")
 
 
 def measure_here(

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from compofa.common.errors import UserError
 from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.plan import Plan, PlanSize, make_plan
@@ -16,8 +17,9 @@ from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
 from compofa.profiler.models.model_store import TOLERANCES, Models
 from compofa.profiler.results.analysis import Analysis
-from compofa.profiler.results.build import Tabulated, journal_path, write_tables
-from compofa.profiler.results.journal import Journal, PlanLine, of_kind, utc_now
+from compofa.profiler.results.build import Tabulated, write_tables
+from compofa.profiler.results.journal import Journal, PlanLine, journal_path, of_kind, utc_now
+from compofa.profiler.results.measures import find_measures
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports import Transport
@@ -36,6 +38,7 @@ class ProfileRequest:
         keep_models: a folder for the model files, named by their hash; they go with the profile
             if left out.
         patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
+        columns: measured columns that the table is to have besides, by name, see `MeasureSpec`.
     """
 
     space: Space
@@ -48,6 +51,7 @@ class ProfileRequest:
     fresh: bool = False
     keep_models: Path | None = None
     patience_s: float = PATIENCE_S
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,14 @@ def profile(
     if protocol.tolerance is None:
         protocol = replace(protocol, tolerance=TOLERANCES[device.dtype])
     limits = TimeLimits(begun + (protocol.max_time_s or math.inf), request.patience_s)
+    find_measures(request.columns)
     models = models or models_for(device, space, keep=request.keep_models)
     path = journal_path(request.out)
     with (
         open_device(device, models, listener, limits=limits, transport=transport) as access,
         Sessions.begin(access, protocol, path, fresh=request.fresh) as sessions,
     ):
-        record_plan(sessions.journal, _plan_line(space, plan, protocol))
+        record_plan(sessions.journal, _plan_line(request, plan, protocol))
         out_of_time = sessions.run(partial(_unsettled, plan.measured, protocol), request.seed)
         written = write_tables(request.out, space, access.header, sessions.journal.lines)
     return Outcome(written, time.monotonic() - begun, out_of_time)
@@ -112,9 +117,9 @@ def _unsettled(cells: Sequence[Cell], protocol: Protocol, analysis: Analysis) ->
     return [cell for cell in cells if not analysis.settled(cell, protocol)]
 
 
-def _plan_line(space: Space, plan: Plan, protocol: Protocol) -> PlanLine:
+def _plan_line(request: ProfileRequest, plan: Plan, protocol: Protocol) -> PlanLine:
     return PlanLine(
-        space=space.name,
+        space=request.space.name,
         plan=plan.name,
         seed=plan.seed,
         cells=plan.cells,
@@ -122,11 +127,42 @@ def _plan_line(space: Space, plan: Plan, protocol: Protocol) -> PlanLine:
         held_out=plan.held_out,
         protocol=asdict(protocol),
         started_at=utc_now(),
+        columns=request.columns,
     )
 
 
 def record_plan(journal: Journal, line: PlanLine) -> None:
-    """Appends `line` unless it says what the last plan said."""
+    """Appends `line`, with what the table holds already, unless the last plan said the same.
+
+    A table that is gone on with loses nothing: cells that an earlier plan covered are predicted
+    still, and measured columns that it had are still filled in.
+
+    Raises:
+        UserError: the earlier plan predicted cells of another space, which one model cannot do.
+    """
     plans = of_kind(journal.lines, PlanLine)
+    if plans:
+        _check_space(journal, plans[-1], line)
+        line = _continued(plans[-1], line)
     if not plans or replace(plans[-1], started_at=line.started_at) != line:
         journal.append(line)
+
+
+def _check_space(journal: Journal, before: PlanLine, line: PlanLine) -> None:
+    measured = len(before.fit) + len(before.held_out)
+    if before.space != line.space and measured < len(before.cells):
+        raise UserError(
+            f"the table predicts cells of the space {before.space}, and they would be lost if it "
+            f"went on with {line.space}",
+            path=journal.path,
+            hint="--out writes a table of its own, --fresh discards this one",
+        )
+
+
+def _continued(before: PlanLine, line: PlanLine) -> PlanLine:
+    """`line`, with the cells and the columns of the plan `before`."""
+    # The new plan's cells come first, so that its indices stay right.
+    earlier = (cell for cell in before.cells if cell.space == line.space)
+    cells = tuple(dict.fromkeys((*line.cells, *earlier)))
+    columns = tuple(dict.fromkeys((*before.columns, *line.columns)))
+    return replace(line, cells=cells, columns=columns)

@@ -12,8 +12,8 @@ from compofa.profiler.measurement.device_access import TimeLimits, models_for, o
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
 from compofa.profiler.results.analysis import Analysis
-from compofa.profiler.results.build import Tabulated, journal_path, write_tables
-from compofa.profiler.results.journal import PlanLine, of_kind, read_journal, utc_now
+from compofa.profiler.results.build import Tabulated, write_tables
+from compofa.profiler.results.journal import PlanLine, journal_path, of_kind, read_journal, utc_now
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.device import Device

@@ -8,8 +8,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from compofa.profiler.results.journal import (
     Corrected,
     Failure,
@@ -18,6 +16,7 @@ from compofa.profiler.results.journal import (
     of_kind,
     utc_now,
 )
+from compofa.profiler.results.measures import CellRuns
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.profiler.statistics.covariate import Adjusted, adjust
@@ -39,12 +38,13 @@ class CellResult:
 
     Attributes:
         estimate: None where no session has timed it.
+        runs: everything that was timed of it, for measures.
         failure: why it cannot be measured; None where it can.
     """
 
     cell: Cell
     estimate: Estimate | None
-    p90_ms: float | None
+    runs: CellRuns
     n_sessions: int
     n_runs: int
     model_sha256: str
@@ -217,14 +217,11 @@ def _result(
     failure: Failure | None,
     factors: dict[Key, float],
 ) -> CellResult:
-    # A single number stands for runs that are not known one by one.
-    runs = [np.array(t.ns) / 1e6 / factors[t.session, cell] for t in timings if len(t.ns) > 1]
-    p90 = float(np.quantile(np.concatenate(runs), 0.9)) if runs else None
     last = timings[-1] if timings else failure
     return CellResult(
         cell=cell,
         estimate=estimate,
-        p90_ms=p90,
+        runs=CellRuns(cell, tuple(timings), tuple(factors[t.session, cell] for t in timings)),
         n_sessions=len(timings),
         n_runs=sum(len(t.ns) for t in timings),
         model_sha256=last.model_sha256 if last else "",

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib import metadata
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from compofa.common.errors import UserError
-from compofa.common.files import write_atomically
+from compofa.common.files import sha256
+from compofa.profiler.agent import AGENT
 from compofa.profiler.latency_model import (
     MINIMUM_CELLS,
+    Additivity,
     HeldOutError,
     LatencyModel,
     additivity,
@@ -28,14 +26,21 @@ from compofa.profiler.results.journal import (
     PlanLine,
     SessionLine,
     Timing,
+    journal_path,
     of_kind,
+)
+from compofa.profiler.results.measures import P90_MS, MeasureSpec, find_measures
+from compofa.profiler.results.meta import (
+    MeasuredColumn,
+    Meta,
+    installed_version,
+    meta_path,
+    read_meta,
+    write_meta,
 )
 from compofa.profiler.results.predict import predicted_rows, shapes
 from compofa.profiler.results.table import Cell, Row, Table, read_table, write_table
-from compofa.profiler.transports.local import AGENT
 from compofa.supernet.space import Space
-
-META_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -49,23 +54,13 @@ class Tabulated:
 
     path: Path
     table: Table
-    meta: dict[str, Any]
+    meta: Meta
     held_out: HeldOutError | None
 
     def count(self, status: str) -> int:
         """Measured rows of that status."""
         rows = self.table.rows
         return sum(row.status == status and row.source == "measured" for row in rows)
-
-
-def meta_path(table: Path) -> Path:
-    """The meta file of a table: NAME.meta.json."""
-    return table.with_suffix(".meta.json")
-
-
-def journal_path(table: Path) -> Path:
-    """The journal of a table: NAME.journal.jsonl."""
-    return table.with_suffix(".journal.jsonl")
 
 
 def write_tables(
@@ -83,34 +78,60 @@ def write_tables(
     analysis = analyse(lines, plan.protocol["confidence"])
     if not analysis.results:
         raise UserError("nothing was measured yet", path=journal_path(out))
-    rows = {result.cell: _measured(result, plan) for result in analysis.results.values()}
+    measures = find_measures(plan.columns)
+    rows = {result.cell: _measured(result, plan, measures) for result in analysis.results.values()}
     held_out = None
     if any(cell not in rows for cell in plan.cells):
         predicted, held_out = _predict(space, plan, analysis)
-        rows = {**predicted, **rows}
+        nothing = (None,) * len(measures)
+        rows = {**{cell: replace(row, extra=nothing) for cell, row in predicted.items()}, **rows}
     order = dict.fromkeys((*plan.cells, *rows))
-    table = Table(header.setup, tuple(rows[cell] for cell in order if cell in rows))
+    names = tuple(measure.name for measure in measures)
+    table = Table(header.setup, tuple(rows[cell] for cell in order if cell in rows), names)
     table = with_own_columns(table, out)
-    meta = _meta(header, plan, lines, analysis, held_out)
-    meta["additivity"] = _additivity(space, plan, analysis)
+    meta = _meta(header, plan, lines, analysis).model_copy(
+        update={
+            "held_out_error": held_out,
+            "additivity": _additivity(space, plan, analysis),
+            "measures": {
+                each.name: MeasuredColumn(
+                    meaning=each.meaning, lower_is_better=each.lower_is_better
+                )
+                for each in measures
+            },
+        }
+    )
     write_table(out, table)
-    write_atomically(meta_path(out), json.dumps(meta, indent=1) + "\n", "the meta file")
+    write_meta(meta_path(out), meta)
     return Tabulated(out, table, meta, held_out)
 
 
 def with_own_columns(table: Table, path: Path) -> Table:
-    """`table` with the columns that somebody has added to the one at `path`, if there is one."""
+    """`table` with the columns that somebody has added to the one at `path`, if there is one.
+
+    Measured columns of the old table are not among them: they are measured again, or go.
+    """
     try:
         before = read_table(path)
     except UserError:
         return table  # none yet, or no table: then it has no columns to keep
-    known = {row.cell: row.extra for row in before.rows}
-    nothing = (None,) * len(before.extra)
-    rows = tuple(replace(row, extra=known.get(row.cell, nothing)) for row in table.rows)
-    return replace(table, rows=rows, extra=before.extra)
+    measured = {*table.extra, *_measured_columns(path)}
+    kept = [i for i, name in enumerate(before.extra) if name not in measured]
+    known = {row.cell: tuple(row.extra[i] for i in kept) for row in before.rows}
+    nothing = (None,) * len(kept)
+    rows = tuple(replace(row, extra=row.extra + known.get(row.cell, nothing)) for row in table.rows)
+    return replace(table, rows=rows, extra=table.extra + tuple(before.extra[i] for i in kept))
 
 
-def _measured(result: CellResult, plan: PlanLine) -> Row:
+def _measured_columns(table: Path) -> frozenset[str]:
+    """Names of the columns that the table at `table` was measured with."""
+    try:
+        return frozenset(read_meta(meta_path(table)).measures)
+    except UserError:
+        return frozenset()  # no meta file, or one that says nothing that can be read
+
+
+def _measured(result: CellResult, plan: PlanLine, measures: Sequence[MeasureSpec]) -> Row:
     estimate, confidence = result.estimate, plan.protocol["confidence"]
     failed = result.failure is not None or estimate is None
     status = "ok" if result.converged(plan.protocol["target"]) else "unconverged"
@@ -121,13 +142,14 @@ def _measured(result: CellResult, plan: PlanLine) -> Row:
         ci_low_ms=estimate.low if estimate is not None and bounded and not failed else None,
         ci_high_ms=estimate.high if estimate is not None and bounded and not failed else None,
         confidence=confidence,
-        p90_ms=None if failed else result.p90_ms,
+        p90_ms=None if failed else P90_MS.of(result.runs),
         source="measured",
         status="failed" if failed else ("ok" if status == "ok" else "unconverged"),
         n_sessions=result.n_sessions,
         n_runs=result.n_runs,
         model_sha256=result.model_sha256,
         measured_at=result.measured_at,
+        extra=tuple(None if failed else measure.of(result.runs) for measure in measures),
     )
 
 
@@ -165,60 +187,46 @@ def _fit(space: Space, cells: Sequence[Cell], analysis: Analysis, seed: int) -> 
     return LatencyModel.fit(space, known, latencies, relative_noise=noise, seed=seed)
 
 
-def _additivity(space: Space, plan: PlanLine, analysis: Analysis) -> dict[str, Any]:
-    """Whether latencies are sums of unit terms, per batch size; null where too few tell."""
-    found: dict[str, Any] = {}
+def _additivity(space: Space, plan: PlanLine, analysis: Analysis) -> dict[str, Additivity | None]:
+    """Whether latencies are sums of unit terms, per batch size; None where too few tell."""
+    checked: dict[str, Additivity | None] = {}
     for batch_size in sorted({cell.batch_size for cell in plan.cells}):
         known = [c for c in plan.cells if c.batch_size == batch_size and analysis.usable(c)]
         latencies = [analysis.latency_ms(cell) for cell in known]
-        checked = additivity(space, shapes(space, known), latencies)
-        found[str(batch_size)] = None if checked is None else asdict(checked)
-    return found
+        checked[str(batch_size)] = additivity(space, shapes(space, known), latencies)
+    return checked
 
 
-def _meta(
-    header: Header,
-    plan: PlanLine,
-    lines: Sequence[JournalLine],
-    analysis: Analysis,
-    held_out: HeldOutError | None,
-) -> dict[str, Any]:
-    """What NAME.meta.json holds."""
+def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis: Analysis) -> Meta:
+    """What NAME.meta.json says of the device, the sessions and the cells."""
     sessions, timings = of_kind(lines, SessionLine), of_kind(lines, Timing)
-    return {
-        "schema": META_SCHEMA,
-        "compofa": metadata.version("compofa"),
-        "setup": asdict(header.setup),
-        "fingerprint": header.fingerprint,
-        "facts": sessions[-1].facts,
-        "agent_sha256": hashlib.sha256(AGENT.read_bytes()).hexdigest(),
-        "affinity": sessions[-1].affinity,
-        "runtime_settings": next((t.settings for t in reversed(timings) if t.settings), {}),
-        "state_before": sessions[0].state,
-        "state_after": timings[-1].state if timings else sessions[-1].state,
-        "sessions": len({timing.session for timing in timings}),
-        "first_session_at": sessions[0].started_at,
-        "last_session_at": sessions[-1].started_at,
-        "protocol": plan.protocol,
-        "plan": {
+    return Meta(
+        compofa=installed_version(),
+        setup=header.setup,
+        fingerprint=header.fingerprint,
+        facts=sessions[-1].facts,
+        agent_sha256=sha256(AGENT.read_bytes()),
+        affinity=sessions[-1].affinity,
+        runtime_settings=next((t.settings for t in reversed(timings) if t.settings), {}),
+        state_before=sessions[0].state,
+        state_after=timings[-1].state if timings else sessions[-1].state,
+        sessions=len({timing.session for timing in timings}),
+        first_session_at=sessions[0].started_at,
+        last_session_at=sessions[-1].started_at,
+        protocol=plan.protocol,
+        plan={
             "name": plan.plan,
             "space": plan.space,
             "seed": plan.seed,
             "fit": len(plan.fit),
             "held_out": len(plan.held_out),
         },
-        "held_out_error": None if held_out is None else _finite(asdict(held_out)),
-        "drift": analysis.drift,
-        "noise": None if analysis.noise is None else _finite(asdict(analysis.noise)),
-        "pauses": [asdict(pause) for pause in of_kind(lines, Pause)],
-        "failures": {
+        drift=analysis.drift,
+        noise=analysis.noise,
+        pauses=tuple(of_kind(lines, Pause)),
+        failures={
             f"{cell.subnet}@{cell.resolution}x{cell.batch_size}": result.failure
             for cell, result in analysis.results.items()
             if result.failure is not None
         },
-    }
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: what is unknown is null."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    )

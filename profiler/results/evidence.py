@@ -7,9 +7,15 @@ from pathlib import Path
 
 from compofa.common.errors import UserError
 from compofa.profiler.results.analysis import Analysis, analyse
-from compofa.profiler.results.build import journal_path, meta_path
-from compofa.profiler.results.journal import Header, JournalLine, PlanLine, of_kind, read_journal
-from compofa.profiler.results.meta import Meta, read_meta
+from compofa.profiler.results.journal import (
+    Header,
+    JournalLine,
+    PlanLine,
+    journal_path,
+    of_kind,
+    read_journal,
+)
+from compofa.profiler.results.meta import Meta, meta_path, read_meta
 from compofa.profiler.results.table import SetUp, Table, read_table
 from compofa.profiler.settings import CONFIDENCE
 

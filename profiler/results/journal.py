@@ -45,6 +45,7 @@ class PlanLine:
         cells: candidates of the table: those not measured are predicted.
         fit, held_out: indices into `cells` of those to measure: for the latency model, and to test
             it.
+        columns: the measures that were asked for, by name.
     """
 
     space: str
@@ -55,6 +56,7 @@ class PlanLine:
     held_out: tuple[int, ...]
     protocol: dict[str, Any]
     started_at: str
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,11 @@ _KINDS: dict[str, type[JournalLine]] = {
     "corrected": Corrected,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def journal_path(table: Path) -> Path:
+    """The journal of a table: NAME.journal.jsonl."""
+    return table.with_suffix(".journal.jsonl")
 
 
 @dataclass
@@ -276,7 +283,16 @@ def _header(record: dict[str, Any]) -> Header:
 
 def _line(name: str, record: dict[str, Any]) -> JournalLine:
     kind = _KINDS[name]
-    for field_name in ("cells", "fit", "held_out", "ns", "warmup_ns", "affinity", "reasons"):
+    for field_name in (
+        "cells",
+        "fit",
+        "held_out",
+        "columns",
+        "ns",
+        "warmup_ns",
+        "affinity",
+        "reasons",
+    ):
         if isinstance(record.get(field_name), list):
             record[field_name] = tuple(record[field_name])
     if kind is PlanLine:

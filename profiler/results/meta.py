@@ -1,19 +1,23 @@
-"""Reading a table's meta file: how its cells were measured, checked before anything is shown."""
+"""The meta file of a table, NAME.meta.json: how its cells were measured. Written and read here."""
 
 from __future__ import annotations
 
 import json
+import math
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from compofa.common.errors import UserError, file_error
+from compofa.common.files import write_atomically
 from compofa.profiler.latency_model import Additivity, HeldOutError
-from compofa.profiler.results.build import META_SCHEMA
 from compofa.profiler.results.journal import Pause
 from compofa.profiler.results.table import SetUp
 from compofa.profiler.statistics.variance_components import VarianceComponents
+
+META_SCHEMA = 1
 
 LARGEST = 20_000_000
 """Bytes; a larger meta file is refused."""
@@ -26,26 +30,42 @@ def _known(value: Any) -> Any:
     return {name: float("nan") if each is None else each for name, each in value.items()}
 
 
+class MeasuredColumn(BaseModel):
+    """What a measured column means, see `MeasureSpec`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    meaning: str
+    lower_is_better: bool = True
+
+
 class Meta(BaseModel):
     """What NAME.meta.json says; parts that older versions did not write are empty.
 
     Attributes:
         compofa: the version that wrote it.
         fingerprint, facts: of the device.
+        agent_sha256: of the Python agent.
+        affinity: the CPUs that the agent was bound to; None for none.
+        runtime_settings: how the runtime ran the models, in its own words.
         state_before, state_after: of the device, as far as it tells: load, pressure, temperatures.
+        plan: its name, its space and seed, and how many cells it fitted and held out.
         drift: largest over smallest correction for drift, less one.
-        additivity: per batch size.
         failures: reasons, by cell.
+        additivity: per batch size.
+        measures: the measured columns that were asked for, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    schema_: int
-    setup: SetUp
+    schema_: int = Field(default=META_SCHEMA, alias="schema")
     compofa: str = ""
+    setup: SetUp
     fingerprint: dict[str, Any] = {}
     facts: dict[str, Any] = {}
+    agent_sha256: str = ""
     affinity: tuple[int, ...] | None = None
+    runtime_settings: dict[str, Any] = {}
     state_before: dict[str, Any] = {}
     state_after: dict[str, Any] = {}
     sessions: int = 0
@@ -57,8 +77,35 @@ class Meta(BaseModel):
     drift: float | None = None
     noise: Annotated[VarianceComponents | None, BeforeValidator(_known)] = None
     pauses: tuple[Pause, ...] = ()
-    additivity: dict[str, Additivity | None] = {}
     failures: dict[str, str] = {}
+    additivity: dict[str, Additivity | None] = {}
+    measures: dict[str, MeasuredColumn] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """What the file holds, as JSON has it: numbers that are not known are null."""
+        content = _finite(self.model_dump(by_alias=True))
+        assert isinstance(content, dict)
+        return content
+
+
+def meta_path(table: Path) -> Path:
+    """The meta file of a table: NAME.meta.json."""
+    return table.with_suffix(".meta.json")
+
+
+def installed_version() -> str:
+    """The version of this package."""
+    return metadata.version("compofa")
+
+
+def write_meta(path: Path, meta: Meta) -> None:
+    """Writes a meta file so that `read_meta` gives it back equal.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    text = json.dumps(meta.to_json(), indent=1, allow_nan=False) + "\n"
+    write_atomically(path, text, "the meta file")
 
 
 def read_meta(path: Path) -> Meta:
@@ -81,8 +128,17 @@ def read_meta(path: Path) -> Meta:
     if not isinstance(data, dict) or data.get("schema") != META_SCHEMA:
         raise UserError(f"not a meta file of schema {META_SCHEMA}", path=path)
     try:
-        return Meta.model_validate({**data, "schema_": data["schema"]})
+        return Meta.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise UserError(f"the meta file is damaged: {place}: {first['msg']}", path=path) from None
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for every number that JSON cannot say."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

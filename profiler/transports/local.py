@@ -12,13 +12,11 @@ from typing import IO, Literal
 
 from compofa.common.errors import DeviceError, UserError, file_error
 from compofa.common.scratch import Scratch
-from compofa.profiler import agent
+from compofa.profiler.agent import AGENT
 from compofa.profiler.transports.base import Channel, Transport
 from compofa.profiler.transports.device import THIS_COMPUTER, Device, Text
 from compofa.profiler.transports.registry import TransportSpec
 from compofa.profiler.transports.stream import StreamChannel
-
-AGENT = Path(agent.__file__).with_name("compofa_agent.py")
 
 
 class LocalDevice(Device):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from compofa.profiler.agent import AGENT
 from compofa.profiler.transports.adb.phone import Phone
 from compofa.profiler.transports.adb.server import AdbServer
-from compofa.profiler.transports.local import AGENT, LocalDevice, LocalTransport
+from compofa.profiler.transports.local import LocalDevice, LocalTransport
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import get_space
 from rigs.adbd import AdbPeer, OwnServer, built_adbd

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from compofa.profiler.measurement.plan import make_plan
-from compofa.profiler.results.build import journal_path, write_tables
+from compofa.profiler.results.build import write_tables
 from compofa.profiler.results.journal import (
     Header,
     JournalLine,
@@ -17,6 +17,7 @@ from compofa.profiler.results.journal import (
     PlanLine,
     SessionLine,
     Timing,
+    journal_path,
     read_journal,
 )
 from compofa.profiler.results.table import Cell, SetUp

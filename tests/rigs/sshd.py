@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from compofa.common.closing import Closing
-from compofa.profiler.transports.local import AGENT
+from compofa.profiler.agent import AGENT
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.profiler.transports.ssh.ssh_transport import SshTransport
 from rigs.netns import Namespace, may_make_namespaces

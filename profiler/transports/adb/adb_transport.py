@@ -7,6 +7,7 @@ from pathlib import Path
 
 from compofa.common.errors import UserError, file_error
 from compofa.common.files import sha256
+from compofa.profiler.agent import AGENT
 from compofa.profiler.transports.adb.adb_device import AdbDevice
 from compofa.profiler.transports.adb.agent_channel import AdbChannel
 from compofa.profiler.transports.adb.android import Android
@@ -17,7 +18,6 @@ from compofa.profiler.transports.adb.phone import FIRST_S, RETURN_S, Phone
 from compofa.profiler.transports.adb.phone_lock import AdbLock
 from compofa.profiler.transports.adb.server import AdbServer
 from compofa.profiler.transports.base import Channel, LinkLost, Transport
-from compofa.profiler.transports.local import AGENT
 
 PROGRAM = 0o700
 

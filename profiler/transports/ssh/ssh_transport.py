@@ -9,8 +9,8 @@ from pathlib import Path
 
 from compofa.common.errors import DeviceError
 from compofa.common.files import sha256
+from compofa.profiler.agent import AGENT
 from compofa.profiler.transports.base import Channel, LinkLost, Transport
-from compofa.profiler.transports.local import AGENT
 from compofa.profiler.transports.ssh.connection import connect
 from compofa.profiler.transports.ssh.host import Host
 from compofa.profiler.transports.ssh.login.ssh_config import SshConfig

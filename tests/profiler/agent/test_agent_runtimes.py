@@ -25,11 +25,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from compofa.profiler.agent import compofa_agent
+from compofa.profiler.agent import AGENT, compofa_agent
 from compofa.profiler.agent.compofa_agent import Agent, Refused, installed_runtimes, shipped
 from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
-from compofa.profiler.transports.local import AGENT
 from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES

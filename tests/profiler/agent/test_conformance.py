@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compofa.common.files import sha256
+from compofa.profiler.agent import AGENT
 from compofa.profiler.models.model_store import ModelFile
-from compofa.profiler.transports.local import AGENT
 
 LONGEST_LINE = 1 << 20
 

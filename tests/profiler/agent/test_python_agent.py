@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compofa.profiler.agent import AGENT
 from compofa.profiler.agent.compofa_agent import random_input
-from compofa.profiler.transports.local import AGENT
 
 
 def interpreters() -> list[str]:

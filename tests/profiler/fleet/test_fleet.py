@@ -25,16 +25,16 @@ from compofa.profiler.fleet.job import (
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest
 from compofa.profiler.measurement.progress import Screen
 from compofa.profiler.results.build import Tabulated
+from compofa.profiler.results.meta import Meta
 from compofa.profiler.results.table import SetUp, Table
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.spaces import SPACES
 
+SETUP = SetUp("x", "onnxruntime", "1", "cpu", 1, "float32")
 DONE = FinishedJob(
     Outcome(
-        Tabulated(
-            Path("x.csv"), Table(SetUp("x", "onnxruntime", "1", "cpu", 1, "float32"), ()), {}, None
-        ),
+        Tabulated(Path("x.csv"), Table(SETUP, ()), Meta(setup=SETUP), None),
         1.0,
         False,
     )

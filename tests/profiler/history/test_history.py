@@ -17,7 +17,7 @@ from compofa.common.errors import UserError
 from compofa.profiler.history.history_folder import add_entry, read_history
 from compofa.profiler.history.history_page import render_history_page
 from compofa.profiler.history.trend import Cause, find_trends
-from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.journal import journal_path
 from compofa.profiler.results.table import read_table
 from compofa.search.commands.report_command import main
 from rigs.profiles import profile_on_paper

@@ -16,17 +16,26 @@ import pytest
 
 from compofa.common.errors import DeviceError, OutOfTime, UserError
 from compofa.common.files import sha256
+from compofa.profiler.agent import AGENT
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.models.model_store import ModelFile, ModelStore
-from compofa.profiler.results.build import journal_path, meta_path, write_tables
-from compofa.profiler.results.journal import Failure, SessionLine, Timing, of_kind, read_journal
+from compofa.profiler.results.build import write_tables
+from compofa.profiler.results.journal import (
+    Failure,
+    SessionLine,
+    Timing,
+    journal_path,
+    of_kind,
+    read_journal,
+)
+from compofa.profiler.results.meta import meta_path
 from compofa.profiler.results.table import Cell, Table, read_table, write_table
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.transports.base import Channel, Transport
-from compofa.profiler.transports.local import AGENT, LocalChannel, LocalDevice, LocalTransport
+from compofa.profiler.transports.local import LocalChannel, LocalDevice, LocalTransport
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
@@ -335,3 +344,46 @@ def test_a_profile_ended_at_any_moment_loses_no_finished_cell(
         cell = Cell(**json.loads(line)["cell"])
         row = next(row for row in table.rows if row.cell == cell)
         assert row.source == "measured"
+
+
+@pytest.fixture
+def begun(outcome: Outcome, tmp_path: Path) -> Path:
+    """A copy of a finished table, with its journal and meta file."""
+    path = tmp_path / "here.csv"
+    for of in (lambda table: table, journal_path, meta_path):
+        of(path).write_bytes(of(outcome.written.path).read_bytes())
+    return path
+
+
+def test_other_sizes_go_on_with_a_table_and_keep_the_rows_that_it_predicted(
+    begun: Path, tiny_space: Space
+) -> None:
+    before = {row.cell for row in read_table(begun).rows}
+    asked = replace(request(tiny_space, begun), resolutions=(48,), columns=("load_ms",))
+    measure(asked)
+    table = read_table(begun)
+    assert before < {row.cell for row in table.rows}
+    assert {row.cell.resolution for row in table.rows} == {32, 40, 48}
+    assert {row.source for row in table.rows if row.cell.resolution == 32} == {
+        "measured",
+        "predicted",
+    }
+    # The columns that were asked for are those of all that was ever measured.
+    assert table.extra == ("load_ms",)
+    assert all((row.extra[0] is None) == (row.source == "predicted") for row in table.rows)
+
+
+def test_another_space_does_not_take_predicted_rows_away(begun: Path, tiny_space: Space) -> None:
+    before = begun.read_bytes()
+    with pytest.raises(UserError, match="would be lost.*--out writes a table of its own"):
+        measure(replace(request(tiny_space, begun), space=SPACES["compofa"], resolutions=(32,)))
+    assert begun.read_bytes() == before
+
+
+def test_a_column_that_nobody_measures_is_refused_before_anything_is_measured(
+    begun: Path, tiny_space: Space
+) -> None:
+    before = journal_path(begun).read_bytes()
+    with pytest.raises(UserError, match="no measured column 'energy_mj'"):
+        measure(replace(request(tiny_space, begun), columns=("energy_mj",)))
+    assert journal_path(begun).read_bytes() == before

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compofa.profiler.results.build import journal_path, meta_path
+from compofa.profiler.results.journal import journal_path
+from compofa.profiler.results.meta import meta_path
 from compofa.search.commands.report_command import main
 
 

@@ -14,12 +14,12 @@ from compofa.common.errors import UserError
 from compofa.profiler.report.scatter import FURTHEST, scatter
 from compofa.profiler.report.timeline import timeline
 from compofa.profiler.results.analysis import analyse
-from compofa.profiler.results.build import journal_path
 from compofa.profiler.results.journal import (
     JournalLine,
     Pause,
     SessionLine,
     Timing,
+    journal_path,
     of_kind,
     read_journal,
 )

@@ -54,7 +54,7 @@ def test_a_table_of_each_runtime_can_be_searched(
     assert written.written.table.setup.runtime == runtime
     assert written.written.count("failed") == 0
     name, value = shown
-    assert written.written.meta["runtime_settings"][name] == value
+    assert written.written.meta.runtime_settings[name] == value
     accuracy = tmp_path / "accuracy.csv"
     rows = "".join(f"tiny,{cell.subnet},32,0.{i + 5},made up\n" for i, cell in enumerate(CELLS))
     accuracy.write_text("space,subnet,resolution,top1,source\n" + rows)

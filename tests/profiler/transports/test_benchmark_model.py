@@ -17,8 +17,8 @@ from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.models.model_store import ModelStore
-from compofa.profiler.results.build import journal_path, meta_path
-from compofa.profiler.results.journal import Timing, of_kind, read_journal
+from compofa.profiler.results.journal import Timing, journal_path, of_kind, read_journal
+from compofa.profiler.results.meta import meta_path
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.adb import phone_lock as adb_lock

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from compofa.profiler.history.history_folder import read_history
-from compofa.profiler.results.build import journal_path
+from compofa.profiler.results.journal import journal_path
 from rigs.profiles import profile_on_paper
 
 REPOSITORY = Path(__file__).resolve().parents[3]

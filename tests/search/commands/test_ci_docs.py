@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from compofa.profiler.results.build import journal_path, meta_path
+from compofa.profiler.results.journal import journal_path
+from compofa.profiler.results.meta import meta_path
 from compofa.search.commands.report_command import main
 from rigs.profiles import profile_on_paper
 

@@ -17,8 +17,7 @@ from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.models.subnet_models import model_file
-from compofa.profiler.results.build import journal_path
-from compofa.profiler.results.journal import Timing, of_kind, read_journal
+from compofa.profiler.results.journal import Timing, journal_path, of_kind, read_journal
 from compofa.profiler.results.table import Cell, read_table, write_table
 from compofa.profiler.runtimes.runtime_registry import find_runtime
 from compofa.profiler.settings import Protocol

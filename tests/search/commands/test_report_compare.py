@@ -13,7 +13,8 @@ import pytest
 
 from compofa.common.entry_points import registered
 from compofa.profiler.comparison.report_format import GROUP, ReportFormat, find_report_format
-from compofa.profiler.results.build import journal_path, meta_path
+from compofa.profiler.results.journal import journal_path
+from compofa.profiler.results.meta import meta_path
 from compofa.profiler.results.table import COLUMNS, read_table, write_table
 from compofa.search.commands.report_command import main
 from rigs.profiles import profile_on_paper

@@ -13,8 +13,13 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
-from compofa.profiler.results.build import journal_path
-from compofa.profiler.results.journal import SessionLine, Timing, of_kind, read_journal
+from compofa.profiler.results.journal import (
+    SessionLine,
+    Timing,
+    journal_path,
+    of_kind,
+    read_journal,
+)
 from compofa.profiler.results.table import Cell, Table, read_table, write_table
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.local import LocalDevice

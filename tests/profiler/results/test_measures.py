@@ -1,0 +1,126 @@
+"""Measured columns: what each is computed from, and how tables get and keep them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compofa.common.errors import UserError
+from compofa.profiler.results.build import with_own_columns, write_tables
+from compofa.profiler.results.journal import PlanLine, Timing, journal_path, read_journal
+from compofa.profiler.results.measures import (
+    GROUP,
+    LOAD_MS,
+    P50_MS,
+    P90_MS,
+    P99_MS,
+    CellRuns,
+    MeasureSpec,
+    find_measures,
+    measure_names,
+)
+from compofa.profiler.results.meta import meta_path, read_meta
+from compofa.profiler.results.table import Cell, read_table, write_table
+from rigs.profiles import COMPOFA, profile_on_paper
+
+CELL = Cell("compofa", "d22222", 160, 1)
+
+
+def timing(session: int, *ms: float, load_ms: float = 5.0) -> Timing:
+    ns = tuple(round(each * 1e6) for each in ms)
+    return Timing(session, CELL, "", 1.0, round(load_ms * 1e6), (), ns, {}, "")
+
+
+def runs(*timings: Timing, factors: tuple[float, ...] = ()) -> CellRuns:
+    return CellRuns(CELL, timings, factors or (1.0,) * len(timings))
+
+
+def test_every_measure_is_registered_under_the_name_of_its_column() -> None:
+    assert {"load_ms", "mean_ms", "p50_ms", "p90_ms", "p99_ms"} <= set(measure_names())
+    for name in measure_names():
+        # p90_ms stands in every table, asked for or not.
+        assert [each.name for each in find_measures([name])] == [name][: name != "p90_ms"]
+
+
+def test_runs_are_corrected_for_drift_before_quantiles_are_taken() -> None:
+    both = runs(timing(1, 2.0, 2.0, 2.0), timing(2, 3.0, 3.0, 3.0), factors=(1.0, 1.5))
+    assert P50_MS.of(both) == P90_MS.of(both) == pytest.approx(2.0)
+
+
+def test_a_number_that_stands_for_many_runs_tells_no_quantile() -> None:
+    assert P90_MS.of(runs(timing(1, 2.0))) is None
+
+
+def test_a_tail_needs_enough_runs_beyond_it() -> None:
+    thousand = np.linspace(1, 2, 1000).tolist()
+    assert P99_MS.of(runs(timing(1, *thousand[:-1]))) is None
+    assert P99_MS.of(runs(timing(1, *thousand))) == pytest.approx(1.99, abs=1e-3)
+
+
+def test_loading_is_the_median_of_the_sessions_that_loaded() -> None:
+    loads = (timing(n, 1.0, load_ms=ms) for n, ms in enumerate((4.0, 9.0, 6.0, 0.0)))
+    assert LOAD_MS.of(runs(*loads)) == 6.0
+
+
+def test_what_is_no_finite_number_is_not_known() -> None:
+    assert MeasureSpec("odd_ms", "Odd.", lambda _: float("nan")).of(runs()) is None
+
+
+@pytest.mark.parametrize("name", ["energy", "Energy_mJ", "energy mj", "_mj", ""])
+def test_a_column_without_a_unit_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no name for a measured column.*energy_mj"):
+        MeasureSpec(name, "", lambda _: None)
+
+
+def test_an_unknown_column_is_answered_with_a_suggestion() -> None:
+    with pytest.raises(UserError, match="no measured column 'p98_ms'.*did you mean 'p9"):
+        find_measures(["load_ms", "p98_ms"])
+    assert GROUP == "compofa.measures"
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose plan asked for two measured columns."""
+    path = profile_on_paper(tmp_path_factory.mktemp("t") / "phone.csv")
+    header, lines = read_journal(journal_path(path))
+    lines = [
+        replace(line, columns=("load_ms", "p50_ms")) if isinstance(line, PlanLine) else line
+        for line in lines
+    ]
+    write_tables(path, COMPOFA, header, lines)
+    return path
+
+
+def test_measured_rows_have_the_columns_and_predicted_ones_have_them_empty(measured: Path) -> None:
+    table = read_table(measured)
+    assert table.extra == ("load_ms", "p50_ms")
+    for row in table.rows:
+        assert (row.extra[1] is None) == (row.source == "predicted")
+        if row.extra[1] is not None and row.latency_ms is not None:
+            assert row.extra[1] == pytest.approx(row.latency_ms, rel=0.2)
+
+
+def test_the_meta_file_says_what_the_columns_mean(measured: Path) -> None:
+    said = json.loads(meta_path(measured).read_text())["measures"]
+    assert list(said) == ["load_ms", "p50_ms"]
+    assert said["load_ms"]["lower_is_better"] is True
+    assert read_meta(meta_path(measured)).measures["p50_ms"].meaning == P50_MS.meaning
+
+
+def test_a_column_measured_before_is_no_column_of_ones_own(measured: Path, tmp_path: Path) -> None:
+    table = read_table(measured)
+    here = tmp_path / "phone.csv"
+    with_note = replace(
+        table, extra=(*table.extra, "price"),
+        rows=tuple(replace(row, extra=(*row.extra, 1.0)) for row in table.rows),
+    )  # fmt: skip
+    write_table(here, with_note)
+    meta_path(here).write_text(meta_path(measured).read_text())
+    plain = replace(table, extra=(), rows=tuple(replace(row, extra=()) for row in table.rows))
+    again = with_own_columns(plain, here)
+    assert again.extra == ("price",)
+    assert {row.extra for row in again.rows} == {(1.0,)}
