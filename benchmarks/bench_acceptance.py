@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
 from unittest import mock
 
 import numpy as np
 from machine import save
 
+from compofa.common.normal_interval import quantile
 from compofa.profiler.results.table import Cell, Row, SetUp, Table
 from compofa.profiler.statistics.interval import Estimate
 from compofa.search.accuracy.accuracy import load_accuracy
@@ -179,7 +179,7 @@ def looking_once() -> Iterator[None]:
 
 
 def _one_look(_n_sessions: int, miss: float) -> float:
-    return NormalDist().inv_cdf(1 - miss)
+    return quantile(1 - miss)
 
 
 def main() -> None:

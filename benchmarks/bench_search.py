@@ -23,7 +23,9 @@ import numpy as np
 from machine import save
 
 from compofa.profiler.results.table import Cell, Row, SetUp, Table, read_table, write_table
-from compofa.search.accuracy.accuracy import AccuracySource, AccuracyTable, load_accuracy
+from compofa.search.accuracy.accuracy import load_accuracy
+from compofa.search.accuracy.accuracy_table import AccuracyTable
+from compofa.search.accuracy.sources import AccuracySource
 from compofa.search.answer import ask
 from compofa.search.candidates import Latencies, join
 from compofa.supernet.graph import build_graph

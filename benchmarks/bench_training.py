@@ -25,14 +25,14 @@ from machine import save
 from compofa.supernet.data.batches.loading import Batch
 from compofa.supernet.graph import build_graph
 from compofa.supernet.network import Network
+from compofa.supernet.ranks import Ranks
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
 from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 from compofa.supernet.training.cost import subnet_macs
-from compofa.supernet.training.ranks import Ranks
 from compofa.supernet.training.recipes.losses import label_loss
-from compofa.supernet.training.recipes.published import COMPOUND
+from compofa.supernet.training.recipes.recipe import COMPOUND
 from compofa.supernet.training.steps.step import StepOptions, Stepper, StepPlan, new_optimiser
 
 SUBNETS = 4

@@ -29,7 +29,7 @@ def read_lines(
     path: Path,
     what: str,
     columns: Sequence[str],
-    comments: bool = False,
+    remarks: list[str] | None = None,
     optional: Sequence[str] = (),
 ) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file that has `columns`, and perhaps `optional` ones, in any order.
@@ -38,7 +38,8 @@ def read_lines(
         path: the file.
         what: names it in messages, as in "the table".
         columns: the columns to read; each row comes in this order.
-        comments: whether lines that start with ``#`` may stand above the header.
+        remarks: takes the lines above the header that start with ``#``, without that sign; where
+            it is None, there may be none.
         optional: columns that may be left out; their values come after the others, empty where
             the file has no such column.
 
@@ -51,7 +52,8 @@ def read_lines(
     """
     lines, skipped = _Lines(path, what), 0
     first = next(lines, "")
-    while comments and first.startswith("#"):
+    while remarks is not None and first.startswith("#"):
+        remarks.append(first.removeprefix("#").strip())
         first, skipped = next(lines, ""), skipped + 1
     reader = csv.reader(itertools.chain([first], lines), strict=True)
     try:

@@ -74,6 +74,28 @@ class MissingExtra(UserError):
         )
 
 
+def require_package(package: str, extra: str, *, module: str | None = None) -> None:
+    """Says what to install where a package is missing, without importing it.
+
+    Args:
+        package: as people install it.
+        extra: of this package's, that brings it.
+        module: as it is imported, where that differs.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(module or package)
+    except ModuleNotFoundError:
+        # Where a package that should hold the module is itself missing.
+        spec = None
+    if spec is None:
+        raise MissingExtra(package, extra)
+
+
 class DeviceError(CompofaError):
     """The device's fault, or that of the way to it: exit code 4."""
 

@@ -1,6 +1,6 @@
-from .accuracy.accuracy import AccuracySource as AccuracySource
-from .accuracy.accuracy import ArrayAccuracy as ArrayAccuracy
 from .accuracy.accuracy import load_accuracy as load_accuracy
+from .accuracy.sources import AccuracySource as AccuracySource
+from .accuracy.sources import ArrayAccuracy as ArrayAccuracy
 from .answer import Answer as Answer
 from .answer import Result as Result
 from .answer import ask as ask

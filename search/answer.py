@@ -10,11 +10,12 @@ import numpy as np
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
+from compofa.common.normal_interval import reaches
 from compofa.profiler.results.table import Cell, Row, RowSource, Status
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
 from compofa.search.measures import LatencyMeasure, Measure
-from compofa.search.uncertainty import half_widths, indistinguishable, probability_within
+from compofa.search.uncertainty import indistinguishable, probability_within
 from compofa.supernet.export.dtype import bytes_per_number
 from compofa.supernet.graph import graph_blocks
 
@@ -245,7 +246,7 @@ def _front_results(candidates: Candidates, members: IntArray) -> tuple[Result, .
         candidates.top1[members],
         candidates.top1_sd[members],
         candidates.latency_ms[members],
-        width / half_widths(confidence),
+        width / reaches(confidence),
     )
     results = []
     for i, other in zip(members, doubtful, strict=True):

@@ -14,7 +14,7 @@ from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.slot_terms import block_totals
 from compofa.profiler.results.table import Cell, Row, Table, read_table
-from compofa.search.accuracy.accuracy import AccuracySource, Cells
+from compofa.search.accuracy.sources import AccuracySource, Cells
 from compofa.supernet.blocks import Block
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import get_space

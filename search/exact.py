@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 import numpy.typing as npt
 
 from compofa.common.arrays import FloatArray, IntArray
-from compofa.search.uncertainty import half_widths
+from compofa.common.normal_interval import quantile, reaches
 
 
 def ranking(
@@ -93,6 +91,6 @@ def upper_ms(
         confidence: of the interval, [n, t].
         risk: between 0 and 1.
     """
-    deviation = (high_ms - latency_ms) / half_widths(confidence)
-    upper: FloatArray = latency_ms + NormalDist().inv_cdf(1 - risk) * deviation
+    deviation = (high_ms - latency_ms) / reaches(confidence)
+    upper: FloatArray = latency_ms + quantile(1 - risk) * deviation
     return upper

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 
 from compofa.common.arrays import FloatArray, IntArray
+from compofa.common.normal_interval import reach, reaches
 from compofa.profiler.comparison.front import FrontChange, Limit
 from compofa.profiler.settings import CONFIDENCE
 from compofa.search.candidates import Candidates
 from compofa.search.exact import front, ranking
-from compofa.search.uncertainty import half_widths
 
 
 def front_change(
@@ -39,7 +37,7 @@ def front_change(
     members = _members(base)
     now_ms = new.latency_ms[:, 0] / device
     spread_base, spread_new = _log_spread(base), _log_spread(new)
-    z = NormalDist().inv_cdf(1 - (1 - confidence) / 2 / len(members))
+    z = reach(1 - (1 - confidence) / len(members))
     limits = []
     for member in members:
         limit, before = float(base.latency_ms[member, 0]), float(base.top1[member])
@@ -66,5 +64,5 @@ def _log_spread(candidates: Candidates) -> FloatArray:
     confidence = np.array([row.confidence for row in candidates.rows[0]])
     with np.errstate(divide="ignore", invalid="ignore"):
         width = np.log(candidates.high_ms[:, 0] / candidates.low_ms[:, 0]) / 2
-    spread: FloatArray = np.where(np.isfinite(width), width, np.inf) / half_widths(confidence)
+    spread: FloatArray = np.where(np.isfinite(width), width, np.inf) / reaches(confidence)
     return spread

@@ -5,22 +5,13 @@ A figure is taken as normal, with the spread that its interval shows.
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 
 from compofa.common.arrays import FloatArray, IntArray
+from compofa.common.normal_interval import probability_below, reach, standard_deviation
 
 SEPARATE = 0.95
 """Two figures are apart where a difference of none lies outside an interval of this confidence."""
-
-
-def half_widths(confidence: FloatArray) -> FloatArray:
-    """Half the width of intervals in standard deviations, by their confidence."""
-    normal = NormalDist()
-    known = {level: normal.inv_cdf((1 + level) / 2) for level in np.unique(confidence)}
-    found: FloatArray = np.vectorize(known.__getitem__, otypes=[np.float64])(confidence)
-    return found
 
 
 def probability_within(
@@ -36,8 +27,7 @@ def probability_within(
     half = high_ms - latency_ms if limit >= latency_ms else latency_ms - low_ms
     if half <= 0:
         return float(latency_ms <= limit)
-    deviation = half / NormalDist().inv_cdf((1 + confidence) / 2)
-    return NormalDist().cdf((limit - latency_ms) / deviation)
+    return probability_below(limit, latency_ms, standard_deviation(half, confidence))
 
 
 def indistinguishable(
@@ -52,12 +42,12 @@ def indistinguishable(
     Returns:
         [n]; of several, the nearest in the order.
     """
-    reach = NormalDist().inv_cdf((1 + SEPARATE) / 2)
+    apart = reach(SEPARATE)
     top1_sd, latency_sd = np.nan_to_num(top1_sd), np.nan_to_num(latency_sd)
     found = np.full(len(top1), -1)
     for i in range(len(top1)):
-        accurate = top1[i] - top1 <= reach * np.hypot(top1_sd, top1_sd[i])
-        fast = latency_ms - latency_ms[i] <= reach * np.hypot(latency_sd, latency_sd[i])
+        accurate = top1[i] - top1 <= apart * np.hypot(top1_sd, top1_sd[i])
+        fast = latency_ms - latency_ms[i] <= apart * np.hypot(latency_sd, latency_sd[i])
         others = np.flatnonzero(accurate & fast.all(axis=1) & (np.arange(len(top1)) != i))
         if len(others):
             found[i] = others[np.abs(others - i).argmin()]

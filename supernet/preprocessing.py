@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from compofa.supernet.data.view import middle_box
-
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom: what is seen of an image, in its pixels."""
+
+KEPT = 0.875
+"""Share of a picture's shorter side that is seen in evaluation, as OFA evaluates ImageNet."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +67,10 @@ GREY = Preprocessing("L", (0.449,), (0.226,))
 def preprocessing(channels: int) -> Preprocessing | None:
     """What networks with that many input channels expect; None where no convention tells."""
     return {1: GREY, 3: IMAGENET}.get(channels)
+
+
+def middle_box(width: int, height: int, kept: float = KEPT) -> Box:
+    """The square in the middle whose side is `kept` of the shorter side."""
+    side = kept * min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return (left, top, left + side, top + side)

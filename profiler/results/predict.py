@@ -7,6 +7,7 @@ from pathlib import Path
 
 from compofa.common.csv_lines import check_text, parse_count, read_lines
 from compofa.common.errors import UserError
+from compofa.common.normal_interval import standard_deviation
 from compofa.profiler.latency_model import LatencyModel
 from compofa.profiler.results.table import CELL_COLUMNS, LARGEST_SIZE, Cell, Row, Table
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
@@ -106,7 +107,5 @@ def standard_error(row: Row) -> float | None:
     """The standard error of a measured row relative to it, read off its interval."""
     if row.ci_low_ms is None or row.ci_high_ms is None or not row.latency_ms:
         return None
-    from scipy.special import ndtri
-
     half = (row.ci_high_ms - row.ci_low_ms) / 2 / row.latency_ms
-    return half / float(ndtri(0.5 + row.confidence / 2))
+    return standard_deviation(half, row.confidence)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from compofa.common.arrays import FloatArray
+from compofa.common.normal_interval import reach
 from compofa.profiler.statistics.latencies import log_latencies
 
 BATCH = 5
@@ -59,9 +60,7 @@ def warmup_length(runs: Sequence[float]) -> int | None:
 
 def _agree(z: FloatArray) -> bool:
     """Whether both halves of a series come from one distribution, as far as ranks can tell."""
-    from scipy.special import ndtri
-
     first, second = z[: z.size // 2], z[z.size // 2 :]
     above = np.sign(first[:, None] - second).sum() / 2
     spread = np.sqrt(first.size * second.size * (z.size + 1) / 12)
-    return bool(abs(above) <= -ndtri(SIGNIFICANCE / 2) * spread)
+    return bool(abs(above) <= reach(1 - SIGNIFICANCE) * spread)

@@ -9,7 +9,7 @@ import numpy as np
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
-from compofa.search.accuracy.accuracy import Cells
+from compofa.search.accuracy.sources import Cells
 from compofa.supernet.accuracy_predictor.choices import choices_of, choices_of_arrays
 from compofa.supernet.accuracy_predictor.predictor import AccuracyPredictor, read_predictor
 from compofa.supernet.space import Space

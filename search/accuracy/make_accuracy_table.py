@@ -13,8 +13,10 @@ import numpy as np
 from compofa.common.console import run_command
 from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
-from compofa.search.accuracy.accuracy import ACCURACY_COLUMNS, SHIPPED_FILE, SHIPPED_SPACE, Cells
+from compofa.search.accuracy.accuracy import SHIPPED_SPACE, shipped_table
 from compofa.search.accuracy.released_predictor import FITTED_RESOLUTIONS, read_predictor
+from compofa.search.accuracy.sources import Cells
+from compofa.supernet.evaluation.accuracy_file import ACCURACY_COLUMNS
 from compofa.supernet.spaces import SPACES
 
 HEADER = """\
@@ -51,8 +53,7 @@ def main() -> None:
     """Writes the table to the second argument, or to where the package keeps it."""
     if len(sys.argv) not in (2, 3):
         raise UserError("usage: make_accuracy_table acc_predictor.pth [OUT.csv]")
-    shipped = Path(__file__).parent.parent / "data" / SHIPPED_FILE
-    out = Path(sys.argv[2]) if len(sys.argv) == 3 else shipped
+    out = Path(sys.argv[2]) if len(sys.argv) == 3 else shipped_table()
     write_atomically(out, accuracy_table(Path(sys.argv[1])), "the accuracy table")
 
 

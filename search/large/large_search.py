@@ -14,7 +14,7 @@ import numpy as np
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
-from compofa.search.accuracy.accuracy import AccuracySource, ArrayAccuracy
+from compofa.search.accuracy.sources import AccuracySource, ArrayAccuracy
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.exact import front, ranking
 from compofa.search.large.beam import best, explore

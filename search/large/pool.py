@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.common.arrays import FloatArray, IntArray
-from compofa.search.accuracy.accuracy import ArrayAccuracy
+from compofa.search.accuracy.sources import ArrayAccuracy
 from compofa.search.large.costs import SubnetCost, costs_of
 from compofa.search.large.genomes import Genomes
 

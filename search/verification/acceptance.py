@@ -8,8 +8,8 @@ looks together.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import NormalDist
 
+from compofa.common.normal_interval import standard_deviation
 from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.statistics.stopping import anytime_reach
 from compofa.search.uncertainty import probability_within
@@ -29,7 +29,7 @@ def surely_keeps(known: Estimate, limit: float) -> bool:
     """Whether a latency is at most `limit`, but for the tolerance, at whatever time one looks."""
     if known.n_sessions == 0:
         return False
-    deviation = (known.high - known.value) / NormalDist().inv_cdf((1 + known.confidence) / 2)
+    deviation = standard_deviation(known.high - known.value, known.confidence)
     upper = known.value + anytime_reach(known.n_sessions, MISS) * deviation
     return known.value <= limit and upper <= (1 + TOLERANCE) * limit
 

@@ -11,16 +11,25 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from compofa.common.errors import UserError
+import numpy as np
+
+from compofa.common.arrays import Float32Array
+from compofa.common.errors import UserError, require_package
 from compofa.common.files import write_atomically
 from compofa.supernet.accuracy_predictor.choices import OneHot
-from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, Perceptron
+from compofa.supernet.accuracy_predictor.perceptron import Perceptron
 from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space
 from compofa.supernet.spaces import SPACES
 
 LAYOUT = OneHot((3, 5, 7), (3.0, 4.0, 6.0), (), tuple(range(112, 225, 16)))
 
 _LIKE = SPACES["ofa-mbv3"]
+
+INPUTS = len(LAYOUT.sizes) + _LIKE.slots * (len(LAYOUT.kernels) + len(LAYOUT.expands))
+"""128."""
+
+MOST_NUMBERS = 10_000_000
+"""The released predictor has 372 thousand; a file with more is refused."""
 
 
 def why_not_released(space: Space, resolutions: Sequence[int]) -> str | None:
@@ -54,28 +63,50 @@ def write_released(path: Path, network: Perceptron) -> None:
 
 
 def read_released(path: Path) -> Perceptron:
-    """Reads a predictor of the released layout; nothing in it is run.
+    """Reads a predictor of the released layout; only tensors are loaded from it, never code.
 
     Raises:
         UserError: it cannot be read, or is something else.
+        MissingExtra: there is no torch.
     """
-    import numpy as np
+    tensors = _read_arrays(path)
+    names = [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
+    layers = sorted(names, key=lambda name: (len(name), name))
+    weights, biases = [], []
+    width = INPUTS
+    for name in layers:
+        weight, bias = tensors[f"{name}.weight"], tensors.get(f"{name}.bias")
+        if weight.ndim != 2 or weight.shape[1] != width or bias is None:
+            raise _not_a_predictor(path, f"layer {name!r} does not follow from the one before")
+        if bias.shape != weight.shape[:1]:
+            raise _not_a_predictor(path, f"the bias of layer {name!r} does not fit its weight")
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise _not_a_predictor(path, f"layer {name!r} holds numbers that are not finite")
+        weights.append(weight)
+        biases.append(bias)
+        width = weight.shape[0]
+    if not layers or width != 1 or len(tensors) != 2 * len(layers):
+        raise _not_a_predictor(path, f"expected layers from {INPUTS} inputs to 1 output")
+    return Perceptron(LAYOUT, tuple(weights), tuple(biases))
 
-    from compofa.supernet.checkpoints.torch_files import difference, read_torch_file, shapes_of
+
+def _read_arrays(path: Path) -> dict[str, Float32Array]:
+    """The file's tensors by name."""
+    require_package("torch", "train")
+    import torch
+
+    from compofa.supernet.checkpoints.torch_files import read_torch_file
 
     state = read_torch_file(path, "the predictor")
-    inputs = len(LAYOUT.sizes) + 20 * (len(LAYOUT.kernels) + len(LAYOUT.expands))
-    widths = (inputs, *HIDDEN, 1)
-    expected: dict[str, tuple[int, ...]] = {}
-    for i in range(len(widths) - 1):
-        expected[f"{2 * i}.weight"] = (widths[i + 1], widths[i])
-        expected[f"{2 * i}.bias"] = (widths[i + 1],)
-    if not isinstance(state, dict) or not all(hasattr(each, "shape") for each in state.values()):
-        raise UserError("not an accuracy predictor: it holds no tensors by name", path=path)
-    wrong = difference(expected, shapes_of(state))
-    if wrong is not None:
-        raise UserError(f"not an accuracy predictor of OFA's layout: {wrong}", path=path)
-    layers = {name: state[name].numpy().astype(np.float32) for name in expected}
-    weights = tuple(each for name, each in layers.items() if name.endswith("weight"))
-    biases = tuple(each for name, each in layers.items() if name.endswith("bias"))
-    return Perceptron(LAYOUT, weights, biases)
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
+        raise _not_a_predictor(path, "it is not a mapping of names to tensors")
+    if sum(value.numel() for value in state.values()) > MOST_NUMBERS:
+        # A tensor in a small file can claim any size, by repeating what it holds.
+        raise _not_a_predictor(path, "its tensors are too large")
+    return {name: np.asarray(value.detach().float()) for name, value in state.items()}
+
+
+def _not_a_predictor(path: Path, reason: str) -> UserError:
+    return UserError(f"not an accuracy predictor: {reason}", path=path)

@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compofa.common.console import print_json, printable
-from compofa.supernet.commands import require_torch
-from compofa.supernet.commands.evaluation_options import (
-    BATCH_SIZE,
-    CALIBRATION_IMAGES,
+from compofa.common.errors import require_package
+from compofa.supernet.commands.shared_options import (
     BatchOption,
     CalibrationOption,
     CheckpointOption,
     DataOption,
     DeviceOption,
-    EvaluationOptions,
     FreshOption,
     ResolutionsOption,
     SeedOption,
     SplitFileOption,
     SplitOption,
-    SplitPart,
     WorkersOption,
     chosen_subnets,
     resolutions_of,
     tell_memory,
+)
+from compofa.supernet.evaluation.evaluation_options import (
+    BATCH_SIZE,
+    CALIBRATION_IMAGES,
+    EvaluationOptions,
+    SplitPart,
 )
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure the accuracy of subnets, each with batch norm statistics of its own."""
-    require_torch()
-    from compofa.supernet.training.ranks import joined_ranks
+    require_package("torch", "train")
+    from compofa.supernet.ranks import joined_ranks
 
     options = EvaluationOptions(
         checkpoint, data, split, split_file, calibration_images, batch_size, workers, seed, fresh

@@ -12,32 +12,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compofa.common.console import print_json, printable
-from compofa.common.errors import UserError
-from compofa.supernet.commands import require_torch
-from compofa.supernet.commands.evaluation_options import (
-    BATCH_SIZE,
-    CALIBRATION_IMAGES,
+from compofa.common.errors import UserError, require_package
+from compofa.supernet.commands.shared_options import (
     BatchOption,
     CalibrationOption,
     DeviceOption,
-    EvaluationOptions,
     FreshOption,
     ResolutionsOption,
     SeedOption,
     SplitFileOption,
-    SplitPart,
     WorkersOption,
     chosen_subnets,
     resolutions_of,
     tell_memory,
+)
+from compofa.supernet.evaluation.evaluation_options import (
+    BATCH_SIZE,
+    CALIBRATION_IMAGES,
+    EvaluationOptions,
+    SplitPart,
 )
 from compofa.supernet.spaces import get_space
 
 if TYPE_CHECKING:
     from compofa.supernet.accuracy_predictor.fitting import Error, ModelKind
     from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
+    from compofa.supernet.ranks import Ranks
     from compofa.supernet.space import Space
-    from compofa.supernet.training.ranks import Ranks
 
 
 class ModelOption(StrEnum):
@@ -82,7 +83,7 @@ def predictor(
     if (checkpoint is None) != (data is None) or (checkpoint is None and accuracy is None):
         raise UserError("give --accuracy TABLE, or --checkpoint and --data to measure one")
     known = None if space is None else get_space(space)
-    require_torch()
+    require_package("torch", "train")
     from compofa.supernet.accuracy_predictor.fitting import errors_of, fit_predictor
     from compofa.supernet.accuracy_predictor.measured import read_measured
     from compofa.supernet.accuracy_predictor.predictor_files import (
@@ -90,7 +91,7 @@ def predictor(
         read_model,
         save_fitted,
     )
-    from compofa.supernet.training.ranks import joined_ranks
+    from compofa.supernet.ranks import joined_ranks
 
     table = accuracy or out.with_suffix(".csv")
     with joined_ranks(device) as ranks:

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compofa.common.console import print_json
-from compofa.common.errors import UserError
-from compofa.supernet.commands import require_torch
-from compofa.supernet.commands.evaluation_options import DeviceOption, WorkersOption
+from compofa.common.errors import UserError, require_package
+from compofa.supernet.commands.shared_options import DeviceOption, WorkersOption
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import DEFAULT_SPACE, get_space
-from compofa.supernet.training.recipes.published import RECIPES
-from compofa.supernet.training.recipes.recipe import ALL, REFERENCE_BATCH, Phase, Recipe
+from compofa.supernet.training.recipes.recipe import ALL, RECIPES, REFERENCE_BATCH, Phase, Recipe
 
 if TYPE_CHECKING:
-    from compofa.supernet.training.ranks import Ranks
+    from compofa.supernet.ranks import Ranks
     from compofa.supernet.training.training import Training
 
 
@@ -114,9 +112,9 @@ def _command(recipe: Recipe) -> Callable[..., None]:
             need = "needs" if recipe.needs_teacher else "takes no"
             hint = "`compofa-train teacher` trains one" if recipe.needs_teacher else None
             raise UserError(f"{recipe.name} {need} --teacher", hint=hint)
-        require_torch()
+        require_package("torch", "train")
+        from compofa.supernet.ranks import joined_ranks
         from compofa.supernet.training.launch import Launch, train
-        from compofa.supernet.training.ranks import joined_ranks
         from compofa.supernet.training.run_files.run_folder import RunFolder
         from compofa.supernet.training.trainer import Pace
 

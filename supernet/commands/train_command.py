@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from compofa.common.console import print_json, printable, run_command
+from compofa.common.errors import require_package
 from compofa.common.files import sha256, write_atomically
-from compofa.supernet.commands import require_torch
 from compofa.supernet.commands.evaluate_command import evaluate
 from compofa.supernet.commands.predictor_command import predictor
 from compofa.supernet.commands.recipe_commands import add_recipes
@@ -42,7 +42,7 @@ def import_(
     """Turn a released OFA or CompOFA checkpoint into one of ours."""
     # The space is checked before torch is loaded, which takes seconds.
     known = get_space(space)
-    require_torch()
+    require_package("torch", "train")
     from compofa.supernet.checkpoints.checkpoint import checkpoint_bytes
     from compofa.supernet.checkpoints.released import import_released
 

@@ -12,11 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom: what is seen of an image, in its pixels."""
-
-KEPT = 0.875
-"""Share of a picture's shorter side that is seen in evaluation, as OFA evaluates ImageNet."""
+from compofa.supernet.preprocessing import middle_box
 
 TRIES = 10
 """Boxes drawn for an image; if none fits, the largest square in the middle is taken."""
@@ -64,13 +60,6 @@ def random_boxes(
     corners = rng.uniform(0, 1, (count, 2)) * (np.array([width, height]) - sides)
     boxes = np.hstack([corners, corners + sides])
     return np.where(fits.any(1, keepdims=True), boxes, middle_box(width, height, 1.0))
-
-
-def middle_box(width: int, height: int, kept: float = KEPT) -> Box:
-    """The square in the middle whose side is `kept` of the shorter side."""
-    side = kept * min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return (left, top, left + side, top + side)
 
 
 def random_flips(

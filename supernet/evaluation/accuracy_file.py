@@ -1,8 +1,8 @@
 """Accuracy tables: what `compofa-train evaluate` writes and `compofa-search --accuracy` reads.
 
-CSV with one row for each subnet and resolution; accuracies are fractions of one, and every row has
-an interval. Lines that start with ``#`` above the header say what was measured, on what and how:
-rows are only ever added to a table whose lines say the same.
+CSV with one row for each subnet and resolution; accuracies are fractions of one. Lines that start
+with ``#`` above the header say what was measured, on what and how: rows are only ever added to a
+table whose lines say the same. This is the only reader and writer of the format.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 
-from compofa.common.errors import UserError, file_error, suggestion
+from compofa.common.csv_lines import check_text, parse_count, parse_number, read_lines
+from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
+from compofa.common.normal_interval import reach
 
-COLUMNS = ("space", "subnet", "resolution", "top1", "source")
-"""What a table has at least."""
+ACCURACY_COLUMNS = ("space", "subnet", "resolution", "top1", "source")
+"""What a table has at least; `top1` is a fraction of one."""
 
 INTERVAL_COLUMNS = ("top1_low", "top1_high", "confidence")
+"""What it may have too: an interval of `top1`, and how sure that is (`CONFIDENCE` unless given)."""
 
 CONFIDENCE = 0.95
 """Of the intervals that are written."""
 
-LARGEST = 200_000_000
-"""Bytes; a larger file is refused."""
+LARGEST_RESOLUTION = 1_000_000
+"""Larger numbers are no resolution but a damaged file."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class AccuracyRow:
         subnet: its key.
         top1: a fraction of one.
         source: where the figure comes from, for people.
-        low, high: an interval of `top1` with `CONFIDENCE`; None where it is not known.
+        low, high: an interval that holds `top1`; None where it is not known.
+        confidence: of the interval.
     """
 
     space: str
@@ -47,6 +50,7 @@ class AccuracyRow:
     source: str
     low: float | None = None
     high: float | None = None
+    confidence: float = CONFIDENCE
 
 
 def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -55,11 +59,11 @@ def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[f
     It has about the confidence it claims even where the share is close to 0 or 1 (Wilson, Probable
     inference, the law of succession, and statistical inference, JASA 1927).
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = reach(confidence)
     share, slack = correct / images, z * z / images
     middle = share + slack / 2
-    reach = z * (share * (1 - share) / images + slack / 4 / images) ** 0.5
-    low, high = (middle - reach) / (1 + slack), (middle + reach) / (1 + slack)
+    half_width = z * (share * (1 - share) / images + slack / 4 / images) ** 0.5
+    low, high = (middle - half_width) / (1 + slack), (middle + half_width) / (1 + slack)
     # At the ends of the range, rounding would leave the share itself outside.
     return max(0.0, min(low, share)), min(1.0, max(high, share))
 
@@ -78,67 +82,66 @@ def write_accuracy_table(path: Path, remarks: Sequence[str], rows: Iterable[Accu
     text = io.StringIO()
     text.writelines(f"# {remark}\n" for remark in remarks)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *INTERVAL_COLUMNS])
+    writer.writerow([*ACCURACY_COLUMNS, *INTERVAL_COLUMNS])
     for row in rows:
         interval = ["", "", ""]
         if row.low is not None and row.high is not None:
-            interval = [f"{row.low:.6f}", f"{row.high:.6f}", f"{CONFIDENCE:g}"]
+            interval = [f"{row.low:.6f}", f"{row.high:.6f}", f"{row.confidence:g}"]
         cell = [row.space, row.subnet, row.resolution, f"{row.top1:.6f}", row.source]
         writer.writerow([*cell, *interval])
     write_atomically(path, text.getvalue(), "the accuracy table")
 
 
 def read_accuracy_table(path: Path) -> tuple[list[str], list[AccuracyRow]]:
-    """The remarks and the rows of a table; columns may come in any order.
+    """The remarks and the rows of a table, of which there is at least one.
+
+    The columns may come in any order; those of `INTERVAL_COLUMNS` may be left out.
 
     Raises:
-        UserError: with the file and the line, for anything that is not one.
+        UserError: with the file and the line, for anything that is not such a table, and where two
+            rows are of the same subnet and resolution.
     """
-    lines = _read_text(path).splitlines()
-    skipped = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    remarks = [line.removeprefix("#").strip() for line in lines[:skipped]]
-    reader = csv.reader(lines[skipped:], strict=True)
+    remarks: list[str] = []
     rows: list[AccuracyRow] = []
-    try:
-        header = next(reader, [])
-        for name in COLUMNS:
-            if name not in header:
-                hint = suggestion(name, header) if header else None
-                message = f"the accuracy table has no column {name!r}"
-                raise UserError(message, path=path, line=skipped + 1, hint=hint)
-        rows = [_row(header, values) for values in reader if values]
-    except (ValueError, csv.Error) as error:
-        line = skipped + max(reader.line_num, 1)
-        raise UserError(f"not a row of an accuracy table: {error}", path=path, line=line) from None
+    seen: set[tuple[str, str, int]] = set()
+    what = "the accuracy table"
+    for line, values in read_lines(path, what, ACCURACY_COLUMNS, remarks, INTERVAL_COLUMNS):
+        try:
+            row = _row(values)
+            cell = (row.space, row.subnet, row.resolution)
+            if cell in seen:
+                place = f"{row.space} {row.subnet} at {row.resolution}"
+                raise ValueError(f"the accuracy of {place} is given twice")
+        except ValueError as error:
+            raise UserError(str(error), path=path, line=line) from None
+        seen.add(cell)
+        rows.append(row)
+    if not rows:
+        raise UserError("the accuracy table has no rows", path=path)
     return remarks, rows
 
 
-def _row(header: Sequence[str], cells: Sequence[str]) -> AccuracyRow:
-    """One row; ValueError where there are too few cells, or a number is none."""
-    if len(cells) != len(header):
-        raise ValueError(f"{len(cells)} values where the header has {len(header)} columns")
-    values = dict(zip(header, cells, strict=True))
-    top1 = float(values["top1"])
-    if not 0 <= top1 <= 1:
-        raise ValueError(f"top1 is a fraction of one, so it cannot be {values['top1']}")
-    low, high = (values.get(name, "") for name in INTERVAL_COLUMNS[:2])
-    return AccuracyRow(
-        values["space"], values["subnet"], int(values["resolution"]), top1, values["source"],
-        float(low) if low else None, float(high) if high else None,
-    )  # fmt: skip
+def _row(values: Sequence[str]) -> AccuracyRow:
+    """One row from its values in the order of the columns; ValueError where one is wrong."""
+    space, subnet, resolution, top1, source, low, high, confidence = values
+    check_text(space, "space")
+    check_text(subnet, "subnet")
+    check_text(source, "source")
+    pixels = parse_count(resolution, "resolution", 1, LARGEST_RESOLUTION)
+    accuracy = _fraction(top1, "top1")
+    if not low and not high:
+        return AccuracyRow(space, subnet, pixels, accuracy, source)
+    ends = _fraction(low, "top1_low"), _fraction(high, "top1_high")
+    sure = parse_number(confidence, "confidence") if confidence else CONFIDENCE
+    if not 0 < sure < 1:
+        raise ValueError(f"confidence must be between 0 and 1, not {sure}")
+    if not ends[0] <= accuracy <= ends[1]:
+        raise ValueError(f"the interval {ends[0]} to {ends[1]} does not hold the top1 {accuracy}")
+    return AccuracyRow(space, subnet, pixels, accuracy, source, *ends, sure)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-        text = raw.decode("utf-8-sig")
-    except OSError as error:
-        raise file_error(error, path, "cannot read the accuracy table") from None
-    except UnicodeDecodeError:
-        raise UserError("the accuracy table is not UTF-8 text", path=path) from None
-    if len(raw) > LARGEST:
-        raise UserError(f"the accuracy table is larger than {LARGEST // 10**6} MB", path=path)
-    if not text.endswith("\n"):
-        raise UserError("the accuracy table is cut short: its last line has no end", path=path)
-    return text
+def _fraction(text: str, name: str) -> float:
+    value = parse_number(text, name)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is a fraction of one, so it cannot be {value}")
+    return value

@@ -20,9 +20,9 @@ from compofa.supernet.evaluation.accuracy_file import (
     write_accuracy_table,
 )
 from compofa.supernet.evaluation.evaluation import Score, evaluate_groups
+from compofa.supernet.ranks import Ranks
 from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.training.ranks import Ranks
 
 SizedSubnet = tuple[str, int]
 """A subnet's key and a resolution."""

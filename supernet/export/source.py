@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compofa.common.errors import UserError
+from compofa.common.errors import UserError, require_package
 from compofa.common.files import sha256
-from compofa.supernet.commands import require_torch
+from compofa.supernet.evaluation.evaluation_options import EvaluationOptions
 from compofa.supernet.export.weights import Weights, folded_weights, random_weights
 from compofa.supernet.graph import Graph
 from compofa.supernet.space import Space
@@ -67,8 +67,6 @@ class WeightSource:
             return random_weights(graph, self.seed)
         if self.data is None:
             return folded_weights(self.supernet, graph.subnet)
-        from compofa.supernet.commands.evaluation_options import EvaluationOptions
-
         options = EvaluationOptions(self.checkpoint, self.data)
         statistics = options.statistics(self.supernet, graph.subnet, graph.resolution)
         return folded_weights(self.supernet, graph.subnet, statistics)
@@ -94,7 +92,7 @@ def open_source(
             raise UserError("--data is for the weights of a --checkpoint")
         return WeightSource(get_space(space or DEFAULT_SPACE), None, seed)
     asked = None if space is None else get_space(space)
-    require_torch()
+    require_package("torch", "train")
     from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint)

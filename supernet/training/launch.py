@@ -11,7 +11,7 @@ from torch import nn
 
 from compofa.common.errors import UserError
 from compofa.supernet.data.split import write_split
-from compofa.supernet.training.ranks import Ranks
+from compofa.supernet.ranks import Ranks
 from compofa.supernet.training.run_files.curves import Curves
 from compofa.supernet.training.run_files.run_folder import RunFolder, differences
 from compofa.supernet.training.run_files.state import State, read_state, write_state

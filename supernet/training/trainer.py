@@ -11,9 +11,9 @@ from compofa.common.errors import UserError
 from compofa.supernet.checkpoints.checkpoint import save_checkpoint
 from compofa.supernet.data.batches.loading import Batch
 from compofa.supernet.data.split import DIGESTS
+from compofa.supernet.ranks import Ranks
 from compofa.supernet.training.cost import TrainingCost, subnet_macs
 from compofa.supernet.training.phase_run import COLUMNS, PhaseRun, StepRecord
-from compofa.supernet.training.ranks import Ranks
 from compofa.supernet.training.run_files.rows import RowFile
 from compofa.supernet.training.run_files.run_folder import RunFolder
 from compofa.supernet.training.run_files.state import State, write_state

@@ -11,11 +11,9 @@ from compofa.supernet.data.batches.loading import Loading, PlainBatches
 from compofa.supernet.data.images import Part
 from compofa.supernet.data.split import Split
 from compofa.supernet.evaluation.evaluation import Score, evaluate
+from compofa.supernet.evaluation.evaluation_options import CALIBRATION_IMAGES
 from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
-
-CALIBRATION_IMAGES = 2000
-"""Training images that batch norm statistics are taken from, as in OFA's evaluation."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Validation:
         images = self._plain(self.split.heldout)
         device = self.loading.device.type
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.half):
-            found = {
+            scores = {
                 score.subnet: score
                 for score in evaluate(
                     supernet,
@@ -50,7 +48,7 @@ class Validation:
                     group=1,
                 )
             }
-        return [found[subnet] for subnet in subnets]
+        return [scores[subnet] for subnet in subnets]
 
     def _plain(self, part: Part) -> PlainBatches:
         return PlainBatches(self.loading, part, self.resolution, self.batch_size)

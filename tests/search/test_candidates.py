@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from compofa.common.errors import UserError
 from compofa.profiler.results.table import Table
-from compofa.search.accuracy.accuracy import AccuracySource, load_accuracy
+from compofa.search.accuracy.accuracy import load_accuracy
+from compofa.search.accuracy.sources import AccuracySource
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, common_space, join, load_latencies
 from compofa.supernet.graph import build_graph

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.search.accuracy.accuracy import load_accuracy, read_accuracy_table
+from compofa.search.accuracy.accuracy import load_accuracy
+from compofa.search.accuracy.accuracy_table import AccuracyTable
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.uncertainty import indistinguishable, probability_within
@@ -91,7 +92,7 @@ def test_an_accuracy_table_may_have_intervals(tmp_path: Path) -> None:
     path.write_text(
         f"{HEADER}compofa,d22222,160,0.7,x,0.68,0.72,0.95\ncompofa,d44444,224,0.8,x,,,\n"
     )
-    found = join([Latencies(Path("t.csv"), make_table())], COMPOFA, read_accuracy_table(path))
+    found = join([Latencies(Path("t.csv"), make_table())], COMPOFA, AccuracyTable.read(path))
     deviations = dict(zip([cell.subnet for cell in found.cells], found.top1_sd, strict=True))
     assert deviations["d22222"] == pytest.approx(0.02 / 1.959964)
     assert np.isnan(deviations["d44444"])
@@ -112,5 +113,5 @@ def test_a_wrong_accuracy_interval_is_named_with_its_line(
     path = tmp_path / "a.csv"
     path.write_text(f"{HEADER}compofa,d22222,160,0.7,x,{interval}\n")
     with pytest.raises(UserError, match=said) as caught:
-        read_accuracy_table(path)
+        AccuracyTable.read(path)
     assert str(caught.value).startswith(f"{path}:2: ")

@@ -16,6 +16,7 @@ import torch
 
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
+from rigs.image_sets import write_idx
 
 torch.set_num_threads(1)
 
@@ -136,3 +137,19 @@ def _value(name: str, shape: list[int]) -> npt.NDArray[Any]:
     else:
         values = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
     return values.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def space_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small form of `compofa` as a space file."""
+    path = tmp_path_factory.mktemp("space") / "small.yaml"
+    path.write_text(
+        "{name: small-compofa, width: 0.05, classes: 3, input_channels: 1, stem_stride: 1, "
+        "resolutions: [12, 16]}"
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_idx(tmp_path_factory.mktemp("data") / "idx", train=66)

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.images import FileImages, UnreadableImage, unreadable
-from compofa.supernet.data.view import Augmentation, Box, middle_box, random_boxes
+from compofa.supernet.data.view import Augmentation, random_boxes
+from compofa.supernet.preprocessing import Box, middle_box
 
 if TYPE_CHECKING:
     from PIL.Image import Image

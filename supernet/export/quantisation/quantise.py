@@ -11,13 +11,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from compofa.common.arrays import Float32Array
-from compofa.common.errors import MissingExtra, UserError, file_error
+from compofa.common.errors import UserError, file_error, require_package
 from compofa.supernet.export.quantisation import quantiser
 
 
@@ -32,8 +31,7 @@ def quantise_tflite(content: bytes, calibration: Iterable[Float32Array]) -> byte
         MissingExtra: ai-edge-quantizer is not installed.
         UserError: there are no inputs, or no space for temporary files.
     """
-    if find_spec("ai_edge_quantizer") is None:
-        raise MissingExtra("ai-edge-quantizer", "quantise")
+    require_package("ai-edge-quantizer", "quantise", module="ai_edge_quantizer")
     return _quantise("tflite", content, (batch.transpose(0, 2, 3, 1) for batch in calibration))
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from compofa.common.errors import MissingExtra
+from compofa.common.errors import require_package
 
 
 class Curves:
@@ -23,8 +22,7 @@ class Curves:
         Raises:
             MissingExtra: tensorboard is not installed.
         """
-        if find_spec("tensorboard") is None:
-            raise MissingExtra("tensorboard", "tensorboard")
+        require_package("tensorboard", "tensorboard")
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self.at = 0

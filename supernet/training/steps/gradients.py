@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from compofa.supernet.training.ranks import Ranks
+from compofa.supernet.ranks import Ranks
 
 
 class Gradients:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from compofa.supernet.data.batches.loading import Batch
+from compofa.supernet.ranks import Ranks
 from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.training.ranks import Ranks
 from compofa.supernet.training.recipes.losses import (
     label_loss,
     probabilities,

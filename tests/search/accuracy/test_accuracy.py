@@ -10,14 +10,11 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.search.accuracy.accuracy import (
-    AccuracySource,
-    Cells,
-    load_accuracy,
-    read_accuracy_table,
-)
+from compofa.search.accuracy.accuracy import load_accuracy, shipped_table
+from compofa.search.accuracy.accuracy_table import AccuracyTable
 from compofa.search.accuracy.make_accuracy_table import accuracy_table
 from compofa.search.accuracy.released_predictor import Predictor, encode, read_predictor
+from compofa.search.accuracy.sources import AccuracySource, Cells
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
 from compofa.supernet.subnet import Subnet
@@ -38,7 +35,7 @@ def ask(source: AccuracySource, space: Space, subnet: Subnet, resolution: int) -
 
 def refused(path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        read_accuracy_table(path)
+        AccuracyTable.read(path)
     message = str(caught.value)
     assert message.startswith(str(path))
     assert "\n" not in message
@@ -76,21 +73,19 @@ def test_the_encoding_marks_each_block_once_and_missing_blocks_never() -> None:
 @pytest.mark.parametrize("name", ["ofa-resnet50", "ofa-proxyless-w1.3"])
 def test_the_predictor_refuses_spaces_it_cannot_describe(predictor: Predictor, name: str) -> None:
     space = SPACES[name]
-    with pytest.raises(UserError, match="cannot describe subnets of space"):
+    with pytest.raises(UserError, match="of no use here: it is of MobileNetV3 spaces"):
         ask(predictor, space, space.extreme(largest=True), 224)
 
 
 def test_the_predictor_refuses_other_classes_than_imagenets(predictor: Predictor) -> None:
     space = replace(COMPOFA, name="pets", classes=37)
-    with pytest.raises(UserError, match="ImageNet's 1000 classes; pets has 37"):
+    with pytest.raises(UserError, match="ImageNet's 1000 classes, pets has 37"):
         ask(predictor, space, space.enumerate()[0], 224)
 
 
 def test_the_shipped_table_is_what_its_script_makes(reference: Path) -> None:
-    from compofa.search.accuracy import accuracy as module
-
-    shipped = Path(module.__file__).parents[1] / "data" / "compofa_accuracy.csv"
-    assert accuracy_table(reference / "acc_predictor.pth").encode() == shipped.read_bytes()
+    made = accuracy_table(reference / "acc_predictor.pth")
+    assert made.encode() == shipped_table().read_bytes()
 
 
 def test_the_shipped_table_covers_the_space_and_says_what_it_is() -> None:
@@ -112,7 +107,7 @@ def test_no_accuracies_of_width_1_are_used_for_another_space() -> None:
 def test_a_table_is_looked_up_by_subnet_and_resolution(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"# mine\n# too\n{HEADER}compofa,d22222,160,0.7,measured\n")
-    source = read_accuracy_table(path)
+    source = AccuracyTable.read(path)
     subnet = COMPOFA.parse("d22222")
     cells = Cells(
         COMPOFA, {"d22222": subnet}, ["d22222", "d22222", "d33333"], np.array([160, 176, 160])
@@ -126,7 +121,7 @@ def test_a_table_of_another_space_is_refused(tmp_path: Path) -> None:
     path.write_text(f"{HEADER}compofa,d22222,160,0.7,measured\n")
     space = SPACES["compofa-w1.2"]
     with pytest.raises(UserError, match=r"nothing of space compofa-w1\.2 \(it has compofa\)"):
-        ask(read_accuracy_table(path), space, space.enumerate()[0], 160)
+        ask(AccuracyTable.read(path), space, space.enumerate()[0], 160)
 
 
 @pytest.mark.parametrize(

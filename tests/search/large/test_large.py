@@ -13,8 +13,9 @@ from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.block_table import BlockTable, read_block_table
 from compofa.profiler.results.table import Cell, Row, SetUp, Table
-from compofa.search.accuracy.accuracy import ArrayAccuracy, load_accuracy
+from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.accuracy.released_predictor import Predictor, read_predictor
+from compofa.search.accuracy.sources import ArrayAccuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Latencies, join
 from compofa.search.large.beam import explore

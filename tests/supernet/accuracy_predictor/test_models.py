@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
-from compofa.search.accuracy.released_predictor import INPUTS, encode, read_predictor
+from compofa.search.accuracy.released_predictor import encode, read_predictor
 from compofa.supernet.accuracy_predictor import gaussian
 from compofa.supernet.accuracy_predictor.choices import choices_of, choices_of_arrays
 from compofa.supernet.accuracy_predictor.fitting import (
@@ -27,7 +27,7 @@ from compofa.supernet.accuracy_predictor.fitting import (
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
 from compofa.supernet.accuracy_predictor.measured import MeasuredAccuracies
 from compofa.supernet.accuracy_predictor.perceptron import HIDDEN, fit_perceptron
-from compofa.supernet.accuracy_predictor.released_layout import LAYOUT
+from compofa.supernet.accuracy_predictor.released_layout import INPUTS, LAYOUT
 from compofa.supernet.spaces import SPACES
 
 COMPOFA = SPACES["compofa"]

@@ -16,8 +16,9 @@ import torch
 
 from compofa.common.errors import UserError
 from compofa.search.accuracy import released_predictor as searched
-from compofa.search.accuracy.accuracy import Cells, load_accuracy
+from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.accuracy.fitted import FittedAccuracy
+from compofa.search.accuracy.sources import Cells
 from compofa.supernet.accuracy_predictor.choices import choices_of
 from compofa.supernet.accuracy_predictor.fitting import (
     Error,
@@ -244,5 +245,5 @@ def test_damaged_files_are_told(
 
 def test_tensors_of_another_layout_are_told(tmp_path: Path) -> None:
     torch.save({"0.weight": torch.zeros(4, 128)}, tmp_path / "p.pth")
-    with pytest.raises(UserError, match="not an accuracy predictor of OFA's layout: 7 missing"):
+    with pytest.raises(UserError, match="layer '0' does not follow from the one before"):
         read_released(tmp_path / "p.pth")

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 
-from compofa.search.accuracy import accuracy
+from compofa.search.accuracy.accuracy_table import AccuracyTable
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from compofa.supernet.commands import export_command as export
 from compofa.supernet.commands import train_command as train
@@ -61,7 +61,7 @@ def test_all_subnets_at_all_resolutions_are_measured(evaluate: Evaluate, tmp_pat
     ended = evaluate("--calibration-images", 20)
     assert (ended.code, ended.err) == (0, "")
     assert "486 rows of small, the best d" in ended.out
-    found = accuracy.read_accuracy_table(tmp_path / "a.csv")
+    found = AccuracyTable.read(tmp_path / "a.csv")
     keys = {SPACE.key(subnet) for subnet in SPACE.enumerate()}
     assert set(found.values["small"]) == {(key, size) for key in keys for size in (12, 16)}
     assert found.sources == ("measured on 10 held-out images",)

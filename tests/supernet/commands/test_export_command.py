@@ -254,7 +254,7 @@ def test_another_definition_of_the_checkpoints_space_is_refused(run: Run, tmp_pa
 def test_without_torch_a_checkpoint_says_what_to_install(
     run: Run, narrow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compofa.supernet.commands.find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     options = ("--checkpoint", narrow, "--out", tmp_path / "x.onnx")
     ended = run(export.main, *SMALL, *options)
     assert ended.code == 2

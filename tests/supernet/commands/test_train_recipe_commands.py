@@ -10,7 +10,7 @@ import pytest
 
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 from compofa.supernet.commands import train_command as train
-from compofa.supernet.training.recipes.published import RECIPES
+from compofa.supernet.training.recipes.recipe import RECIPES
 from rigs.commands import Run
 from rigs.image_sets import write_folders
 

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compofa.common.errors import UserError
-from compofa.search.accuracy import accuracy
+from compofa.search.accuracy.accuracy_table import AccuracyTable
 from compofa.supernet.evaluation.accuracy_file import (
-    COLUMNS,
-    INTERVAL_COLUMNS,
+    ACCURACY_COLUMNS,
     AccuracyRow,
     read_accuracy_table,
     wilson,
@@ -36,15 +35,11 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_the_search_reads_what_is_written(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     write_accuracy_table(table, ["what it is"], ROWS)
-    found = accuracy.read_accuracy_table(table)
+    found = AccuracyTable.read(table)
     cells = {(row.subnet, row.resolution): row.top1 for row in ROWS}
     assert found.values == {"compofa": cells}
     assert found.sources == tuple(row.source for row in ROWS)
     assert set(found.spreads["compofa"]) == {("d22222", 160), ("d44444", 224)}
-
-
-def test_the_search_knows_the_same_columns() -> None:
-    assert (COLUMNS, INTERVAL_COLUMNS) == (accuracy.ACCURACY_COLUMNS, accuracy.INTERVAL_COLUMNS)
 
 
 def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
@@ -53,18 +48,23 @@ def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
     assert read_accuracy_table(table) == ([], [AccuracyRow("compofa", "d22222", 160, 0.5, "x")])
 
 
-HEADER = ",".join(COLUMNS) + "\n"
+HEADER = ",".join(ACCURACY_COLUMNS) + "\n"
 WRONG = {
     "a missing file": (None, "cannot read the accuracy table: no such file"),
-    "an empty file": ("", "cut short"),
-    "no header": ("# remark\n", "a.csv:2: the accuracy table has no column 'space'"),
-    "another header": ("space,subnets,resolution,top1,source\n", "did you mean 'subnets'"),
-    "a short row": (HEADER + "compofa,d22222,160,0.5\n", "a.csv:2: not a row"),
-    "no number": (HEADER + "compofa,d22222,160,half,x\n", "a.csv:2: not a row"),
+    "an empty file": ("", "the accuracy table is empty"),
+    "no header": ("# remark\n", "the accuracy table is empty"),
+    "no rows": (HEADER, "the accuracy table has no rows"),
+    "another header": ("space,subnets,resolution,top1,source\n", "is it 'subnets'"),
+    "a short row": (HEADER + "compofa,d22222,160,0.5\n", "a.csv:2: 4 values where the header"),
+    "no number": (HEADER + "compofa,d22222,160,half,x\n", "a.csv:2: top1 must be a finite number"),
+    "a cell twice": (
+        HEADER + "compofa,d22222,160,0.5,x\n" * 2,
+        "a.csv:3: the accuracy of compofa d22222 at 160 is given twice",
+    ),
     "a percentage": (HEADER + "compofa,d22222,160,75,x\n", "top1 is a fraction of one"),
-    "not a number": (HEADER + "compofa,d22222,160,nan,x\n", "top1 is a fraction of one"),
+    "not a number": (HEADER + "compofa,d22222,160,nan,x\n", "top1 must be a finite number"),
     "half a line": (HEADER + "compofa,d22222,160,0.5,x", "its last line has no end"),
-    "an open quote": (HEADER + 'compofa,d22222,160,0.5,"x\n', "not a row of an accuracy table"),
+    "an open quote": (HEADER + 'compofa,d22222,160,0.5,"x\n', "a.csv:2: not valid CSV"),
 }
 
 

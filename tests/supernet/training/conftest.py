@@ -18,7 +18,6 @@ from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
 from compofa.supernet.training.recipes.recipe import Recipe
 from compofa.supernet.training.training import Training
-from rigs.image_sets import write_idx
 
 torch.set_num_threads(1)
 
@@ -36,22 +35,6 @@ SMALL: dict[str, Any] = {
 def small() -> Callable[[str], Space]:
     """Gives the small form of a known space."""
     return lambda name: replace(SPACES[name], name=f"small-{name}", **SMALL)
-
-
-@pytest.fixture(scope="session")
-def space_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small form of `compofa` as a space file."""
-    path = tmp_path_factory.mktemp("space") / "small.yaml"
-    path.write_text(
-        "{name: small-compofa, width: 0.05, classes: 3, input_channels: 1, stem_stride: 1, "
-        "resolutions: [12, 16]}"
-    )
-    return path
-
-
-@pytest.fixture(scope="session")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_idx(tmp_path_factory.mktemp("data") / "idx", train=66)
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,14 @@ import pytest
 
 from compofa.common.errors import UserError
 from compofa.supernet.spaces import SPACES
-from compofa.supernet.training.recipes.published import (
+from compofa.supernet.training.recipes.recipe import (
     COMPOUND,
     DEPS,
     PROGRESSIVE,
     RECIPES,
     TEACHER,
+    Phase,
 )
-from compofa.supernet.training.recipes.recipe import Phase
 
 
 def test_the_recipes_are_those_of_the_papers() -> None:

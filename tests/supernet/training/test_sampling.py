@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from compofa.supernet.spaces import SPACES
-from compofa.supernet.training.recipes.published import COMPOUND, DEPS, TEACHER
-from compofa.supernet.training.recipes.recipe import Phase
+from compofa.supernet.training.recipes.recipe import COMPOUND, DEPS, TEACHER, Phase
 from compofa.supernet.training.recipes.sampling import Sampler
 
 SPACE = SPACES["compofa"]

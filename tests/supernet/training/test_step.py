@@ -10,18 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from compofa.supernet.data.batches.loading import Batch
+from compofa.supernet.ranks import Ranks
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.training.ranks import Ranks
 from compofa.supernet.training.recipes.losses import (
     label_loss,
     probabilities,
     soft_loss,
     taught_loss,
 )
-from compofa.supernet.training.recipes.published import COMPOUND
-from compofa.supernet.training.recipes.recipe import Targets
+from compofa.supernet.training.recipes.recipe import COMPOUND, Targets
 from compofa.supernet.training.steps.forward import Forward
 from compofa.supernet.training.steps.step import StepOptions, Stepper, StepPlan, new_optimiser
 

@@ -22,11 +22,10 @@ from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.dataset import DataSet
 from compofa.supernet.data.images import Images
 from compofa.supernet.data.split import split_data
+from compofa.supernet.ranks import Ranks
 from compofa.supernet.space import Space
 from compofa.supernet.training.launch import Launch, train
-from compofa.supernet.training.ranks import Ranks
-from compofa.supernet.training.recipes.published import COMPOUND, DEPS, PROGRESSIVE, TEACHER
-from compofa.supernet.training.recipes.recipe import Recipe
+from compofa.supernet.training.recipes.recipe import COMPOUND, DEPS, PROGRESSIVE, TEACHER, Recipe
 from compofa.supernet.training.run_files.run_folder import RunFolder
 from compofa.supernet.training.run_files.state import State
 from compofa.supernet.training.start import load_teacher

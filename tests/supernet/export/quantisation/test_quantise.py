@@ -15,7 +15,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from compofa.common.errors import MissingExtra, UserError
 from compofa.supernet.export.onnx import write_onnx
-from compofa.supernet.export.quantisation import quantise
 from compofa.supernet.export.quantisation.quantise import quantise_onnx, quantise_tflite
 from compofa.supernet.export.tflite import write_tflite
 from compofa.supernet.export.weights import random_weights
@@ -186,6 +185,6 @@ def test_a_failure_of_the_quantiser_shows_its_last_words() -> None:
 
 
 def test_without_ai_edge_quantizer_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantise, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"ai-edge-quantizer is not .*compofa\[quantise\]"):
         quantise_tflite(b"", batches(1))

@@ -1,0 +1,49 @@
+"""Between the two ends of an interval and a standard deviation, for what is taken as normal.
+
+An interval of confidence c around a mean reaches z((1 + c) / 2) standard deviations to either side,
+where z is the normal quantile: 1.96 for 95 %.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from compofa.common.arrays import FloatArray
+
+_NORMAL = NormalDist()
+
+
+def quantile(probability: float) -> float:
+    """The number of standard deviations above the mean that a normal figure stays below.
+
+    Args:
+        probability: with which it does, strictly between 0 and 1.
+    """
+    return _NORMAL.inv_cdf(probability)
+
+
+def reach(confidence: float) -> float:
+    """How many standard deviations an interval reaches to either side of the mean."""
+    return quantile((1 + confidence) / 2)
+
+
+def reaches(confidences: FloatArray) -> FloatArray:
+    """`reach` of each of an array of confidences, of any shape."""
+    import numpy as np
+
+    # A column has one confidence or a few, and the quantile is a Python call.
+    known = {level: reach(level) for level in np.unique(confidences)}
+    each: FloatArray = np.vectorize(known.__getitem__, otypes=[np.float64])(confidences)
+    return each
+
+
+def standard_deviation(half_width: float, confidence: float) -> float:
+    """The standard deviation of a figure whose interval is `half_width` to either side."""
+    return half_width / reach(confidence)
+
+
+def probability_below(limit: float, mean: float, deviation: float) -> float:
+    """The probability that a normal figure is at most `limit`; the deviation is above zero."""
+    return _NORMAL.cdf((limit - mean) / deviation)

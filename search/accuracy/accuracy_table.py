@@ -1,0 +1,87 @@
+"""Accuracies from a table, such as the one that this package ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from compofa.common.arrays import FloatArray
+from compofa.common.errors import UserError
+from compofa.common.normal_interval import standard_deviation
+from compofa.search.accuracy.sources import Cells
+from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
+from compofa.supernet.space import Space
+
+
+@dataclass(frozen=True)
+class AccuracyTable:
+    """Accuracies read from a file; see `AccuracySource`.
+
+    Attributes:
+        values: space name -> (subnet key, resolution) -> top-1 accuracy.
+        sources: what the file says of where they come from.
+        spreads: as `values`, the standard deviations of those that have an interval.
+    """
+
+    path: Path
+    values: Mapping[str, Mapping[tuple[str, int], float]]
+    sources: tuple[str, ...]
+    spreads: Mapping[str, Mapping[tuple[str, int], float]]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads an accuracy table.
+
+        Raises:
+            UserError: with the file and the line, for anything that is not one.
+        """
+        values: dict[str, dict[tuple[str, int], float]] = {}
+        spreads: dict[str, dict[tuple[str, int], float]] = {}
+        _, rows = read_accuracy_table(path)
+        for row in rows:
+            cell = (row.subnet, row.resolution)
+            values.setdefault(row.space, {})[cell] = row.top1
+            if row.low is not None and row.high is not None:
+                spread = standard_deviation((row.high - row.low) / 2, row.confidence)
+                spreads.setdefault(row.space, {})[cell] = spread
+        sources = tuple(dict.fromkeys(row.source for row in rows))
+        return cls(path, values, sources, spreads)
+
+    @property
+    def description(self) -> str:
+        """The file's sources, and how many more there are."""
+        more = f" and {len(self.sources) - 2} more" if len(self.sources) > 2 else ""
+        return ", ".join(self.sources[:2]) + more
+
+    @property
+    def predicted(self) -> bool:
+        """Whether the file says so: a source that begins with "predicted"."""
+        return any(source.lower().startswith("predicted") for source in self.sources)
+
+    def resolutions(self, space: Space, /) -> tuple[int, ...]:
+        """The resolutions of the file's rows of `space`."""
+        return tuple(sorted({size for _, size in self.values.get(space.name, {})}))
+
+    def top1(self, cells: Cells) -> FloatArray:
+        """Looks the cells up; see `AccuracySource`."""
+        name = cells.space.name
+        if name not in self.values:
+            known = ", ".join(self.values)
+            message = f"the accuracy table has nothing of space {name}"
+            raise UserError(message, path=self.path, hint=f"it has {known}")
+        return _looked_up(self.values[name], cells)
+
+    def deviations(self, cells: Cells) -> FloatArray:
+        """From the intervals; see `AccuracySource`."""
+        return _looked_up(self.spreads.get(cells.space.name, {}), cells)
+
+
+def _looked_up(values: Mapping[tuple[str, int], float], cells: Cells) -> FloatArray:
+    if not values:
+        return np.full(len(cells.keys), np.nan)
+    pairs = zip(cells.keys, cells.sizes.tolist(), strict=True)
+    return np.array([values.get(pair, np.nan) for pair in pairs], dtype=np.float64)
