@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench agent clean
+.PHONY: help setup demo test lint fuzz bench agent clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,11 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+SECONDS ?= 300
+
+fuzz: setup ## damaged inputs for SECONDS (300): files, options, device replies, agents
+	$(BIN)/python tests/fuzz.py --seconds $(SECONDS)
 
 bench: setup ## the long measurements; results go to benchmarks/results
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

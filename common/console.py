@@ -60,6 +60,11 @@ def _run(command: Callable[[], Any]) -> None:
             raise KeyboardInterrupt from None
         raise
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            # Asking whether such a file exists raises too: it is told here, for all commands.
+            raise file_error(
+                error, str(error.filename)[:200], "there can be no such file"
+            ) from None
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         _discard_output()

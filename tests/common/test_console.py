@@ -16,12 +16,14 @@ from compofa.common.console import printable
 
 APP = """
 import signal, sys, time, typer
+from pathlib import Path
 from compofa.common.console import print_json, run_command
 from compofa.common.errors import DeviceError, OutOfTime, UserError
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
-def go(what: str, times: int = 1):
+def go(what: str, times: int = 1, name: str = ""):
+    if what == "path": Path(name).is_dir()
     if what == "user": raise UserError("bad\\x1b[31m row", path="t.csv", line=3)
     if what == "device": raise DeviceError("gone")
     if what == "time": raise OutOfTime("too late")
@@ -120,3 +122,9 @@ def test_output_to_a_full_disk_is_an_error(times: str) -> None:
 def test_what_is_printed_stays_on_one_line_and_moves_no_cursor() -> None:
     assert printable("a\nb\x1b[2Jc\u202e") == r"a\nb\x1b[2Jc\u202e"
     assert printable("ünï côdé 日本") == "ünï côdé 日本"
+
+
+def test_a_name_too_long_for_any_file_is_the_user_s_mistake() -> None:
+    ended = run("path", "--name", "a" * 5000)
+    assert ended.returncode == 2
+    assert ended.stderr == f"error: {'a' * 200}: there can be no such file: file name too long\n"
