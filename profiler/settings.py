@@ -31,6 +31,8 @@ class Protocol:
         run_s: seconds of timed runs to aim for, between those bounds.
         warmup_chunk: runs between two looks at whether a model has warmed up.
         warmup_s: seconds after which warm-up ends in any case.
+        look_runs, look_s: runs and at most seconds of a long look at the reference model, which
+            finds how long the device takes to warm up; it is taken once, and again where it does.
         reference_runs: timed runs of the reference model, before the first cell and after each.
         tolerance: largest difference from the host's output; None takes what suits the dtype, see
             `models.TOLERANCES`.
@@ -46,7 +48,9 @@ class Protocol:
     max_runs: int = 100
     run_s: float = 0.25
     warmup_chunk: int = 4
-    warmup_s: float = 2.0
+    warmup_s: float = 5.0
+    look_runs: int = 600
+    look_s: float = 10.0
     reference_runs: int = 10
     tolerance: float | None = None
     max_time_s: float | None = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from compofa.profiler.measurement.device_access import DeviceAccess
 from compofa.profiler.measurement.handshake import REFERENCE
-from compofa.profiler.measurement.session import INPUT_SEED
+from compofa.profiler.measurement.stopwatch import INPUT_SEED
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
 

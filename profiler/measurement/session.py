@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from compofa.common.errors import DeviceError
 from compofa.profiler.measurement.device_monitor import DeviceMonitor
+from compofa.profiler.measurement.stopwatch import INPUT_SEED, Stopwatch, Timed, run_deadline
 from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.models.prefetch import ModelPrefetcher
 from compofa.profiler.results.journal import Failure, JournalLine, SessionLine, Timing, utc_now
@@ -24,12 +25,6 @@ from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.agent_client import AgentError, AgentLink, Hello, Loaded
 from compofa.profiler.transports.base import LinkLost, Lost
 from compofa.profiler.transports.device import Device
-
-WARM = 0.98
-"""A model is warm once a chunk of runs is not faster than this share of the chunk before."""
-
-INPUT_SEED = 1
-"""Of the input that is timed; the one that is checked has seed 0."""
 
 
 class SessionLost(Lost):
@@ -47,6 +42,8 @@ class Session:
         hello: what the agent answered in the handshake.
         monitor: pauses between cells while the device is disturbed.
         prefetcher: makes the models, the next one while this one loads and warms up.
+        looks: what long looks at models in earlier sessions found of their warm-up, see
+            `Stopwatch`; those of this session are added.
         died_before: cells on which an agent has died already: the second time is final.
     """
 
@@ -60,6 +57,7 @@ class Session:
     out_of_time: Callable[[], bool]
     monitor: DeviceMonitor
     prefetcher: ModelPrefetcher
+    looks: list[float]
     died_before: frozenset[Cell] = frozenset()
 
     def run(self, cells: Sequence[Cell], reference: Cell) -> None:
@@ -70,13 +68,13 @@ class Session:
             DeviceError: the device cannot measure at all: no such runtime, for one.
         """
         self._begun = time.monotonic()
+        self._stopwatch = Stopwatch(self.link, self.protocol, self.prefetcher.wait, self.looks)
         hello = self.hello
         self.record(
             SessionLine(self.number, utc_now(), hello.pid, hello.facts, hello.state, hello.affinity)
         )
         steady = self.prefetcher.get(reference)
-        loaded = self._load(steady)
-        state = self._time(loaded, None, steady)
+        loaded, state = self._begin(steady)
         again = replace(loaded, load_ns=0, settings={})
         for cell, following in itertools.zip_longest(cells, cells[1:]):
             if self.out_of_time():
@@ -89,8 +87,29 @@ class Session:
             if following is not None:
                 self.prefetcher.start(following)
             self._measure(cell, model)
-            state = self._time(again, None, steady)
+            state = self._time_reference(again, steady, self._stopwatch.time_reference)
         self.link.quit()
+
+    def _begin(self, steady: ModelFile) -> tuple[Loaded, dict[str, Any]]:
+        """Loads the reference model, and finds how it warms up if that is not known yet."""
+        loaded = self._load(steady)
+        if self._invoked or self.looks:
+            return loaded, self._time_reference(loaded, steady, self._stopwatch.begin)
+        loads = [loaded]
+
+        def load() -> int:
+            if self._stopwatch.looks:
+                self.link.unload(loads[-1].handle)
+                loads.append(self._load(steady))
+            return loads[-1].handle
+
+        with self._reference_faults():
+            looks = self._stopwatch.look(load)
+        for one, timed in zip(loads, looks, strict=False):
+            self._record(one, None, steady, timed)
+        if not looks:
+            return loads[-1], self._time_reference(loads[-1], steady, self._stopwatch.begin)
+        return loads[-1], looks[-1].state
 
     def _measure(self, cell: Cell, model: ModelFile) -> None:
         try:
@@ -121,16 +140,43 @@ class Session:
             raise AgentError("model", f"it computes something else than on the host: {wrong}")
         return loaded
 
-    def _time(self, loaded: Loaded, cell: Cell | None, model: ModelFile) -> dict[str, Any]:
-        """Warms the model up, times it, and records both; returns the device's state after it."""
-        warmup: tuple[int, ...] = ()
-        usual, runs = math.inf, 1
-        if not self.device.spec.invoked:
-            warmup = self._warm_up(loaded.handle)
-            usual = statistics.median(warmup[-self.protocol.warmup_chunk :])
-            runs = self.protocol.reference_runs if cell is None else self.protocol.runs_for(usual)
+    def _time(self, loaded: Loaded, cell: Cell, model: ModelFile) -> None:
+        """Warms the model of `cell` up, times it, and records both."""
+        if self._invoked:
+            self._record(loaded, cell, model, self._invoke(loaded.handle))
+        else:
+            self._record(loaded, cell, model, self._stopwatch.time_cell(loaded.handle))
+
+    def _time_reference(
+        self, loaded: Loaded, model: ModelFile, timing: Callable[[int], Timed]
+    ) -> dict[str, Any]:
+        """Times the reference model and records it; returns the device's state after it."""
+        with self._reference_faults():
+            timed = (self._invoke if self._invoked else timing)(loaded.handle)
+        self._record(loaded, None, model, timed)
+        return timed.state
+
+    @contextmanager
+    def _reference_faults(self) -> Iterator[None]:
+        """What goes wrong with the reference model costs the session, never the profile."""
+        try:
+            yield
+        except (AgentError, Lost):
+            raise
+        except DeviceError as error:
+            raise SessionLost(f"the reference model: {error.message}") from None
+
+    @property
+    def _invoked(self) -> bool:
+        return self.device.spec.invoked
+
+    def _invoke(self, handle: int) -> Timed:
+        """One call of a program that warms up and repeats by itself."""
         self.prefetcher.wait()
-        ns, state = self.link.run(loaded.handle, runs, INPUT_SEED, _deadline(usual, runs))
+        ns, state = self.link.run(handle, 1, INPUT_SEED, run_deadline(math.inf, 1))
+        return Timed((), ns, state)
+
+    def _record(self, loaded: Loaded, cell: Cell | None, model: ModelFile, timed: Timed) -> None:
         self.record(
             Timing(
                 session=self.number,
@@ -138,31 +184,11 @@ class Session:
                 model_sha256=model.sha256,
                 at_s=time.monotonic() - self._begun,
                 load_ns=loaded.load_ns,
-                warmup_ns=warmup,
-                ns=ns,
-                state=state,
+                warmup_ns=timed.warmup_ns,
+                ns=timed.ns,
+                state=timed.state,
                 measured_at=utc_now(),
                 settings=loaded.settings,
+                warm=timed.warm,
             )
         )
-        return state
-
-    def _warm_up(self, handle: int) -> tuple[int, ...]:
-        """Runs until a chunk of runs is no faster than the one before; all runs there were."""
-        chunk = self.protocol.warmup_chunk
-        begun = time.monotonic()
-        runs: tuple[int, ...] = ()
-        before = math.inf
-        while True:
-            ns, _ = self.link.run(handle, chunk, INPUT_SEED, _deadline(before, chunk))
-            runs += ns
-            now = statistics.median(ns)
-            if now >= WARM * before or time.monotonic() - begun > self.protocol.warmup_s:
-                return runs
-            before = now
-
-
-def _deadline(run_ns: float, runs: int) -> float:
-    """Seconds to allow `runs` runs that usually take `run_ns`: far more than any ordinary noise."""
-    usual = 0.0 if run_ns == math.inf else run_ns * 1e-9 * runs
-    return 120.0 + 20 * usual

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -39,6 +39,7 @@ class Sessions:
 
     def __post_init__(self) -> None:
         self._analysed: tuple[int, Analysis] | None = None
+        self._looks: list[float] = []
         self._monitor = DeviceMonitor(
             self.access.listener.note,
             out_of_time=self._out_of_time,
@@ -107,12 +108,13 @@ class Sessions:
                 link=link,
                 hello=access.lease.hello(link),
                 device=access.device,
-                protocol=self.protocol,
+                protocol=replace(self.protocol, look_s=self._look_s()),
                 record=self.journal.append,
                 begin_cell=lambda cell: access.listener.cell(cell, analysis.estimate(cell)),
                 out_of_time=self._out_of_time,
                 monitor=self._monitor,
                 prefetcher=prefetcher,
+                looks=self._looks,
                 died_before=analysis.died,
             )
             try:
@@ -138,6 +140,11 @@ class Sessions:
         if self._analysed is None or self._analysed[0] != length:
             self._analysed = length, analyse(self.journal.lines, self.protocol.confidence)
         return self._analysed[1]
+
+    def _look_s(self) -> float:
+        """What finding out about warm-up may take: not all of a short budget."""
+        left = self.access.limits.until - time.monotonic()
+        return min(self.protocol.look_s, max(left, 0.0) / 20)
 
     def _measured(self) -> int:
         return sum(result.n_sessions for result in self.analysis().results.values())

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compofa.profiler.results.journal import (
     Corrected,
@@ -19,17 +19,24 @@ from compofa.profiler.results.journal import (
 from compofa.profiler.results.measures import CellRuns
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import CONFIDENCE, Protocol
+from compofa.profiler.statistics.clock import clock_tick, condense_timed
 from compofa.profiler.statistics.covariate import Adjusted, adjust
 from compofa.profiler.statistics.drift import Drift, ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
-from compofa.profiler.statistics.location import condense
 from compofa.profiler.statistics.variance_components import (
     VarianceComponents,
     variance_components,
 )
+from compofa.profiler.statistics.warmup import TOLERANCE, lasting, mean_gain, trend
 
 Key = tuple[int, Cell | None]
 """A session and a cell; None is the reference model."""
+
+CLOCK_TIMINGS = 200
+"""Of a journal, by which it is judged how fine the clock is."""
+
+COLD = "the device takes longer to warm up than its runs lasted"
+WARMING = "its runs were still getting faster when they were timed"
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class CellResult:
         estimate: None where no session has timed it.
         runs: everything that was timed of it, for measures.
         failure: why it cannot be measured; None where it can.
+        doubt: why its estimate is not to be trusted, however narrow its interval; None where it is.
     """
 
     cell: Cell
@@ -50,10 +58,13 @@ class CellResult:
     model_sha256: str
     measured_at: str
     failure: str | None
+    doubt: str | None = None
 
     def converged(self, target: float) -> bool:
-        """Whether its interval is as narrow as asked for: its relative half-width is `target`."""
-        return self.estimate is not None and self.estimate.relative_half_width <= target
+        """Whether it can be trusted to `target`, the relative half-width of its interval."""
+        if self.estimate is None or self.doubt is not None:
+            return False
+        return self.estimate.relative_half_width <= target
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,7 @@ class Analysis:
         slope: share of the reference's passing deviations that cells covaried with.
         drift: largest over smallest correction of a cell in a session, less one.
         reference_ms: the reference model's raw latency in each session, in order of time.
+        tick_ns: of the device's clock; 1 where it is fine.
         died: cells on which an agent died before they were ever measured; they get a second chance.
     """
 
@@ -80,6 +92,7 @@ class Analysis:
     drift: float
     reference_ms: tuple[float, ...]
     died: frozenset[Cell]
+    tick_ns: int = 1
 
     def estimate(self, cell: Cell) -> Estimate | None:
         """What is known of the latency of `cell`, in milliseconds."""
@@ -109,7 +122,10 @@ class Analysis:
             return False
         if result.failure is not None or result.n_sessions >= protocol.max_sessions:
             return True
-        return result.n_sessions >= protocol.min_sessions and result.converged(protocol.target)
+        if result.n_sessions < protocol.min_sessions:
+            return False
+        # More sessions like these would not take a doubt away.
+        return result.doubt is not None or result.converged(protocol.target)
 
     def sessions_left(self, cell: Cell, protocol: Protocol) -> int:
         """How many more sessions `cell` will probably need: widths shrink with the square root."""
@@ -133,23 +149,28 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
     cells in common. Lasting changes of its speed are divided out, passing ones are adjusted for as
     far as cells covaried with them.
     """
-    timings = of_kind(lines, Timing)
-    raw = _condensed(timings)
-    drift = _drift(timings)
+    timed = of_kind(lines, Timing)
+    tick = clock_tick([timing.ns for timing in timed[:CLOCK_TIMINGS]])
+    timings = _warm(timed)
+    raw = _condensed(timings, tick)
+    drift = _drift(timings, tick)
     adjusted = _corrected(timings, raw, drift)
     values = adjusted.values
     level = drift.level_sessions if drift else None
     estimates = estimate_cells(values, confidence, level_sessions=level)
-    by_cell: dict[Cell, list[Timing]] = defaultdict(list)
-    for timing in timings:
-        if timing.cell is not None:
-            by_cell[timing.cell].append(timing)
+    by_cell = _by_cell(timings)
+    doubts = _doubts(by_cell, tick)
     failures = {failure.cell: failure for failure in of_kind(lines, Failure)}
     final = {cell: failure for cell, failure in failures.items() if failure.final}
     corrections = {(s, c): raw[s, c] / ms for c, row in values.items() for s, ms in row.items()}
     return Analysis(
         results={
-            cell: _result(cell, by_cell[cell], estimates.get(cell), final.get(cell), corrections)
+            cell: replace(
+                _result(
+                    cell, by_cell.get(cell, []), estimates.get(cell), final.get(cell), corrections
+                ),
+                doubt=doubts.get(cell),
+            )
             for cell in {**by_cell, **final}
         },
         raw_ms=raw,
@@ -159,7 +180,8 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
         slope=adjusted.slope,
         drift=max(corrections.values()) / min(corrections.values()) - 1 if corrections else 0.0,
         reference_ms=tuple(raw[key] for key in sorted(k for k in raw if k[1] is None)),
-        died=frozenset(cell for cell, f in failures.items() if not f.final and not by_cell[cell]),
+        died=frozenset(cell for cell, f in failures.items() if not f.final and cell not in by_cell),
+        tick_ns=tick,
     )
 
 
@@ -177,19 +199,55 @@ def corrected_line(analysis: Analysis, session: int) -> Corrected:
     )
 
 
-def _condensed(timings: Sequence[Timing]) -> dict[Key, float]:
+def _by_cell(timings: Sequence[Timing]) -> dict[Cell, list[Timing]]:
+    """Without the reference model's."""
+    found: dict[Cell, list[Timing]] = {}
+    for timing in timings:
+        if timing.cell is not None:
+            found.setdefault(timing.cell, []).append(timing)
+    return found
+
+
+def _warm(timings: Sequence[Timing]) -> list[Timing]:
+    """Those that count: not those of models that had not warmed up, where enough others had."""
+    by_cell = _by_cell(timings)
+    enough = {
+        cell
+        for cell, visits in by_cell.items()
+        if sum(visit.warm for visit in visits) >= max(2, len(visits) / 2)
+    }
+    return [each for each in timings if each.warm or each.cell is None or each.cell not in enough]
+
+
+def _doubts(by_cell: Mapping[Cell, Sequence[Timing]], tick: int) -> dict[Cell, str]:
+    """Cells that were timed while they still warmed up, and how that shows."""
+    trends = {cell: [trend(v.ns, tick) for v in visits] for cell, visits in by_cell.items()}
+    everywhere = lasting([each for rows in trends.values() for each in rows])
+    found = {}
+    for cell, visits in by_cell.items():
+        if not all(visit.warm for visit in visits):
+            found[cell] = COLD
+        elif lasting(trends[cell]) or (everywhere and mean_gain(trends[cell]) > TOLERANCE):
+            found[cell] = WARMING
+    return found
+
+
+def _condensed(timings: Sequence[Timing], tick: int) -> dict[Key, float]:
     """Milliseconds of each session and cell, as timed; of the reference, the mean of its points."""
     logs: dict[Key, list[float]] = defaultdict(list)
     for timing in timings:
-        logs[timing.session, timing.cell].append(math.log(condense(timing.ns) / 1e6))
+        ms = condense_timed(timing.ns, tick) / 1e6
+        logs[timing.session, timing.cell].append(math.log(ms))
     return {key: math.exp(statistics.fmean(values)) for key, values in logs.items()}
 
 
-def _drift(timings: Sequence[Timing]) -> Drift | None:
+def _drift(timings: Sequence[Timing], tick: int) -> Drift | None:
     reference = [timing for timing in timings if timing.cell is None]
     if not reference:
         return None
-    return drift_factors([ReferencePoint(t.session, t.at_s, condense(t.ns)) for t in reference])
+    return drift_factors(
+        [ReferencePoint(t.session, t.at_s, condense_timed(t.ns, tick)) for t in reference]
+    )
 
 
 def _corrected(

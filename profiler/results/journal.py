@@ -78,7 +78,9 @@ class Timing:
     Attributes:
         at_s: seconds since the session's start at which the timed runs ended.
         warmup_ns: the runs before the model was warm; not part of any estimate.
+        ns: of each run; 0 where it took less than a tick of the device's clock.
         settings: how the runtime ran it, as it said when it loaded the model; else empty.
+        warm: False where it had fewer runs to warm up than this device's models were seen to take.
     """
 
     session: int
@@ -91,6 +93,7 @@ class Timing:
     state: dict[str, Any]
     measured_at: str
     settings: dict[str, Any] = field(default_factory=dict)
+    warm: bool = True
 
 
 @dataclass(frozen=True)
@@ -299,8 +302,10 @@ def _line(name: str, record: dict[str, Any]) -> JournalLine:
         record["cells"] = tuple(Cell(**cell) for cell in record["cells"])
     if record.get("cell") is not None:
         record["cell"] = Cell(**record["cell"])
-    if kind is Timing and not all(type(ns) is int and ns > 0 for ns in record["ns"]):
-        raise ValueError("times must be whole nanoseconds above zero")
+    if kind is Timing:
+        times = record["ns"]
+        if not all(type(ns) is int and ns >= 0 for ns in times) or not any(times):
+            raise ValueError("times must be whole nanoseconds, and not all zero")
     for field_name in ("raw_ms", "corrected_ms"):
         if field_name in record:
             pairs = record[field_name]

@@ -1,66 +1,206 @@
-"""Where the warm-up of a session ends."""
+"""Where warm-up ends: the rule that a session follows, and what a whole profile adds to it.
+
+Three things are looked at, because no single look sees all kinds of warm-up. *Within a visit* of a
+model the second half of its timed runs must not be faster than the first (`trend`); as long as it
+is, all of them count as warm-up and twice as many are timed. A *long look* at the reference model
+finds what a short visit cannot see, a step after hundreds of runs, say (`warmup_length`,
+`needs_of`). *Across visits* the same small gain, again and again, is no chance (`lasting`).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from compofa.common.arrays import FloatArray
-from compofa.common.normal_interval import reach
+from compofa.profiler.statistics.clock import condense_timed, is_coarse, rounding_error
 from compofa.profiler.statistics.latencies import log_latencies
+from compofa.profiler.statistics.student import student_quantile
 
-BATCH = 5
+TOLERANCE = 0.003
+"""A gain from one half of the runs to the other below which they count as settled. While runs
+decay exponentially over more than a visit, what is left is a few times the gain: about 1 %."""
 
-LEAST = 10
-"""Batches that must stay: with fewer, ranks cannot tell two halves apart at `SIGNIFICANCE`."""
+SURE = 3.0
+"""Standard errors that a gain within one visit must exceed."""
 
-TOLERANCE = 1.1
-"""Dropping more runs must shrink the score by a tenth, or heavy tails would drop runs at random."""
+SURE_ACROSS = 0.001
+"""Chance that visits without a trend have so large a mean gain."""
 
-SIGNIFICANCE = 0.01
-"""Chance that settled runs are taken for unsettled ones."""
+SLICE_ERROR = 1.35
+"""Standard error of a condensed latency of n normal runs, in units of their sd over sqrt(n)."""
+
+BLOCKS, LEAST_BLOCK = 60, 5
+"""A long look is cut into so many blocks, of at least so many runs."""
+
+LEVEL = 0.005
+"""A block so much slower than the last third of a look has not warmed up."""
+
+FALLING, STRETCHES = -0.7, 6
+"""Correlation with time of the levels of so many stretches below which they fall all along."""
+
+LEAST_LOOK = 30
+"""Runs below which a look says nothing."""
+
+MARGIN = 1.4
+"""How many times what a look shows is run: an exponential is then off by a tenth of a per cent."""
+
+MANY = 8
+"""Looks of which the median counts."""
 
 
-def warmup_length(runs: Sequence[float]) -> int | None:
-    """How many of the first runs to drop so that the rest is stationary.
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How much faster the second half of some runs is than the first.
 
-    MSER-5 (White, An effective truncation heuristic for bias reduction in simulation output,
-    1997): with z[1..k] the values of consecutive batches of 5 runs, drop the d <= k / 2 batches
-    that minimise sum((z[i] - mean)^2 for i > d) / (k - d)^2, the squared standard error of what
-    stays. Batches are condensed by their median log rather than their mean, since outliers, which
-    latencies have, would otherwise decide. What stays has settled if its first and second half
-    agree (after Geweke, Evaluating the accuracy of sampling-based approaches, 1992, but by rank:
-    Mann and Whitney 1947).
+    Attributes:
+        gain: log of the ratio of the halves; above zero while runs are getting faster.
+        error: its standard error, from the scatter of the runs and the clock's tick.
+    """
+
+    gain: float
+    error: float
+
+    @property
+    def warming(self) -> bool:
+        """Whether the runs are getting faster, beyond chance and by an amount that matters."""
+        return self.gain > max(TOLERANCE, SURE * self.error)
+
+
+def trend(times_ns: Sequence[float], tick: int = 1) -> Trend:
+    """The trend in the timed runs of a visit; none where they are fewer than four.
+
+    The scatter is that of differences between neighbours, which a trend hardly touches: their
+    median size is 0.954 standard deviations of a run where runs are normal.
 
     Args:
-        runs: latencies in the order they were timed.
+        times_ns: in the order they were timed.
+        tick: of the clock, see `clock.clock_tick`.
+    """
+    if len(times_ns) < 4:
+        return Trend(0.0, math.inf)
+    half = len(times_ns) // 2
+    first, second = times_ns[:half], times_ns[-half:]
+    if not (sum(first) > 0 and sum(second) > 0):
+        return Trend(0.0, math.inf)  # the clock is too coarse to tell
+    levels = [condense_timed(part, tick) for part in (first, second)]
+    times = np.asarray(times_ns, dtype=np.float64)
+    scatter = float(np.median(np.abs(np.diff(times)))) / 0.954 / float(np.median(times) or 1)
+    if is_coarse(float(times.mean()), tick):
+        scatter = float(times.std()) / float(times.mean()) / SLICE_ERROR
+        scatter = min(scatter, rounding_error(first, tick) * math.sqrt(half) / SLICE_ERROR)
+    error = SLICE_ERROR * scatter * math.sqrt(2 / half)
+    return Trend(math.log(levels[0] / levels[1]), error)
+
+
+def warmup_length(times_ns: Sequence[float], tick: int = 1) -> int | None:
+    """After how many runs of a long look the level is that of its end.
+
+    The look is cut into blocks, and warm-up ends with the last two neighbours that are both slower
+    than the last third of the blocks by `LEVEL` and three times their scatter; one slow block alone
+    was disturbed.
 
     Returns:
-        Runs to drop; None if the runs have not settled yet, or if they are fewer than 50.
+        Runs to drop, 0 where the first are as fast as the last; None where the look's last third is
+        still getting faster, and 0 where it is shorter than `LEAST_LOOK`, which says nothing.
 
     Raises:
         UserError: no run, or one that is not a positive finite number.
     """
-    logs = log_latencies(runs, "the warm-up runs")
-    count = logs.size // BATCH
-    if count < LEAST:
+    if tick == 1:
+        log_latencies(times_ns, "the warm-up runs")
+    if len(times_ns) < LEAST_LOOK or 1 < tick > np.median(times_ns) / 50:
+        return 0
+    size = max(LEAST_BLOCK, len(times_ns) // BLOCKS)
+    levels = _levels(np.asarray(times_ns, dtype=np.float64), size)
+    rest = levels[-(levels.size // 3) :]
+    centre = float(np.median(rest))
+    if trend(times_ns[-size * rest.size :], tick).warming and _falls(rest):
         return None
-    z = np.median(logs[: count * BATCH].reshape(count, BATCH), axis=1)
-    centred = z - z.mean()
-    left = count - np.arange(count)
-    sums = np.cumsum(centred[::-1])[::-1]
-    squares = np.cumsum(centred[::-1] ** 2)[::-1]
-    score = (np.maximum(squares - sums**2 / left, 0.0) / left**2)[
-        : min(count // 2, count - LEAST) + 1
-    ]
-    dropped = int(np.argmax(score <= TOLERANCE * score.min()))
-    return dropped * BATCH if _agree(z[dropped:]) else None
+    # What a restless device does in the last third, it may have done before.
+    scatter = 1.4826 * float(np.median(np.abs(rest - centre)))
+    restless = max(3 * scatter, 1.5 * (float(rest.max()) - centre))
+    slow = levels - centre > max(LEVEL, restless)
+    pairs = np.flatnonzero(slow[:-1] & slow[1:])
+    if pairs.size:
+        length = (int(pairs[-1]) + 2) * size
+        return None if length > len(times_ns) - size * rest.size else length
+    return size if slow[0] else 0
 
 
-def _agree(z: FloatArray) -> bool:
-    """Whether both halves of a series come from one distribution, as far as ranks can tell."""
-    first, second = z[: z.size // 2], z[z.size // 2 :]
-    above = np.sign(first[:, None] - second).sum() / 2
-    spread = np.sqrt(first.size * second.size * (z.size + 1) / 12)
-    return bool(abs(above) <= reach(1 - SIGNIFICANCE) * spread)
+def _falls(levels: FloatArray) -> bool:
+    """Whether levels go down all along, rather than wander."""
+    steps = np.array([part.mean() for part in np.array_split(levels, min(STRETCHES, levels.size))])
+    return float(np.corrcoef(steps, np.arange(steps.size))[0, 1]) < FALLING
+
+
+def _levels(times: FloatArray, size: int) -> FloatArray:
+    """Log medians of consecutive blocks of `size` runs."""
+    count = times.size // size
+    return np.log(np.median(times[: count * size].reshape(count, size), axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUpNeeds:
+    """How many runs it takes a device to warm up; infinite where it did not within the look.
+
+    Attributes:
+        process: at the start of a process, whatever it runs.
+        model: of each model after it was loaded.
+    """
+
+    process: float = 0.0
+    model: float = 0.0
+
+
+def needs_of(lengths: Sequence[float], usual: int) -> WarmUpNeeds:
+    """What long looks at models say of all models.
+
+    The first look is at the reference model in a fresh process, the others begin with a fresh load.
+    A warm-up that they do not show again is the process's own; one that all of them show is that of
+    each model. The shortest of few counts, since what disturbs a look makes it longer.
+
+    Args:
+        lengths: of warm-up, look by look (`warmup_length`); infinite where it did not end.
+        usual: warm-up runs that every visit makes anyway: where a look shows no more, none are
+            needed.
+    """
+    if not lengths or lengths[0] <= usual:
+        return WarmUpNeeds()
+    again = lengths[0] if len(lengths) == 1 else _shortest(lengths[1:])
+    if again <= usual or again <= lengths[0] / 2:
+        model = MARGIN * again if again > usual else 0.0
+        return WarmUpNeeds(process=MARGIN * lengths[0], model=model)
+    return WarmUpNeeds(model=MARGIN * min(again, lengths[0]))
+
+
+def _shortest(lengths: Sequence[float]) -> float:
+    """The shortest of few, the median of many: then single ones that are too short count less."""
+    return min(lengths) if len(lengths) < MANY else sorted(lengths)[len(lengths) // 2]
+
+
+def lasting(trends: Sequence[Trend]) -> bool:
+    """Whether visits were still warming up, judged by all of them together.
+
+    One visit on a restless device goes down as easily as up. Visits that keep getting faster on
+    average, beyond `SURE_ACROSS` by Student's t, were timed too early.
+    """
+    gains = _gains(trends)
+    if gains.size < 2 or gains.mean() <= TOLERANCE:
+        return False
+    error = float(gains.std(ddof=1)) / math.sqrt(gains.size)
+    reach = float(student_quantile(1 - SURE_ACROSS, np.array([gains.size - 1.0]))[0])
+    return bool(gains.mean() > reach * error)
+
+
+def mean_gain(trends: Sequence[Trend]) -> float:
+    """Of visits that tell; 0 where none does."""
+    gains = _gains(trends)
+    return float(gains.mean()) if gains.size else 0.0
+
+
+def _gains(trends: Sequence[Trend]) -> FloatArray:
+    return np.array([each.gain for each in trends if math.isfinite(each.error)])

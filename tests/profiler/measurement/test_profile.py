@@ -42,7 +42,13 @@ from compofa.supernet.spaces import SPACES
 
 DEVICE = LocalDevice(name="here")
 QUICK = Protocol(
-    min_sessions=2, max_sessions=2, min_runs=3, run_s=1e-4, warmup_chunk=2, reference_runs=2
+    min_sessions=2,
+    max_sessions=2,
+    min_runs=3,
+    run_s=1e-4,
+    warmup_chunk=2,
+    look_runs=0,
+    reference_runs=2,
 )
 
 

@@ -115,7 +115,7 @@ def test_damage_elsewhere_is_an_error_with_its_line(tmp_path: Path, damage: byte
     assert caught.value.line == 2
 
 
-@pytest.mark.parametrize("bad", [0, -3, 1.5, "7", None])
+@pytest.mark.parametrize("bad", [-3, 1.5, "7", None])
 def test_times_that_cannot_be_are_damage(tmp_path: Path, bad: object) -> None:
     path = tmp_path / "x.jsonl"
     with Journal.open(path, HEADER) as journal:
@@ -123,7 +123,7 @@ def test_times_that_cannot_be_are_damage(tmp_path: Path, bad: object) -> None:
     record = json.loads(path.read_text().splitlines()[1])
     with path.open("a") as file:
         file.write(json.dumps({**record, "ns": [5, bad]}) + "\n")
-    with pytest.raises(UserError, match="whole nanoseconds above zero"):
+    with pytest.raises(UserError, match="whole nanoseconds"):
         read_journal(path)
 
 

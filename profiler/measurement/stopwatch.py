@@ -1,0 +1,263 @@
+"""Timing a model that is loaded: its warm-up, how many runs, and batches where the clock is coarse.
+
+The rules are those of `statistics.warmup` and `statistics.clock`; this is who follows them on a
+device.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from compofa.common.errors import DeviceError
+from compofa.profiler.settings import Protocol
+from compofa.profiler.statistics.clock import BATCH_TICKS, COARSEST_NS, clock_tick, is_coarse
+from compofa.profiler.statistics.location import relative_standard_error
+from compofa.profiler.statistics.warmup import (
+    LEAST_LOOK,
+    LEVEL,
+    WarmUpNeeds,
+    needs_of,
+    trend,
+    warmup_length,
+)
+from compofa.profiler.transports.agent_client import AgentLink
+
+WARM = 0.98
+"""A model may be warm once a chunk of runs is not faster than this share of the chunk before."""
+
+INPUT_SEED = 1
+"""Of the input that is timed; the one that is checked has seed 0."""
+
+AGREEING = 1.2
+"""Factor by which two looks at one warm-up differ at most."""
+
+MOST_LOOKS = 6
+"""At the reference model, while each is slower at its start: a disturbed one must not decide."""
+
+PRECISE = 1 / 20
+"""Share of the target that the standard error of a session's runs comes down to at first; then the
+sessions decide, and more runs of one would not help."""
+
+MOST_RUNS = 50_000
+"""Of one request, however short they are."""
+
+REFERENCE_TICKS = 50
+"""Ticks of a coarse clock that the runs of the reference model last between two cells."""
+
+CLOCK_RUNS = 3000
+"""Runs after which it is known how fine the clock is."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The runs of a model in one visit.
+
+    Attributes:
+        warm: False where it had fewer runs to warm up than this device's models take.
+    """
+
+    warmup_ns: tuple[int, ...]
+    ns: tuple[int, ...]
+    state: dict[str, Any]
+    warm: bool = True
+
+
+@dataclass
+class Stopwatch:
+    """Times models in one process on a device.
+
+    Attributes:
+        wait: returns once nothing on this computer disturbs; called before runs that count.
+        looks: after how many runs long looks at models found them warm (`warmup_length`), from
+            earlier processes too; the first is at the reference model in a fresh process.
+    """
+
+    link: AgentLink
+    protocol: Protocol
+    wait: Callable[[], None]
+    looks: list[float]
+    tick: int = field(default=1, init=False)
+    _process_is_warm: bool = field(default=True, init=False)
+    _seen: list[tuple[int, ...]] = field(default_factory=list, init=False)
+    _seen_runs: int = field(default=0, init=False)
+
+    @property
+    def usual_warmup(self) -> int:
+        """Runs that every visit begins with."""
+        return 2 * self.protocol.warmup_chunk
+
+    @property
+    def needs(self) -> WarmUpNeeds:
+        """Runs that it takes to warm up, by the looks so far."""
+        return needs_of(self.looks, max(self.usual_warmup, self.protocol.look_runs // 60))
+
+    def look(self, load: Callable[[], int]) -> list[Timed]:
+        """Long looks at the reference model, loaded anew for each; what they timed.
+
+        Args:
+            load: loads it, or loads it again, and returns its handle.
+        """
+        found: list[Timed] = []
+        while len(found) < MOST_LOOKS:
+            timed = self._long_look(load())
+            if timed is None:
+                break
+            found.append(timed)
+            if self._agree(self.looks[-1]):
+                break
+        if self.looks and math.isinf(self.looks[0]) and self.looks[-1] <= self.usual_warmup:
+            # It was the process that warmed up, and that had ended with the first look.
+            self.looks[0] = len(found[0].warmup_ns)
+        return found
+
+    def _agree(self, length: float) -> bool:
+        """Whether the last look shows no warm-up, or the same as one before."""
+        before = [
+            each for each in self.looks[:-1] if each <= AGREEING * length <= AGREEING**2 * each
+        ]
+        return length <= self.usual_warmup or bool(before)
+
+    def begin(self, handle: int) -> Timed:
+        """Times the reference model at the start of a process, which may have to warm up."""
+        needed = max(self.needs.process, self.needs.model)
+        timed = self._timed(handle, needed, self.protocol.look_s, reference=True)
+        complete = self.usual_warmup < needed <= len(timed.warmup_ns)
+        if complete and not self._began_slower(timed, needed):
+            # The first look was disturbed: this process began as fast as it ended.
+            self.looks[:] = [0.0]
+        self._process_is_warm = timed.warm
+        return timed
+
+    def _began_slower(self, timed: Timed, needed: float) -> bool:
+        """Whether a visit with as long a warm-up as was needed did need it."""
+        early = timed.warmup_ns[self.usual_warmup : int(needed) // 2]
+        return statistics.median(early or timed.ns) > (1 + LEVEL) * statistics.median(timed.ns)
+
+    def time_reference(self, handle: int) -> Timed:
+        """Times the reference model, which is warm but for the cell that ran in between."""
+        return self._timed(handle, 0, self.protocol.warmup_s, reference=True)
+
+    def time_cell(self, handle: int) -> Timed:
+        """Warms a cell's model up and times it; for longer while its runs are getting faster."""
+        needed = self.needs.model
+        timed = self._timed(handle, needed, self.protocol.warmup_s)
+        if self.usual_warmup < needed <= len(timed.warmup_ns):
+            # A cell that was as fast early on says that the reference was disturbed, not warming.
+            early = timed.warmup_ns[self.usual_warmup : int(needed) // 2]
+            slower = statistics.median(early or timed.ns) > (1 + LEVEL) * statistics.median(
+                timed.ns
+            )
+            self.looks.append(self.looks[0] if slower else 0.0)
+        return timed
+
+    def _long_look(self, handle: int) -> Timed | None:
+        """None where the model is too slow to be looked at for so long."""
+        begun = time.monotonic()
+        self.wait()
+        first, state = self.run(handle, self.usual_warmup, math.inf)
+        usual = statistics.fmean(first)
+        runs = min(self.protocol.look_runs, int(self.protocol.look_s * 1e9 / (usual + 1)))
+        if runs < LEAST_LOOK:
+            return None
+        times = first
+        while True:
+            more, state = self.run(handle, runs - len(times), usual)
+            times += more
+            length = warmup_length(times, self.tick)
+            left = begun + self.protocol.look_s - time.monotonic()
+            if length is not None or len(times) * usual * 1e-9 > left:
+                break
+            runs = 2 * len(times)
+        self.looks.append(math.inf if length is None else length)
+        last = self.protocol.reference_runs
+        return Timed(times[:-last], times[-last:], state, warm=length is not None)
+
+    def _timed(
+        self, handle: int, needed: float, budget_s: float, *, reference: bool = False
+    ) -> Timed:
+        begun = time.monotonic()
+        warmup = self._warm_up(handle, needed, budget_s)
+        usual = self._usual(warmup)
+        runs = self._runs_of(usual, reference=reference)
+        self.wait()
+        least = runs if reference or is_coarse(usual, self.tick) else self.protocol.min_runs
+        ns, state = self.run(handle, min(least, runs), usual)
+        if len(ns) < runs and not self._precise(ns):
+            more, state = self.run(handle, runs - len(ns), usual)
+            ns += more
+        while not reference and trend(ns, self.tick).warming:
+            runs = min(max(runs, len(warmup) + len(ns)), MOST_RUNS)
+            if time.monotonic() - begun + runs * usual * 1e-9 > budget_s:
+                break
+            warmup += ns
+            ns, state = self.run(handle, runs, usual)
+        return Timed(warmup, ns, state, warm=len(warmup) >= needed)
+
+    def _warm_up(self, handle: int, needed: float, budget_s: float) -> tuple[int, ...]:
+        """Runs until a chunk of runs is no faster than the one before; all runs there were."""
+        chunk = self.protocol.warmup_chunk
+        begun = time.monotonic()
+        runs: tuple[int, ...] = ()
+        before = math.inf
+        while True:
+            ns, _ = self.run(handle, chunk, before)
+            runs += ns
+            now = statistics.median(ns)
+            if now >= WARM * before or time.monotonic() - begun > budget_s:
+                break
+            before = now
+        while sum(runs) < 4 * self.tick and len(runs) < MOST_RUNS:
+            runs += self.run(handle, len(runs), now)[0]
+        rest, usual = needed - len(runs), self._usual(runs)
+        # Where there is no time for all of it, half of it would not help.
+        if 0 < rest < MOST_RUNS and rest * usual * 1e-9 < begun + budget_s - time.monotonic():
+            runs += self.run(handle, int(rest), usual)[0]
+        return runs
+
+    def _usual(self, warmup: tuple[int, ...]) -> float:
+        """Nanoseconds of a run, by the last of its warm-up; by all where the clock is coarse."""
+        mean = statistics.fmean(warmup)
+        if not mean:
+            raise DeviceError("the device's clock stands still while models run")
+        if is_coarse(mean, self.tick):
+            return mean
+        return statistics.median(warmup[-self.protocol.warmup_chunk :])
+
+    def _runs_of(self, usual: float, *, reference: bool) -> int:
+        """How many runs to time."""
+        protocol = self.protocol
+        runs = protocol.reference_runs if reference else protocol.runs_for(usual)
+        if not is_coarse(usual, self.tick):
+            return runs
+        if self.tick > COARSEST_NS:
+            raise DeviceError(
+                f"the device's clock advances in steps of {self.tick / 1e6:.0f} ms, which is too "
+                "coarse to time networks by"
+            )
+        ticks = REFERENCE_TICKS if reference else BATCH_TICKS
+        lasting = max(ticks * self.tick, 0 if reference else 1e9 * protocol.run_s)
+        return max(runs, min(math.ceil(lasting / usual), MOST_RUNS))
+
+    def _precise(self, ns: tuple[int, ...]) -> bool:
+        """Whether further runs would not make the session's figure any better."""
+        return relative_standard_error(ns) <= PRECISE * self.protocol.target
+
+    def run(self, handle: int, runs: int, usual: float) -> tuple[tuple[int, ...], dict[str, Any]]:
+        """Runs a model; returns nanoseconds of each run, and the device's state after them."""
+        ns, state = self.link.run(handle, runs, INPUT_SEED, run_deadline(usual, runs))
+        if self._seen_runs < CLOCK_RUNS:
+            self._seen.append(ns)
+            self._seen_runs += len(ns)
+            self.tick = clock_tick(self._seen)
+        return ns, state
+
+
+def run_deadline(run_ns: float, runs: int) -> float:
+    """Seconds to allow `runs` runs that usually take `run_ns`: far more than any ordinary noise."""
+    usual = 0.0 if run_ns == math.inf else run_ns * 1e-9 * runs
+    return 120.0 + 20 * usual
