@@ -53,7 +53,7 @@ MANY = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Trend:
+class RunTrend:
     """How much faster the second half of some runs is than the first.
 
     Attributes:
@@ -70,7 +70,7 @@ class Trend:
         return self.gain > max(TOLERANCE, SURE * self.error)
 
 
-def trend(times_ns: Sequence[float], tick: int = 1) -> Trend:
+def trend(times_ns: Sequence[float], tick: int = 1) -> RunTrend:
     """The trend in the timed runs of a visit; none where they are fewer than four.
 
     The scatter is that of differences between neighbours, which a trend hardly touches: their
@@ -81,11 +81,11 @@ def trend(times_ns: Sequence[float], tick: int = 1) -> Trend:
         tick: of the clock, see `clock.clock_tick`.
     """
     if len(times_ns) < 4:
-        return Trend(0.0, math.inf)
+        return RunTrend(0.0, math.inf)
     half = len(times_ns) // 2
     first, second = times_ns[:half], times_ns[-half:]
     if not (sum(first) > 0 and sum(second) > 0):
-        return Trend(0.0, math.inf)  # the clock is too coarse to tell
+        return RunTrend(0.0, math.inf)  # the clock is too coarse to tell
     levels = [condense_timed(part, tick) for part in (first, second)]
     times = np.asarray(times_ns, dtype=np.float64)
     scatter = float(np.median(np.abs(np.diff(times)))) / 0.954 / float(np.median(times) or 1)
@@ -93,7 +93,7 @@ def trend(times_ns: Sequence[float], tick: int = 1) -> Trend:
         scatter = float(times.std()) / float(times.mean()) / SLICE_ERROR
         scatter = min(scatter, rounding_error(first, tick) * math.sqrt(half) / SLICE_ERROR)
     error = SLICE_ERROR * scatter * math.sqrt(2 / half)
-    return Trend(math.log(levels[0] / levels[1]), error)
+    return RunTrend(math.log(levels[0] / levels[1]), error)
 
 
 def warmup_length(times_ns: Sequence[float], tick: int = 1) -> int | None:
@@ -182,7 +182,7 @@ def _shortest(lengths: Sequence[float]) -> float:
     return min(lengths) if len(lengths) < MANY else sorted(lengths)[len(lengths) // 2]
 
 
-def lasting(trends: Sequence[Trend]) -> bool:
+def lasting(trends: Sequence[RunTrend]) -> bool:
     """Whether visits were still warming up, judged by all of them together.
 
     One visit on a restless device goes down as easily as up. Visits that keep getting faster on
@@ -196,11 +196,11 @@ def lasting(trends: Sequence[Trend]) -> bool:
     return bool(gains.mean() > reach * error)
 
 
-def mean_gain(trends: Sequence[Trend]) -> float:
+def mean_gain(trends: Sequence[RunTrend]) -> float:
     """Of visits that tell; 0 where none does."""
     gains = _gains(trends)
     return float(gains.mean()) if gains.size else 0.0
 
 
-def _gains(trends: Sequence[Trend]) -> FloatArray:
+def _gains(trends: Sequence[RunTrend]) -> FloatArray:
     return np.array([each.gain for each in trends if math.isfinite(each.error)])
