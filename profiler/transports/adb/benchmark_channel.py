@@ -43,7 +43,7 @@ class Checked:
 
 
 class BenchmarkModel:
-    """The program on one phone, and what was found out about the models it ran.
+    """The program on one phone, and what is known of the models it ran.
 
     Args:
         program: on the phone.
@@ -64,7 +64,7 @@ class BenchmarkModel:
         return {"input_layer_value_files", "output_filepath"} <= self.program.flags
 
     def check(self, model: str, set_up: ProgramSettings, deadline_s: float) -> Checked:
-        """Calls the model once; what was found out is remembered.
+        """Calls the model once; what that tells is remembered.
 
         Raises:
             Refused: it cannot be run as the set-up says.
@@ -79,8 +79,8 @@ class BenchmarkModel:
     def _check(self, model: str, set_up: ProgramSettings, deadline_s: float) -> Checked:
         shape = float_input(self._files[model]) if self.tells_output else None
         if shape is None:
-            found = self.program.benchmark(model, set_up, ONCE, deadline_s)
-            return Checked(round(found.init_us * 1e3))
+            benchmark = self.program.benchmark(model, set_up, ONCE, deadline_s)
+            return Checked(round(benchmark.init_us * 1e3))
         batch, channels, height, width = shape
         with self.program.output_file() as name:
             flags = [
@@ -90,13 +90,15 @@ class BenchmarkModel:
                 f"--input_layer_value_files=input:{self._put_input(shape)}",
                 f"--output_filepath={name}",
             ]
-            found = self.program.benchmark(model, set_up, flags, deadline_s)
+            benchmark = self.program.benchmark(model, set_up, flags, deadline_s)
             content = self.program.read(name)
         if not content or len(content) % 4:
             raise Refused("model", f"benchmark_model wrote an output of {len(content)} bytes")
         output = np.frombuffer(content, dtype="<f4")
         sample = output[:: -(-output.size // CHECKED_OUTPUTS)]
-        return Checked(round(found.init_us * 1e3), shape, tuple(map(float, sample)), output.size)
+        return Checked(
+            round(benchmark.init_us * 1e3), shape, tuple(map(float, sample)), output.size
+        )
 
     def _put_input(self, shape: tuple[int, ...]) -> str:
         """Puts the input that models are checked with on the phone; its name there."""
@@ -202,13 +204,13 @@ class BenchmarkChannel(Channel):
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         model, set_up = self._model_of(request)
         program = self._model.program
-        found = [
+        benchmarks = [
             program.benchmark(model, set_up, TIMING, request["deadline_s"])
             for _ in range(request["runs"])
         ]
-        told = [asdict(each.runs) for each in found]
+        told = [asdict(each.runs) for each in benchmarks]
         return {
-            "ns": [round(each.runs.typical * 1e3) for each in found],
+            "ns": [round(each.runs.typical * 1e3) for each in benchmarks],
             "state": {**self._model.android.state(), "benchmark_us": told},
         }
 

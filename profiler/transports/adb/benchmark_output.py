@@ -2,7 +2,9 @@
 
 The formats are those of LiteRT's tflite/tools/benchmark/benchmark_model.cc and
 benchmark_tflite_model.cc (commits 7d88950 and 01d971c), and of the same files of TensorFlow before
-them, which lack the percentiles and the "INFO: " in front. A line of statistics is
+them, which lack the percentiles and the "INFO: " in front. Until TensorFlow 2.0 the summary has
+other words and no time of the first inference, and of delegates it says little or nothing; 2.2 says
+"Applied" where later versions say "Explicitly applied". A line of statistics is
 
     count=50 first=1196 curr=1152 min=1118 max=1196 avg=1152.4 std=13 p5=1121 median=1153 p95=1166
 
@@ -26,13 +28,20 @@ _STATISTICS = re.compile(
     rf" avg=(?P<avg>{_NUMBER}) std=(?P<std>{_NUMBER}|-?nan))?"
     rf"(?: p5=(?P<p5>{_NUMBER}) median=(?P<median>{_NUMBER}) p95=(?P<p95>{_NUMBER}))?"
 )
-_SUMMARY = re.compile(
-    rf"Inference timings in us: Init: (?P<init>{_NUMBER}), First inference: {_NUMBER}, "
-    rf"Warmup \(avg\): (?P<warmup>{_NUMBER}), Inference \(avg\): (?P<mean>{_NUMBER})"
+_SUMMARIES = (
+    re.compile(
+        rf"Inference timings in us: Init: (?P<init>{_NUMBER}), First inference: {_NUMBER}, "
+        rf"Warmup \(avg\): (?P<warmup>{_NUMBER}), Inference \(avg\): (?P<mean>{_NUMBER})"
+    ),
+    re.compile(
+        rf"Average inference timings in us: Warmup: (?P<warmup>{_NUMBER}), "
+        rf"Init: (?P<init>{_NUMBER}), (?:Inference|no stats): (?P<mean>{_NUMBER})"
+    ),
 )
 _DELEGATED = re.compile(
-    r"(?:Explicitly applied (?P<name>\S+) delegate, and the model graph will be (?P<how>\S+)"
-    r" executed by the delegate|Though (?P<unused>\S+) delegate is explicitly applied)"
+    r"(?:(?:Explicitly applied|Applied) (?P<name>\S+) delegate"
+    r"(?:, and the model graph will be (?P<how>\S+) executed (?:by|w/|with) the delegate)?"
+    r"|Though (?P<unused>\S+) delegate is (?:explicitly )?applied)"
 )
 
 
@@ -62,14 +71,15 @@ class Benchmark:
 
     Attributes:
         init_us: loading the model and preparing it, delegates included.
-        delegates: name of each delegate that was applied, and whether it took the whole network.
+        delegates: name of each delegate that was applied, and whether it took the whole network;
+            None where this version does not say how much of it.
         unknown_flags: whether flags were passed that this version does not know.
     """
 
     init_us: float
     warmup: ProgramStatistics
     runs: ProgramStatistics
-    delegates: dict[str, bool]
+    delegates: dict[str, bool | None]
     unknown_flags: bool
 
 
@@ -77,22 +87,22 @@ def parse_benchmark(text: str) -> Benchmark:
     """Reads the output of one invocation.
 
     Raises:
-        Unreadable: it is not complete, or its numbers contradict each other.
+        UnreadableOutput: it is not complete, or its numbers contradict each other.
     """
     lines = [line.strip().removeprefix("INFO: ") for line in text.splitlines()]
-    found = [_statistics(line) for line in lines if line.startswith("count=")]
-    if len(found) != 2:
-        raise UnreadableOutput(f"{len(found)} lines of statistics instead of 2")
-    summaries = [match for line in lines if (match := _SUMMARY.fullmatch(line))]
+    statistics = [_statistics(line) for line in lines if line.startswith("count=")]
+    if len(statistics) != 2:
+        raise UnreadableOutput(f"{len(statistics)} lines of statistics instead of 2")
+    summaries = [match for line in lines for form in _SUMMARIES if (match := form.fullmatch(line))]
     if len(summaries) != 1:
         raise UnreadableOutput("no summary at its end")
-    warmup, runs = found
-    for name, statistics in (("warmup", warmup), ("mean", runs)):
+    warmup, runs = statistics
+    for name, printed in (("warmup", warmup), ("mean", runs)):
         told = float(summaries[0][name])
         # Six digits are printed of a mean.
-        if abs(told - statistics.mean) > 1e-4 * statistics.mean:
+        if abs(told - printed.mean) > 1e-4 * printed.mean:
             raise UnreadableOutput(
-                f"a mean of {told:g} us in its summary and {statistics.mean:g} above"
+                f"a mean of {told:g} us in its summary and {printed.mean:g} above"
             )
     return Benchmark(
         init_us=float(summaries[0]["init"]),
@@ -113,24 +123,29 @@ def _statistics(line: str) -> ProgramStatistics:
         if text is not None and "nan" not in text
     }
     newest = numbers["curr"]
-    found = ProgramStatistics(
+    read = ProgramStatistics(
         count=int(match["count"]),
         smallest=numbers.get("min", newest),
         largest=numbers.get("max", newest),
         mean=numbers.get("avg", newest),
         median=numbers.get("median"),
     )
-    inner = [numbers.get("first", newest), newest, found.typical]
-    if found.count < 1 or not 0 < found.smallest <= found.largest < LONGEST_US:
+    inner = [numbers.get("first", newest), newest, read.typical]
+    if read.count < 1 or not 0 < read.smallest <= read.largest < LONGEST_US:
         raise UnreadableOutput(f"statistics of nothing: {line[:80]!r}")
-    if not all(found.smallest <= value <= found.largest for value in inner):
+    if not all(read.smallest <= value <= read.largest for value in inner):
         raise UnreadableOutput(f"statistics that contradict each other: {line[:80]!r}")
-    return found
+    return read
 
 
-def _delegates(lines: list[str]) -> dict[str, bool]:
-    found = {}
+def _delegates(lines: list[str]) -> dict[str, bool | None]:
+    whole: dict[str, bool | None] = {}
     for line in lines:
-        if match := _DELEGATED.match(line):
-            found[match["name"] or match["unused"]] = match["how"] == "completely"
-    return found
+        match = _DELEGATED.match(line)
+        if match is None:
+            continue
+        if match["unused"]:
+            whole[match["unused"]] = False
+        else:
+            whole[match["name"]] = None if match["how"] is None else match["how"] == "completely"
+    return whole

@@ -79,6 +79,11 @@ class ProgramSettings:
         return {"cpu": "XNNPACK"}.get(self.accelerator, self.accelerator.upper())
 
     @property
+    def switch(self) -> str | None:
+        """The flag without which a version of the program has no such accelerator."""
+        return None if self.accelerator == "cpu" else f"use_{self.accelerator}"
+
+    @property
     def flags(self) -> list[str]:
         """Its flags; all precision that the dtype asks for, and no more."""
         half = "true" if self.dtype == "float16" else "false"
@@ -122,6 +127,9 @@ class BenchmarkProgram:
                 the CPU would be timed for what they are not.
             LinkLost: the line broke.
         """
+        # Versions of before TensorFlow 2.3 pass over flags that they do not know, and say nothing.
+        if set_up.switch is not None and self.flags and set_up.switch not in self.flags:
+            raise _built_without(set_up)
         words = [f"./{self.sha256}", f"--graph={model}", *set_up.flags, *flags]
         if set_up.mask is not None:
             words = ["taskset", set_up.mask, *words]
@@ -135,11 +143,12 @@ class BenchmarkProgram:
         if finished.code:
             raise Refused("model", f"benchmark_model failed: {_complaint(finished)}")
         try:
-            found = parse_benchmark(finished.text + finished.stderr)
+            benchmark = parse_benchmark(finished.text + finished.stderr)
         except UnreadableOutput as error:
-            raise Refused("model", f"benchmark_model's output: {error}") from None
-        _check_delegation(found, set_up)
-        return found
+            message = f"cannot read what this benchmark_model prints: {error}"
+            raise Refused("model", message) from None
+        _check_delegation(benchmark, set_up)
+        return benchmark
 
     @contextmanager
     def output_file(self) -> Iterator[str]:
@@ -168,16 +177,37 @@ class BenchmarkProgram:
         return finished
 
 
-def _check_delegation(found: Benchmark, set_up: ProgramSettings) -> None:
+def _built_without(set_up: ProgramSettings) -> Refused:
+    return Refused("runtime", f"this benchmark_model was built without {set_up.delegate}")
+
+
+def _check_delegation(benchmark: Benchmark, set_up: ProgramSettings) -> None:
+    """Refuses times of which the program does not say that they are of the accelerator alone.
+
+    Versions differ in what they say. Where nothing is said that we can read, the network may have
+    run on the accelerator or not: it is not called a fall-back then, and its times are not taken.
+    """
     if set_up.accelerator == "cpu":
         return
-    if found.unknown_flags:
-        raise Refused("runtime", f"this benchmark_model was built without {set_up.delegate}")
-    whole = {name.upper(): whole for name, whole in found.delegates.items()}
-    if set_up.delegate not in whole:
-        raise Refused("model", f"{set_up.delegate} was not used: it fell back to the CPU")
-    if not whole[set_up.delegate]:
-        raise Refused("model", f"{set_up.delegate} does not run all of it: parts stay on the CPU")
+    delegate = set_up.delegate
+    if benchmark.unknown_flags:
+        raise _built_without(set_up)
+    whole = {name.upper(): whole for name, whole in benchmark.delegates.items()}
+    if whole.get(delegate, False):
+        return
+    if delegate not in whole:
+        raise Refused(
+            "model",
+            f"cannot tell whether {delegate} ran the model: this benchmark_model says nothing of "
+            "it that we can read; those of TensorFlow 2.2 and later, and LiteRT's, do",
+        )
+    if whole[delegate] is None:
+        raise Refused(
+            "model",
+            f"cannot tell whether {delegate} ran all of the model: this benchmark_model says that "
+            "it was applied, but not to how much; those of TensorFlow 2.2 and later do",
+        )
+    raise Refused("model", f"{delegate} does not run all of it: parts stay on the CPU")
 
 
 def _complaint(finished: ShellResult) -> str:

@@ -6,6 +6,7 @@ what it says. Beyond a bound the files used longest ago are deleted.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -23,15 +24,24 @@ HASHING_S = 60.0
 
 PREPARE = """\
 umask 077 && mkdir -p {folder} && cd {folder} && [ -O . ] && [ ! -L {folder} ] && chmod 700 . \
-&& find . -maxdepth 1 -name '*.part' -mmin +10 -delete"""
+&& {{ find . -maxdepth 1 -name '*.part' -mmin +10 -delete || :; }}"""
 
-FIND = "cd {folder} && [ -f {name} ] && sha256sum {name} && touch {name}"
+HASHES = ("sha256sum", "sha1sum", "md5sum")
+"""Programs that tell whether a file is what was sent, the best first.
+
+Android has sha256sum since version 8. The folder is private, so what is looked for is damage, and
+any of them finds that.
+"""
+
+WHICH = "for each in {programs}; do echo | $each > /dev/null 2>&1 && echo $each && break; done"
+
+FIND = "cd {folder} && [ -f {name} ] && {hash} {name} && touch {name}"
 
 LIST = "cd {folder} && stat -c '%Y %s %n' *"
 
 # Renamed only if what arrived is what was sent; 65 tells that from a failing command.
 ACCEPT = """\
-cd {folder} && set -- $(sha256sum {part}) && {{ [ "$1" = {name} ] || exit 65; }} \
+cd {folder} && set -- $({hash} {part}) && {{ [ "$1" = {digest} ] || exit 65; }} \
 && chmod {mode:o} {part} && touch {part} && mv -f {part} {name}"""
 
 DAMAGED = 65
@@ -49,6 +59,7 @@ class AdbFolder:
     path: str
     capacity: int = CAPACITY
     _there: set[str] = field(default_factory=set, init=False)
+    _hash: str = field(default="", init=False)
 
     def prepare(self) -> None:
         """Makes the folder, private, and clears what interrupted uploads left there.
@@ -72,11 +83,34 @@ class AdbFolder:
             UserError: `file` cannot be read.
         """
         if sha256 not in self._there:
-            found = self.phone.run(self._command(FIND, sha256), HASHING_S)
-            if found.code or found.text.split()[:1] != [sha256]:
+            digest = self._digest(file, sha256)
+            told = self.phone.run(self._command(FIND, sha256), HASHING_S)
+            if told.code or told.text.split()[:1] != [digest]:
                 self._upload(file, sha256, mode)
             self._there.add(sha256)
         return f"{self.path}/{sha256}"
+
+    def _digest(self, file: Path, sha256: str) -> str:
+        """What the phone's own program should say of `file`, whose SHA-256 is known.
+
+        Raises:
+            DeviceError: the phone has no such program.
+        """
+        if not self._hash:
+            self._hash = self.phone.run(WHICH.format(programs=" ".join(HASHES))).text.strip()
+        if self._hash not in HASHES:
+            raise DeviceError(
+                f"{self.phone.serial} has none of {', '.join(HASHES)}: nothing there can tell "
+                "whether a file arrived whole"
+            )
+        if self._hash == HASHES[0]:
+            return sha256
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise file_error(error, file, "cannot send the file") from None
+        name = self._hash.removesuffix("sum")
+        return hashlib.new(name, content, usedforsecurity=False).hexdigest()
 
     def _upload(self, file: Path, sha256: str, mode: int) -> None:
         try:
@@ -88,7 +122,9 @@ class AdbFolder:
         part = f"{sha256}.{token_hex(4)}.part"
         try:
             self.phone.push(file, f"{self.path}/{part}", mode)
-            accepted = self.phone.run(self._command(ACCEPT, sha256, mode, part), HASHING_S)
+            digest = self._digest(file, sha256)
+            accept = self._command(ACCEPT, sha256, mode=mode, part=part, digest=digest)
+            accepted = self.phone.run(accept, HASHING_S)
             if accepted.code == DAMAGED:
                 raise DeviceError(f"{file.name} arrived damaged on {self.phone.serial}")
             if accepted.code:
@@ -120,6 +156,14 @@ class AdbFolder:
             names = " ".join(map(quote, dropped))
             self.phone.run(f"cd {quote(self.path)} && rm -f -- {names}")
 
-    def _command(self, form: str, name: str = "", mode: int = 0, part: str = "") -> str:
-        folder = quote(self.path)
-        return form.format(folder=folder, name=quote(name), mode=mode, part=quote(part))
+    def _command(
+        self, form: str, name: str = "", *, mode: int = 0, part: str = "", digest: str = ""
+    ) -> str:
+        return form.format(
+            folder=quote(self.path),
+            name=quote(name),
+            mode=mode,
+            part=quote(part),
+            digest=quote(digest),
+            hash=self._hash,
+        )

@@ -1,12 +1,14 @@
 """Holding a phone for one profiler: the same lock file as the agents', taken from the host.
 
 The lock is the kernel's, and a shell on the phone holds it as long as its stdin is open and beats
-come: the lock of a profiler that died, or whose line was cut, is gone.
+come: the lock of a profiler that died, or whose line was cut, is gone. A phone without the program
+flock has a folder for a lock: it is made by one profiler alone and counts until its beats stop.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from datetime import UTC, datetime
 from shlex import quote
@@ -26,10 +28,21 @@ CLAIMING_S = 5.0
 
 HELD = b"held\n"
 
-# A descriptor of a group of commands is open in the programs it starts, in every shell.
+# A descriptor of a group of commands is open in the programs it starts, in every shell. From 126 on
+# a code says that the shell could not run the program. Without timeout, which Android has since
+# version 6, the end of stdin alone ends the lock.
 HOLD = """\
-umask 077; cd {folder} && {{ flock -n 9 || {{ cat lock; exit 75; }}; printf %s {holder} > lock; \
-echo held; while [ -n "$(timeout {silence} head -n 1)" ]; do :; done; }} 9>>lock"""
+umask 077; cd {folder} && {{
+flock -n 9 2> /dev/null; code=$?
+if [ $code -ge 126 ]; then
+  [ -n "$(find held -prune -mmin +{stale} 2> /dev/null)" ] && rmdir held
+  mkdir held 2> /dev/null || {{ cat lock; exit 75; }}
+  trap 'rmdir held' EXIT
+elif [ $code -ne 0 ]; then cat lock; exit 75; fi
+printf %s {holder} > lock; echo held
+within="timeout {silence}"; command -v timeout > /dev/null || within=
+while [ -n "$($within head -n 1)" ]; do [ ! -d held ] || touch held; done
+}} 9>>lock"""
 
 
 class AdbLock(Closing):
@@ -49,7 +62,9 @@ class AdbLock(Closing):
         self.close()
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         text = quote(f"{printable(holder)[:300]} since {now}")
-        hold = HOLD.format(folder=quote(self._folder), holder=text, silence=SILENCE_S)
+        stale = math.ceil(SILENCE_S / 60) + 1
+        folder = quote(self._folder)
+        hold = HOLD.format(folder=folder, holder=text, silence=SILENCE_S, stale=stale)
         remote = self._phone.start(hold)
         said, until = b"", time.monotonic() + CLAIMING_S
         try:

@@ -67,6 +67,41 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(
     assert adb_peer.files() == set()
 
 
+@pytest.mark.parametrize("lacking", [("sha256sum",), ("sha256sum", "sha1sum")])
+def test_a_phone_without_sha256sum_still_tells_damage(
+    adb_peer: AdbPeer, adb_phone: Phone, tmp_path: Path, lacking: tuple[str, ...]
+) -> None:
+    for name in lacking:
+        adb_peer.adbd.tool(name, "exit 127")
+    folder = AdbFolder(adb_phone, str(adb_peer.folder))
+    folder.prepare()
+    file, digest = stored(tmp_path, b"model")
+    folder.put(file, digest)
+    (adb_peer.folder / digest).write_bytes(b"modem")
+    AdbFolder(adb_phone, str(adb_peer.folder)).put(file, digest)
+    assert (adb_peer.folder / digest).read_bytes() == b"model"
+
+
+def test_a_phone_that_cannot_tell_damage_is_named(
+    adb_peer: AdbPeer, adb_phone: Phone, tmp_path: Path
+) -> None:
+    for name in ("sha256sum", "sha1sum", "md5sum"):
+        adb_peer.adbd.tool(name, "exit 127")
+    folder = AdbFolder(adb_phone, str(adb_peer.folder))
+    folder.prepare()
+    with pytest.raises(DeviceError, match="has none of sha256sum, sha1sum, md5sum"):
+        folder.put(*stored(tmp_path, b"model"))
+
+
+def test_a_phone_whose_find_is_too_old_can_be_used(
+    adb_peer: AdbPeer, adb_phone: Phone, tmp_path: Path
+) -> None:
+    adb_peer.adbd.tool("find", "echo 'find: Unknown option mmin' >&2; exit 1")
+    folder = AdbFolder(adb_phone, str(adb_peer.folder))
+    folder.prepare()
+    assert folder.put(*stored(tmp_path, b"model"))
+
+
 def test_files_used_longest_ago_make_room(
     adb_peer: AdbPeer, adb_phone: Phone, folder: AdbFolder, tmp_path: Path
 ) -> None:

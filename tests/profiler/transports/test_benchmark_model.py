@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -127,14 +128,28 @@ def test_half_precision_is_for_those_who_ask_for_it(accelerator: str) -> None:
     [
         (prints(PARTLY), "model", "GPU does not run all of it: parts stay on the CPU"),
         (prints(UNUSED), "model", "GPU does not run all of it"),
-        (prints(), "model", "GPU was not used: it fell back to the CPU"),
+        (prints(), "model", "cannot tell whether GPU ran the model"),
+        (prints("Applied GPU delegate."), "model", "cannot tell whether GPU ran all of the model"),
+        (
+            prints(
+                "Applied GPU delegate, and the model graph will be partially executed w/ the "
+                "delegate w/ 2 delegate kernels."
+            ),
+            "model",
+            "parts stay on the CPU",
+        ),
         (prints("WARN: Unconsumed cmdline flags: --use_gpu=true"), "runtime", "without GPU"),
         (prints(WHOLE, "exit 1"), "model", "benchmark_model failed: "),
         (prints(WHOLE, "echo 'ERROR: Failed to apply GPU delegate.'; exit 1"), "model", "to apply"),
         (prints(WHOLE, "kill -11 $$"), "model", "crashed: signal 11"),
         (prints(WHOLE, "kill -9 $$"), "model", "did not finish within 20 s"),
-        ("#!/bin/sh\necho count=5\n", "model", "benchmark_model's output: "),
-        ("#!/bin/sh\nprintf '\\033[31mcount=5\\n'\n", "model", "benchmark_model's output: "),
+        ("#!/bin/sh\necho count=5\n", "model", "cannot read what this benchmark_model prints: "),
+        ("#!/bin/sh\nprintf '\\033[31mcount=5\\n'\n", "model", "cannot read what this"),
+        (
+            "#!/bin/sh\nprintf '\\t--num_threads=1\\n\\t--use_nnapi=false\\n'\n",
+            "runtime",
+            "without GPU",
+        ),
         ("#!/nowhere/sh\n", "runtime", "cannot run this benchmark_model"),
     ],
 )
@@ -145,6 +160,29 @@ def test_what_did_not_run_as_asked_is_worth_nothing(
         load(build(script), tmp_path, accelerator="gpu")
     assert caught.value.kind == kind
     assert "\x1b" not in str(caught.value)
+
+
+OF_2_2 = """\
+#!/bin/sh
+[ "$1" = --help ] && { printf 'usage\\nFlags:\\n\\t--graph=\\n\\t--use_gpu=false\\n' >&2; exit 1; }
+cat <<'END'
+STARTING!
+Use gpu : [1]
+Applied GPU delegate, and the model graph will be completely executed w/ the delegate.
+count=3 first=5100 curr=5000 min=4900 max=5100 avg=5000 std=80
+count=20 first=4400 curr=4200 min=4000 max=4400 avg=4200 std=50
+Inference timings in us: Init: 13386, First inference: 5100, Warmup (avg): 5000, \
+Inference (avg): 4200
+END
+"""
+
+
+def test_the_words_of_an_older_version_are_believed(
+    build: Callable[..., AdbTransport], tmp_path: Path
+) -> None:
+    link, handle = load(build(OF_2_2), tmp_path, accelerator="gpu")
+    assert link.run(handle, 1, 1, 20.0)[0] == (4_200_000,)
+    link.quit()
 
 
 HASTY = """\
@@ -260,6 +298,37 @@ def test_a_profiler_that_goes_silent_loses_the_phone(
     with transport.start_agent() as channel:
         AgentLink(channel).hello(1, None, "bob@lap pid 8")
     silent.close()
+
+
+def test_a_phone_without_flock_is_still_held_by_one(
+    build: Callable[..., AdbTransport], adb_peer: AdbPeer
+) -> None:
+    adb_peer.adbd.tool("flock", "exit 127")
+    transport = build(prints())
+    first, second = transport.start_agent(), transport.start_agent()
+    AgentLink(first).hello(1, None, "ann@desk pid 7")
+    with pytest.raises(AgentError, match="in use by ann@desk pid 7 since"):
+        AgentLink(second).hello(1, None, "bob@lap pid 8")
+    first.close()
+    AgentLink(second).hello(1, None, "bob@lap pid 8")
+    second.close()
+    assert "held" not in adb_peer.files()
+
+
+def test_without_flock_a_profiler_that_went_silent_loses_the_phone(
+    build: Callable[..., AdbTransport], adb_peer: AdbPeer
+) -> None:
+    adb_peer.adbd.tool("flock", "exit 127")
+    transport = build(prints())
+    transport.start_agent().close()  # makes the folder
+    (adb_peer.folder / "held").mkdir()
+    (adb_peer.folder / "lock").write_text("ann@desk pid 7")
+    with transport.start_agent() as channel:
+        with pytest.raises(AgentError, match="in use by ann@desk pid 7"):
+            AgentLink(channel).hello(1, None, "bob@lap pid 8")
+        long_ago = time.time() - 2 * adb_lock.SILENCE_S
+        os.utime(adb_peer.folder / "held", (long_ago, long_ago))
+        AgentLink(channel).hello(1, None, "bob@lap pid 8")
 
 
 # A whole profile, with a stand-in that really runs the networks.

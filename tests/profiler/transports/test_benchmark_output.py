@@ -141,3 +141,38 @@ def printed(times: list[int], percentiles: bool) -> str:
         ranks = [ordered[count * share // 100] for share in (5, 50, 95)]
         line += " p5={} median={} p95={}".format(*ranks)
     return line
+
+
+OLDEST = """\
+STARTING!
+Loaded model m.tflite
+Initialized session in 13.386ms.
+count=56 first=11147 curr=8146 min=7055 max=12036 avg=8779.68 std=1115
+
+count=110 first=8325 curr=10016 min=7863 max=10688 avg=8680.33 std=591
+
+Average inference timings in us: Warmup: 8779.68, Init: 13386, {last}: 8680.33
+"""
+
+
+@pytest.mark.parametrize("last", ["no stats", "Inference"])
+def test_the_summaries_of_the_oldest_versions_are_read(last: str) -> None:
+    benchmark = parse_benchmark(OLDEST.format(last=last))
+    assert (benchmark.init_us, benchmark.runs.typical) == (13386, 8680.33)
+    assert benchmark.delegates == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        ("Applied GPU delegate, and the model graph will be completely executed w/ the delegate.",
+         True),
+        ("Applied GPU delegate, and the model graph will be partially executed w/ the delegate w/ "
+         "3 delegate kernels.", False),
+        ("Though GPU delegate is applied, the model graph will not be executed w/ the delegate.",
+         False),
+        ("Applied GPU delegate.", None),
+    ],
+)  # fmt: skip
+def test_what_older_versions_say_of_a_delegate_is_read(said: str, whole: bool | None) -> None:
+    assert parse_benchmark(f"{said}\n{OLDEST.format(last='Inference')}").delegates == {"GPU": whole}
