@@ -7,7 +7,29 @@ import os
 import tempfile
 from pathlib import Path
 
-from compofa.common.errors import file_error
+from compofa.common.errors import UserError, file_error
+
+FORMAT_SUFFIXES = frozenset(
+    {".csv", ".htm", ".html", ".json", ".md", ".pdf", ".png", ".svg", ".txt", ".xlsx", ".xml"}
+)
+"""Of formats that people know by their suffix."""
+
+
+def check_suffix(path: Path, *wanted: str) -> None:
+    """Checks that a file's name does not promise another format than what will be written.
+
+    A name without a suffix that people know, such as /dev/stdout, promises nothing.
+
+    Args:
+        path: the file.
+        wanted: the suffixes of the format, the usual one first.
+
+    Raises:
+        UserError: it does.
+    """
+    suffix = path.suffix.lower()
+    if suffix in FORMAT_SUFFIXES and suffix not in wanted:
+        raise UserError(f"what is written there is {wanted[0]}, not {suffix}", path=path)
 
 
 def write_atomically(path: Path, content: bytes | str, what: str = "the file") -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "common": """
         errors arrays closing
-        console csv_lines normal_interval entry_points files option_values scratch
+        command_groups console csv_lines normal_interval entry_points files option_values scratch
         progress_meter yaml_lines
     """,
     "supernet": """
@@ -84,7 +84,6 @@ ONLY_TESTED = {"profiler.statistics.modes"}
 TOO_LONG = {
     "profiler.commands.profile_command.profile_command",
     "profiler.statistics.compare.compare",
-    "search.commands.report_command.compare_command",
     "supernet.commands.predictor_command.predictor",
     "supernet.commands.recipe_commands._command",
     "supernet.commands.recipe_commands.command",

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+
 import typer
 
+from compofa.common.command_groups import pointing_group
 from compofa.profiler.commands.devices_command import check_command, devices_command
 from compofa.profiler.commands.lut_commands import export_lut_command, import_lut_command
 from compofa.profiler.commands.predict_command import predict_command
 from compofa.profiler.commands.profile_command import profile_command
 from compofa.profiler.commands.selftest_command import selftest_command
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+def _meant(words: Sequence[str]) -> str | None:
+    """A device or a table where a subcommand belongs."""
+    name = shlex.quote(words[0])
+    if words[0].endswith(".csv"):
+        return f"compofa-report html {name}, or compofa-search --table {name}"
+    return f"compofa-profile --device {name}"
+
+
+app = typer.Typer(cls=pointing_group(_meant), add_completion=False, pretty_exceptions_enable=False)
 app.callback(invoke_without_command=True)(profile_command)
 app.command("devices")(devices_command)
 app.command("check")(check_command)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from compofa.common.command_groups import pointing_group
 from compofa.common.console import print_json, printable
 from compofa.common.option_values import parse_share, percent
 from compofa.profiler.commands.options import Json
 from compofa.profiler.settings import MIN_EFFECT
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+def _meant(words: Sequence[str]) -> str | None:
+    """A table or a history where a subcommand belongs."""
+    name = shlex.quote(words[0])
+    if words[0].endswith(".csv"):
+        return f"compofa-report history add {name} --commit COMMIT --to DIR"
+    return f"compofa-report history show {name}"
+
+
+app = typer.Typer(cls=pointing_group(_meant), add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -23,15 +35,27 @@ def history() -> None:
 @app.command("add")
 def add_command(
     table: Annotated[Path, typer.Argument(metavar="TABLE.csv", help="The table to add.")],
-    commit: Annotated[str, typer.Option(help="What was profiled: a hash or a tag.")],
-    to: Annotated[Path, typer.Option(help="The folder of the history; made if need be.")],
+    commit: Annotated[
+        str,
+        typer.Option(help="The commit that was profiled: a hash or a tag, as in 3f2a91c or v1.2."),
+    ],
+    to: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="The folder of the history. It is made if it is not there."
+        ),
+    ],
     time: Annotated[
         str | None,
-        typer.Option(help="When, in ISO 8601, as of an old commit; by default, when measured."),
+        typer.Option(
+            help="The date of the entry in ISO 8601, as for an old commit that was measured late. "
+            "By default the time of the measurement.",
+            show_default=False,
+        ),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Add a table to a history; its journal and meta file say what it is compared by."""
+    """Add a table to a history, with what its journal and meta file say of the device."""
     from compofa.profiler.history.history_folder import add_entry
 
     entry, new = add_entry(to, table, commit, time)
@@ -44,20 +68,32 @@ def add_command(
 @app.command("show")
 def show_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the history.")],
-    min_effect: Annotated[str, typer.Option(help="Smallest change that counts.")] = percent(
-        MIN_EFFECT
-    ),
-    html: Annotated[Path | None, typer.Option(help="A page that people look at.")] = None,
+    min_effect: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT", help="Changes of latency that are smaller than this do not count."
+        ),
+    ] = percent(MIN_EFFECT),
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Writes a page with pictures; it needs no network.",
+            show_default=False,
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Say what changed for good, when, and whether the code or the device is to blame."""
+    from compofa.common.files import check_suffix, write_atomically
     from compofa.profiler.history.history_folder import read_history
     from compofa.profiler.history.history_sentences import trend_json, trend_lines
     from compofa.profiler.history.trend import find_trends
 
+    if html is not None:
+        check_suffix(html, ".html", ".htm")
     trends = find_trends(read_history(folder), parse_share(min_effect, "min-effect", 0, 1))
     if html is not None:
-        from compofa.common.files import write_atomically
         from compofa.profiler.history.history_page import render_history_page
 
         write_atomically(html, render_history_page(trends), "the page")

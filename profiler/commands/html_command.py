@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import math
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compofa.common.command_groups import pointing_group
 from compofa.common.console import note, print_json, printable
 from compofa.profiler.commands.options import Json
 
 if TYPE_CHECKING:
     from compofa.profiler.report.section import Section
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+def _meant(words: Sequence[str]) -> str | None:
+    """Tables where a subcommand belongs."""
+    names = [shlex.quote(word) for word in words if not word.startswith("-")]
+    if len(names) == 2:
+        return f"compofa-report compare {' '.join(names)}, or compofa-report html {names[0]}"
+    return f"compofa-report html {' '.join(names)}"
+
+
+app = typer.Typer(cls=pointing_group(_meant), add_completion=False, pretty_exceptions_enable=False)
 
 SEVERAL = Path("report.html")
 """The page of several tables, unless --out names another."""
@@ -28,23 +40,38 @@ def reports() -> None:
 
 @app.command("html")
 def html_command(
-    tables: Annotated[list[Path], typer.Argument(help="Latency tables.", metavar="TABLE...")],
+    tables: Annotated[
+        list[Path],
+        typer.Argument(metavar="TABLE...", help="The latency tables that the page is about."),
+    ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The page; NAME.report.html, or report.html for several tables."),
+        typer.Option(
+            metavar="FILE.html",
+            help="The page to write. By default NAME.report.html beside the table NAME.csv, or "
+            "report.html for several tables.",
+            show_default=False,
+        ),
     ] = None,
     space: Annotated[
-        str | None, typer.Option(help="Space file, where a table's space comes from one.")
+        str | None,
+        typer.Option(
+            metavar="FILE.yaml",
+            help="The file that defines the space of the tables, if it is not a built-in space.",
+            show_default=False,
+        ),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Write a page about tables that a person would rather look at than read."""
-    from compofa.common.files import write_atomically
+    """Write a page with pictures: how fast the cells of tables are, and how sure that is."""
+    from compofa.common.files import check_suffix, write_atomically
     from compofa.profiler.report.section import make_section
     from compofa.profiler.report.table_page import render_page
     from compofa.profiler.results.evidence import load_evidence
     from compofa.supernet.spaces import get_space
 
+    if out is not None:
+        check_suffix(out, ".html", ".htm")
     own_space = None if space is None else get_space(space)
     sections = [make_section(load_evidence(path), own_space) for path in tables]
     default = tables[0].with_suffix(".report.html") if len(tables) == 1 else SEVERAL
@@ -66,8 +93,9 @@ def _described(table: Path, section: Section) -> dict[str, Any]:
     """What the page says of a table, as JSON."""
     error = None
     if section.judgement is not None:
-        found = asdict(section.judgement.error)
-        error = {name: None if math.isnan(value) else value for name, value in found.items()}
+        figures = asdict(section.judgement.error)
+        # JSON has no NaN.
+        error = {name: None if math.isnan(value) else value for name, value in figures.items()}
     return {
         "table": str(table),
         "device": section.title,

@@ -18,20 +18,39 @@ from compofa.supernet.spaces import get_space
 
 def import_lut_command(
     folder: Annotated[
-        Path, typer.Argument(help="Folder of RES_lookup_table.yaml files.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="The folder of the block table: a file such as 224_lookup_table.yaml for each "
+            "resolution.",
+            show_default=False,
+        ),
     ],
-    space: Annotated[str, typer.Option(help="Space whose subnets to add up.", show_default=False)],
-    device: Annotated[str, typer.Option(help="What to call the device.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The table to write.", show_default=False)],
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The space whose subnets are added up, by name or by its YAML file.",
+            show_default=False,
+        ),
+    ],
+    device: Annotated[
+        str, typer.Option(help="The name that the table gives the device.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.csv", help="The table to write.", show_default=False)
+    ],
     resolutions: Annotated[
         str | None,
         typer.Option(
-            help="Such as 160,224 or 160-224:16; by default the space's.", show_default=False
+            metavar="LIST",
+            help="The resolutions, as in 160,224 or 160-224:16. By default those of the space.",
+            show_default=False,
         ),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """A published block table as a table of whole subnets: sums of blocks."""
+    """Turn a published block table into a table of whole subnets, by adding up blocks."""
     from compofa.profiler.block_tables.block_table import import_lut
 
     sizes = None
@@ -56,16 +75,26 @@ def import_lut_command(
 def export_lut_command(
     source: Annotated[
         Path,
-        typer.Argument(help="A table of whole subnets, or a block table.", show_default=False),
+        typer.Argument(
+            metavar="SOURCE",
+            help="A table of whole subnets (a file), or a block table (a folder).",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder to write.", show_default=False)
+    ],
     space: Annotated[
         str | None,
-        typer.Option(help="Space of the subnets; needed if there are several.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="The space of the subnets. It is needed where the table holds several.",
+            show_default=False,
+        ),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """A table in the published format of block tables.
+    """Write a table in the published format of block tables.
 
     From a table of whole subnets, the blocks are those whose sums reproduce its latencies best;
     how well is printed. A block table is checked and written again as it is.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compofa.common.entry_points import load_registered
-from compofa.common.files import write_atomically
+from compofa.common.files import check_suffix, write_atomically
 from compofa.profiler.comparison.verdict import Report
 
 GROUP = "compofa.report_formats"
@@ -23,12 +23,19 @@ class ReportFormat:
 
     Attributes:
         render: the report as text.
+        suffixes: of its files, the usual one first; any unless given.
     """
 
     render: Callable[[Report], str]
+    suffixes: tuple[str, ...] = ()
+
+    def check(self, path: Path) -> None:
+        """Raises UserError where a file's name promises another format."""
+        if self.suffixes:
+            check_suffix(path, *self.suffixes)
 
     def write(self, report: Report, path: Path) -> None:
-        """Writes the report to a file.
+        """Writes the report to a file whose name `check` has passed.
 
         Raises:
             UserError: the file cannot be written.

@@ -10,17 +10,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from compofa.common.console import note, run_command
 from compofa.common.errors import ExitCode, UserError
-from compofa.common.option_values import parse_duration, parse_share, percent
+from compofa.common.option_values import parse_duration, parse_share
 from compofa.profiler.commands.history_command import app as history_app
 from compofa.profiler.commands.html_command import app
 from compofa.profiler.commands.options import Json
-from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT
+from compofa.search.commands import compare_help as options
 
 if TYPE_CHECKING:
     from compofa.profiler.comparison.changes import Changes
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 
 app.add_typer(history_app, name="history")
 
-COUNTS, FRONT, CONFIRMING, REPORTS = (
-    "What counts as a change",
-    "Pareto front",
-    "Measuring again (--confirm)",
-    "Reports",
-)
-"""The panels of the help."""
-
 
 def main() -> None:
     """The entry point of `compofa-report`."""
@@ -46,183 +38,29 @@ def main() -> None:
 
 @app.command("compare")
 def compare_command(
-    base: Annotated[
-        Path,
-        typer.Argument(metavar="BASE", help="The table to compare with, or a folder of tables."),
-    ],
-    new: Annotated[
-        Path, typer.Argument(metavar="NEW", help="The table to judge, or a folder of tables.")
-    ],
-    min_effect: Annotated[
-        str,
-        typer.Option(
-            metavar="PERCENT",
-            rich_help_panel=COUNTS,
-            help="Changes of latency that are smaller than this do not count.",
-        ),
-    ] = percent(MIN_EFFECT),
-    confidence: Annotated[
-        str,
-        typer.Option(
-            metavar="PERCENT",
-            rich_help_panel=COUNTS,
-            help="The probability with which nothing is falsely called slower or faster, over all "
-            "cells and devices together: more than 50 % and less than 100 %.",
-        ),
-    ] = percent(CONFIDENCE),
-    allow_different: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FACT",
-            rich_help_panel=COUNTS,
-            help="Compares set-ups that differ in this fact, such as runtime_version, because the "
-            "difference is the point. The option may be repeated. Without it, different set-ups "
-            "are refused.",
-            show_default=False,
-        ),
-    ] = None,
-    accuracy: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=FRONT,
-            help="The accuracies for the verdict on the Pareto front, in any form that "
-            "compofa-search takes. By default the ones that ship with the package.",
-            show_default=False,
-        ),
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.yaml",
-            rich_help_panel=FRONT,
-            help="The file that defines the space of the tables, if it is not a built-in space.",
-            show_default=False,
-        ),
-    ] = None,
-    confirm: Annotated[
-        bool,
-        typer.Option(
-            "--confirm",
-            metavar="",
-            rich_help_panel=CONFIRMING,
-            help="Measures the cells that may be slower again, both sides in the same sessions, "
-            "and decides by that.",
-        ),
-    ] = False,
-    models: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR",
-            rich_help_panel=CONFIRMING,
-            help="A folder with the model files of both sides, as compofa-profile --keep-models "
-            "fills it. The option may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    inventory: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=CONFIRMING,
-            help="The file that lists the devices and how to reach them.",
-        ),
-    ] = Path("devices.yaml"),
-    max_time: Annotated[
-        str,
-        typer.Option(
-            metavar="DURATION",
-            rich_help_panel=CONFIRMING,
-            help="The most time to spend on each device, such as 90s, 10m or 1h.",
-        ),
-    ] = "10m",
-    pause: Annotated[
-        bool,
-        typer.Option(
-            "--pause/--no-pause",
-            metavar="",
-            rich_help_panel=CONFIRMING,
-            help="Waits while the device is busy or hot.",
-        ),
-    ] = True,
-    markdown: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=REPORTS,
-            help="Appends Markdown for a job's summary to this file, such as $GITHUB_STEP_SUMMARY.",
-            show_default=False,
-        ),
-    ] = None,
-    comment: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=REPORTS,
-            help="Writes Markdown that is short enough for a comment (64 KB).",
-            show_default=False,
-        ),
-    ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=REPORTS,
-            help="Writes a page with pictures and all cells; it needs no network.",
-            show_default=False,
-        ),
-    ] = None,
-    junit: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=REPORTS,
-            help="Writes JUnit XML, which GitLab and Jenkins show: a slower cell fails.",
-            show_default=False,
-        ),
-    ] = None,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=REPORTS,
-            help="Writes a CSV file with one row per cell.",
-            show_default=False,
-        ),
-    ] = None,
-    benchmark_action: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=REPORTS,
-            help="Writes JSON for github-action-benchmark (tool: customSmallerIsBetter).",
-            show_default=False,
-        ),
-    ] = None,
-    bencher: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=REPORTS,
-            help="Writes JSON for Bencher (Bencher Metric Format).",
-            show_default=False,
-        ),
-    ] = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            metavar="NAME=FILE",
-            rich_help_panel=REPORTS,
-            help="Writes a report in any format that is installed, by its name: those above, and "
-            "what other packages add. The option may be repeated, as in --format "
-            "junit=junit.xml.",
-            show_default=False,
-        ),
-    ] = None,
+    base: options.CompareBaseTable,
+    new: options.CompareNewTable,
+    min_effect: options.CompareMinEffect = options.DEFAULT_MIN_EFFECT,
+    confidence: options.CompareConfidence = options.DEFAULT_CONFIDENCE,
+    allow_different: options.CompareAllowDifferent = None,
+    accuracy: options.CompareAccuracy = None,
+    space: options.CompareSpace = None,
+    confirm: options.CompareConfirm = False,
+    models: options.CompareModels = None,
+    inventory: options.CompareInventory = Path("devices.yaml"),
+    max_time: options.CompareMaxTime = "10m",
+    pause: options.ComparePause = True,
+    markdown: options.CompareMarkdown = None,
+    comment: options.CompareComment = None,
+    html: options.CompareHtml = None,
+    junit: options.CompareJunit = None,
+    csv: options.CompareCsv = None,
+    benchmark_action: options.CompareBenchmarkAction = None,
+    bencher: options.CompareBencher = None,
+    formats: options.CompareFormats = None,
     json_: Json = False,
 ) -> None:
-    """Say whether anything became slower: exit code 0 no, 1 yes, 3 cannot tell."""
+    """Say whether anything became slower. Exit code 0: no. 1: yes. 3: it cannot be told."""
     named = {
         "markdown": markdown,
         "comment": comment,
@@ -235,8 +73,10 @@ def compare_command(
     files = [(name, path) for name, path in named.items() if path is not None]
     # Before anything is measured: a format that does not exist is the user's mistake.
     outputs = _outputs([*files, *map(_named_file, formats or ())])
+    for report_format, path in outputs:
+        report_format.check(path)
     again = ConfirmOptions(inventory, models or [], parse_duration(max_time, "max-time"), pause)
-    options = CompareOptions(
+    compared = CompareOptions(
         min_effect=parse_share(min_effect, "min-effect", 0, 1),
         confidence=parse_share(confidence, "confidence", 0.5, 1),
         allowed=allow_different or [],
@@ -244,7 +84,7 @@ def compare_command(
         space=space,
         confirm=again if confirm else None,
     )
-    report = _compare_devices(base, new, options)
+    report = _compare_devices(base, new, compared)
     for report_format, path in outputs:
         report_format.write(report, path)
     (shown,) = _outputs([("json" if json_ else "screen", Path())])

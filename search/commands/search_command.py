@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from compofa.common.console import leave, note, print_json, printable, run_command
 from compofa.common.errors import ExitCode, UserError
+from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.search.answer import Answer, Limits, Result, ask, wants_front
@@ -51,7 +54,18 @@ def main() -> None:
     run_command(app)
 
 
-@app.command()
+class _TableNamed(TyperCommand):
+    """Says how a table is named, where one was given without its option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and "--table" not in args:
+            table = shlex.quote(args[0])
+            hint = f"did you mean compofa-search --table {table}?"
+            raise UserError(f"{args[0][:60]!r} is no option", hint=hint)
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_TableNamed)
 def search_command(
     table: options.SearchTables,
     latency: options.SearchLatency = None,
@@ -173,6 +187,8 @@ class Search:
         request = self.request
         if self.outputs.plot is not None:
             check_plot(self.outputs.plot)
+        if self.outputs.out is not None:
+            check_suffix(self.outputs.out, ".csv")
         if request.minimise and (request.predict or self.family is not None):
             raise UserError("--minimise looks at listed cells: not with --predict or --family")
         others = self.family is not None or request.like or request.minimise

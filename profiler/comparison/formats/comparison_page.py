@@ -131,4 +131,4 @@ def _percent(ratio: float) -> float:
     return round(100 * (ratio - 1), 2)
 
 
-HTML = ReportFormat(render_comparison_page)
+HTML = ReportFormat(render_comparison_page, (".html", ".htm"))

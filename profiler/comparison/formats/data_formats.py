@@ -104,5 +104,5 @@ def _cells(report: Report) -> Iterator[tuple[Compared, CellChange]]:
             yield compared, each
 
 
-JSON = ReportFormat(render_json)
-CSV = ReportFormat(render_csv)
+JSON = ReportFormat(render_json, (".json",))
+CSV = ReportFormat(render_csv, (".csv",))

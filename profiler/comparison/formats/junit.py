@@ -92,4 +92,4 @@ def _change(change: CellChange) -> str:
     )
 
 
-JUNIT = ReportFormat(render_junit)
+JUNIT = ReportFormat(render_junit, (".xml",))

@@ -153,5 +153,5 @@ class SummaryFormat(ReportFormat):
             raise file_error(error, path, "cannot write the report") from None
 
 
-MARKDOWN = SummaryFormat(render_markdown)
-COMMENT = ReportFormat(render_comment)
+MARKDOWN = SummaryFormat(render_markdown, (".md", ".txt"))
+COMMENT = ReportFormat(render_comment, (".md", ".txt"))

@@ -68,5 +68,5 @@ def _range(row: Row) -> str:
     return f"± {(row.ci_high_ms - row.ci_low_ms) / 2:.3f}"
 
 
-BENCHMARK_ACTION = ReportFormat(render_benchmark_action)
-BENCHER = ReportFormat(render_bencher)
+BENCHMARK_ACTION = ReportFormat(render_benchmark_action, (".json",))
+BENCHER = ReportFormat(render_bencher, (".json",))

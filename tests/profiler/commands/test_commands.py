@@ -39,6 +39,8 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     ("arguments", "said"),
     [
         ((), "no device given"),
+        (("here",), "no command 'here' (did you mean compofa-profile --device here?)"),
+        (("a b.csv",), "html 'a b.csv', or compofa-search --table 'a b.csv'?"),
         (("--device", "hare"), "no device is called 'hare' (did you mean 'here'?)"),
         (("--device", "here", "--inventory", "none.yaml"), "none.yaml: cannot read the inventory"),
         (("--device", "here", "--space", "compofo"), "did you mean 'compofa'?"),

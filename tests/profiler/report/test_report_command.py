@@ -105,3 +105,35 @@ def test_mistakes_in_options_exit_2(call: Callable[..., int], phone: Path) -> No
     assert call("htlm", "phone.csv") == 2
     assert call("html", "phone.csv", "--space", "none.yaml") == 2
     assert call("html", "phone.csv", "--out", "no/where.html") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("a.csv",), "no command 'a.csv' (did you mean compofa-report html a.csv?)"),
+        (("a.csv", "b"), "did you mean compofa-report compare a.csv b, or compofa-report html"),
+        (("history", "a.csv"), "compofa-report history add a.csv --commit COMMIT --to DIR?"),
+        (("history", "folder"), "did you mean compofa-report history show folder?"),
+        (("html", "a.csv", "--out", "r.pdf"), "r.pdf: what is written there is .html, not .pdf"),
+        (("history", "show", "h", "--html", "r.png"), "r.png: what is written there is .html"),
+        (("compare", "a", "b", "--junit", "r.json"), "r.json: what is written there is .xml"),
+        (("compare", "a", "b", "--format", "csv=r.xlsx"), "r.xlsx: what is written there is .csv"),
+    ],
+)
+def test_what_was_meant_is_said(
+    arguments: tuple[str, ...],
+    said: str,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(*arguments) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_misspelt_command_is_suggested(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("comapre", "a.csv", "b.csv") == 2
+    assert "Did you mean 'compare'?" in capsys.readouterr().err

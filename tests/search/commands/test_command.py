@@ -361,6 +361,7 @@ def test_a_limit_that_is_not_a_number_above_zero_is_refused(
         (["--plot", "p.pdf"], "p.pdf: a plot's name ends in .html or .png"),
         (["--accuracy", "none.csv"], "none.csv: cannot read the accuracy table: no such file"),
         (["--accuracy", "none.pth"], "none.pth: cannot read the predictor: no such file"),
+        (["--out", "results.json"], "results.json: what is written there is .csv, not .json"),
         (["--out", "none/o.csv"], "none/o.csv: cannot write the results: no such file"),
         (["--out", "/dev/full"], "/dev/full: cannot write the results: no space left on device"),
         (["--plot", "none/p.html"], "none/p.html: cannot write the plot: no such file"),
@@ -513,6 +514,11 @@ def test_a_bad_table_is_one_line(search: Search, phone: Path, kind: str) -> None
     message = refused(search("--table", phone, "--latency", 25))
     assert message.startswith(str(phone))
     assert said in message
+
+
+def test_a_table_without_its_option_is_told_how(search: Search, phone: Path) -> None:
+    message = refused(search(phone, "--latency", 15))
+    assert message.endswith(f"did you mean compofa-search --table {phone}?)")
 
 
 def test_a_missing_table_is_one_line(search: Search, tmp_path: Path) -> None:

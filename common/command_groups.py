@@ -1,0 +1,41 @@
+"""Commands with subcommands: what is no subcommand is answered with the command that was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from typer.core import TyperGroup
+
+from compofa.common.errors import UserError
+
+
+def pointing_group(meant: Callable[[Sequence[str]], str | None]) -> type[TyperGroup]:
+    """A group for `typer.Typer(cls=...)`.
+
+    Args:
+        meant: gets the words that begin with no subcommand, and returns the command that was
+            probably meant, or None. Misspelt subcommands are looked after by typer.
+    """
+
+    class PointingGroup(TyperGroup):
+        """Says what was meant, in one line."""
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            known = self.list_commands(ctx)
+            if args and args[0] not in known and not _resembles(args[0], known):
+                command = meant(args)
+                if command is not None:
+                    raise UserError(
+                        f"there is no command {args[0][:60]!r}", hint=f"did you mean {command}?"
+                    )
+            return super().resolve_command(ctx, args)
+
+    return PointingGroup
+
+
+def _resembles(word: str, known: Sequence[str]) -> bool:
+    """Whether it is a misspelt one of `known`, which typer suggests by itself."""
+    from difflib import get_close_matches
+
+    return bool(get_close_matches(word, known))

@@ -1,0 +1,193 @@
+"""The options of compofa-report compare, panel by panel, and what its help says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compofa.common.option_values import percent
+from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT
+
+COUNTS = "What counts as a change"
+FRONT = "Pareto front"
+CONFIRMING = "Measuring again (--confirm)"
+REPORTS = "Reports"
+
+DEFAULT_MIN_EFFECT, DEFAULT_CONFIDENCE = percent(MIN_EFFECT), percent(CONFIDENCE)
+
+CompareBaseTable = Annotated[
+    Path,
+    typer.Argument(metavar="BASE", help="The table to compare with, or a folder of tables."),
+]
+CompareNewTable = Annotated[
+    Path, typer.Argument(metavar="NEW", help="The table to judge, or a folder of tables.")
+]
+CompareMinEffect = Annotated[
+    str,
+    typer.Option(
+        metavar="PERCENT",
+        rich_help_panel=COUNTS,
+        help="Changes of latency that are smaller than this do not count.",
+    ),
+]
+CompareConfidence = Annotated[
+    str,
+    typer.Option(
+        metavar="PERCENT",
+        rich_help_panel=COUNTS,
+        help="The probability with which nothing is falsely called slower or faster, over all "
+        "cells and devices together: more than 50 % and less than 100 %.",
+    ),
+]
+CompareAllowDifferent = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FACT",
+        rich_help_panel=COUNTS,
+        help="Compares set-ups that differ in this fact, such as runtime_version, because the "
+        "difference is the point. The option may be repeated. Without it, different set-ups "
+        "are refused.",
+        show_default=False,
+    ),
+]
+CompareAccuracy = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=FRONT,
+        help="The accuracies for the verdict on the Pareto front, in any form that "
+        "compofa-search takes. By default the ones that ship with the package.",
+        show_default=False,
+    ),
+]
+CompareSpace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.yaml",
+        rich_help_panel=FRONT,
+        help="The file that defines the space of the tables, if it is not a built-in space.",
+        show_default=False,
+    ),
+]
+CompareConfirm = Annotated[
+    bool,
+    typer.Option(
+        "--confirm",
+        metavar="",
+        rich_help_panel=CONFIRMING,
+        help="Measures the cells that may be slower again, both sides in the same sessions, "
+        "and decides by that.",
+    ),
+]
+CompareModels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=CONFIRMING,
+        help="A folder with the model files of both sides, as compofa-profile --keep-models "
+        "fills it. The option may be repeated.",
+        show_default=False,
+    ),
+]
+CompareInventory = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=CONFIRMING,
+        help="The file that lists the devices and how to reach them.",
+    ),
+]
+CompareMaxTime = Annotated[
+    str,
+    typer.Option(
+        metavar="DURATION",
+        rich_help_panel=CONFIRMING,
+        help="The most time to spend on each device, such as 90s, 10m or 1h.",
+    ),
+]
+ComparePause = Annotated[
+    bool,
+    typer.Option(
+        "--pause/--no-pause",
+        metavar="",
+        rich_help_panel=CONFIRMING,
+        help="Waits while the device is busy or hot.",
+    ),
+]
+CompareMarkdown = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=REPORTS,
+        help="Appends Markdown for a job's summary to this file, such as $GITHUB_STEP_SUMMARY.",
+        show_default=False,
+    ),
+]
+CompareComment = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=REPORTS,
+        help="Writes Markdown that is short enough for a comment (64 KB).",
+        show_default=False,
+    ),
+]
+CompareHtml = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=REPORTS,
+        help="Writes a page with pictures and all cells; it needs no network.",
+        show_default=False,
+    ),
+]
+CompareJunit = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=REPORTS,
+        help="Writes JUnit XML, which GitLab and Jenkins show: a slower cell fails.",
+        show_default=False,
+    ),
+]
+CompareCsv = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=REPORTS,
+        help="Writes a CSV file with one row per cell.",
+        show_default=False,
+    ),
+]
+CompareBenchmarkAction = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=REPORTS,
+        help="Writes JSON for github-action-benchmark (tool: customSmallerIsBetter).",
+        show_default=False,
+    ),
+]
+CompareBencher = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=REPORTS,
+        help="Writes JSON for Bencher (Bencher Metric Format).",
+        show_default=False,
+    ),
+]
+CompareFormats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="NAME=FILE",
+        rich_help_panel=REPORTS,
+        help="Writes a report in any format that is installed, by its name: those above, and "
+        "what other packages add. The option may be repeated, as in --format "
+        "junit=junit.xml.",
+        show_default=False,
+    ),
+]
