@@ -7,16 +7,20 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
 from compofa.common.errors import UserError, file_error, suggestion
 
 LARGEST_FILE = 200_000_000
-"""Bytes; a larger file is refused: no table of ours comes near."""
+"""Characters; a larger file is refused: no table of ours comes near."""
 
-LONGEST_HEADER = 65536
-"""Characters of the line that names the columns."""
+LONGEST_LINE = 1_000_000
+"""Characters of one line."""
+
+MOST_COLUMNS = 1000
 
 LONGEST_TEXT = 300
 """Characters of one text value."""
@@ -24,15 +28,12 @@ LONGEST_TEXT = 300
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # fmt: skip
 """What a spreadsheet takes for the start of a formula (OWASP, CSV injection)."""
 
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What other programs put between values, and what to call it."""
 
-def read_lines(
-    path: Path,
-    what: str,
-    columns: Sequence[str],
-    remarks: list[str] | None = None,
-    optional: Sequence[str] = (),
-) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file that has `columns`, and perhaps `optional` ones, in any order.
+
+class CsvLines:
+    """The rows of a CSV file, read once from its beginning to its end: it may be a pipe.
 
     Args:
         path: the file.
@@ -42,72 +43,135 @@ def read_lines(
             it is None, there may be none.
         optional: columns that may be left out; their values come after the others, empty where
             the file has no such column.
+        own_columns: whether the file may have more columns, named like those of a measure: small
+            letters, digits and underscores. Their values come last, in the order of the file.
 
-    Yields:
-        The row's line, counted from 1, and its values as text.
+    Attributes:
+        own: the names of those columns.
 
     Raises:
-        UserError: it cannot be read, is too large, is not UTF-8 CSV, is cut short, is empty, or
-            has other columns.
+        UserError: it cannot be read, is empty, or has other columns.
     """
-    lines, skipped = _Lines(path, what), 0
-    first = next(lines, "")
-    while remarks is not None and first.startswith("#"):
-        remarks.append(first.removeprefix("#").strip())
-        first, skipped = next(lines, ""), skipped + 1
-    reader = csv.reader(itertools.chain([first], lines), strict=True)
-    try:
-        header = next(reader, [])
-        if not any(map(str.strip, header)) and not any(any(map(str.strip, row)) for row in reader):
-            raise UserError(f"{what} is empty", path=path)
-        present = [*columns, *(name for name in optional if name in header)]
-        places = dict(
-            zip(present, _positions(header, present, path, skipped + 1, what), strict=True)
-        )
+
+    def __init__(
+        self,
+        path: Path,
+        what: str,
+        columns: Sequence[str],
+        *,
+        remarks: list[str] | None = None,
+        optional: Sequence[str] = (),
+        own_columns: bool = False,
+    ) -> None:
+        self._path, self._what = path, what
+        self._lines = _Lines(path, what)
+        self._skipped = 0
+        first = next(self._lines, "")
+        while remarks is not None and first.startswith("#"):
+            remarks.append(first.removeprefix("#").strip())
+            first, self._skipped = next(self._lines, ""), self._skipped + 1
+        self._reader = csv.reader(itertools.chain([first], self._lines), strict=True)
+        with self._explained():
+            header = next(self._reader, [])
+            if not any(map(str.strip, header)) and not self._has_rows():
+                raise UserError(f"{what} is empty", path=path)
+        self._check_separator(first, header, columns)
+        known = [*columns, *optional]
+        unknown = [name for name in header if name not in known]
+        self.own = tuple(unknown) if own_columns else ()
+        self._check_header(header, columns, [] if own_columns else unknown, known)
         # Where a column is left out, its place is one beyond the last.
-        positions = [places.get(name, len(header)) for name in (*columns, *optional)]
-        in_order = positions == list(range(len(header)))
-        for values in reader:
-            if not values:
-                continue
-            if len(values) != len(header):
-                message = f"{len(values)} values where the header has {len(header)} columns"
-                raise UserError(message, path=path, line=skipped + reader.line_num)
-            row = values
-            if not in_order:
-                padded = [*values, ""]
-                row = [padded[i] for i in positions]
-            yield skipped + reader.line_num, row
-    except csv.Error as error:
-        line = skipped + max(1, reader.line_num)
-        raise UserError(f"not valid CSV: {error}", path=path, line=line) from None
-    if not lines.last.endswith(("\n", "\r")):
-        message = f"{what} is cut short: its last line has no end"
-        raise UserError(message, path=path, line=skipped + reader.line_num)
+        places = {name: place for place, name in enumerate(header)}
+        self._positions = [places.get(name, len(header)) for name in (*known, *self.own)]
+        self._width = len(header)
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        """The rows.
+
+        Yields:
+            The row's line, counted from 1, and its values as text.
+
+        Raises:
+            UserError: the file is too large, is not UTF-8 CSV, or is cut short.
+        """
+        in_order = self._positions == list(range(self._width))
+        with self._explained():
+            for values in self._reader:
+                if not values:
+                    continue
+                line = self._skipped + self._reader.line_num
+                if len(values) != self._width:
+                    message = f"{len(values)} values where the header has {self._width} columns"
+                    raise UserError(message, path=self._path, line=line)
+                if not in_order:
+                    padded = [*values, ""]
+                    values = [padded[i] for i in self._positions]
+                yield line, values
+        if not self._lines.last.endswith(("\n", "\r")):
+            message = f"{self._what} is cut short: its last line has no end"
+            raise UserError(message, path=self._path, line=self._skipped + self._reader.line_num)
+
+    def _has_rows(self) -> bool:
+        return any(any(map(str.strip, row)) for row in self._reader)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except csv.Error as error:
+            line = self._skipped + max(1, self._reader.line_num)
+            message = f"not valid CSV: {error}"
+            raise UserError(message, path=self._path, line=line) from None
+
+    def _check_separator(self, first: str, header: list[str], columns: Sequence[str]) -> None:
+        """Names the separator that a spreadsheet has put in a comma's place."""
+        line = self._skipped + 1
+        note = re.fullmatch(r'"?sep=(.)"?[,;]*\s*', first, re.IGNORECASE)
+        if note is not None:
+            name = {",": "a comma", **SEPARATORS}.get(note[1], shown(note[1]))
+            message = f"the first line is a note for Excel: its separator is {name}"
+            hint = "remove that line" + ("" if note[1] == "," else ", and separate with commas")
+            raise UserError(message, path=self._path, line=line, hint=hint)
+        for separator, name in SEPARATORS.items():
+            parts = [part.strip(' "\r\n') for part in first.split(separator)]
+            if len(set(parts) & set(columns)) > len(set(header) & set(columns)):
+                message = f"{self._what} has {name} between its values, and has to have commas"
+                hint = "save it as CSV with commas, and with points in its numbers"
+                raise UserError(message, path=self._path, line=line, hint=hint)
+
+    def _check_header(
+        self, header: list[str], columns: Sequence[str], unknown: list[str], known: list[str]
+    ) -> None:
+        """Every one of `columns` is there, nothing that may not be, and nothing twice."""
+        line = self._skipped + 1
+        if len(header) > MOST_COLUMNS:
+            message = f"{self._what} has {len(header):,} columns, more than {MOST_COLUMNS:,}"
+            raise UserError(message, path=self._path, line=line)
+        for name in columns:
+            if name not in header:
+                others = [other[:60] for other in header if other not in known]
+                close = get_close_matches(name, others, n=1, cutoff=0.5)
+                hint = f"is it {shown(close[0])}?" if close else None
+                message = f"{self._what} has no column {name!r}"
+                raise UserError(message, path=self._path, line=line, hint=hint)
+        odd = [name for name in self.own if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name)]
+        for name in (*unknown, *odd):
+            hint = suggestion(name[:60], known)
+            raise UserError(f"unknown column {shown(name)}", path=self._path, line=line, hint=hint)
+        if len(header) > len(set(header)):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise UserError(f"column {shown(twice)} is given twice", path=self._path, line=line)
 
 
-def other_columns(path: Path, what: str, columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns that a CSV file has beside `columns`, in its order.
-
-    Raises:
-        UserError: it cannot be read, or such a column is not named like one of a measure: small
-            letters, digits and underscores.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            first = file.readline(LONGEST_HEADER)
-    except OSError as error:
-        raise file_error(error, path, f"cannot read {what}") from None
-    header = next(csv.reader([first]), [])
-    others = tuple(name for name in header if name not in columns)
-    # A missing column is reported by `read_lines`, which knows better what it should be called.
-    if any(name not in header for name in columns):
-        return ()
-    for name in others:
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
-            hint = suggestion(name, list(columns))
-            raise UserError(f"unknown column {shown(name)}", path=path, line=1, hint=hint)
-    return others
+def read_lines(
+    path: Path,
+    what: str,
+    columns: Sequence[str],
+    remarks: list[str] | None = None,
+    optional: Sequence[str] = (),
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file that has `columns`, and perhaps `optional` ones: see `CsvLines`."""
+    return iter(CsvLines(path, what, columns, remarks=remarks, optional=optional))
 
 
 class _Lines:
@@ -130,54 +194,29 @@ class _Lines:
 
 
 def _read(path: Path, what: str) -> Iterator[str]:
-    size = 0
+    size = number = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for line in file:
-                size += len(line)
+        # A pipe cannot be read again to find the line of bytes that are no text: they are kept.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            while line := file.readline(LONGEST_LINE + 1):
+                size, number = size + len(line), number + 1
                 if size > LARGEST_FILE:
                     limit = LARGEST_FILE // 1_000_000
                     raise UserError(f"{what} is larger than {limit} MB", path=path)
+                if not line.isascii() and re.search("[\udc80-\udcff]", line):
+                    message = f"{what} is not UTF-8 text"
+                    raise UserError(message, path=path, line=number)
+                if len(line) > LONGEST_LINE:
+                    message = f"a line of more than {LONGEST_LINE:,} characters"
+                    raise UserError(message, path=path, line=number)
                 yield line
     except OSError as error:
         raise file_error(error, path, f"cannot read {what}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{what} is not UTF-8 text", path=path, line=_undecodable(path)) from None
-
-
-def _undecodable(path: Path) -> int:
-    """The first line that is not UTF-8."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    return 1
-
-
-def _positions(
-    header: list[str], columns: Sequence[str], path: Path, line: int, what: str
-) -> list[int]:
-    """Where each of `columns` stands in `header`."""
-    unknown = [name for name in header if name not in columns]
-    for name in columns:
-        if name not in header:
-            hint = suggestion(name, unknown) if unknown else None
-            hint = hint.replace("did you mean", "is it") if hint and "mean" in hint else None
-            raise UserError(f"{what} has no column {name!r}", path=path, line=line, hint=hint)
-    if unknown:
-        hint = suggestion(unknown[0], list(columns))
-        raise UserError(f"unknown column {shown(unknown[0])}", path=path, line=line, hint=hint)
-    if len(header) > len(columns):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise UserError(f"column {twice!r} is given twice", path=path, line=line)
-    return [header.index(name) for name in columns]
 
 
 def shown(text: str, limit: int = 60) -> str:
     """`text` in quotes, shortened, for a message."""
-    return repr(text if len(text) <= limit else text[:limit] + "...")
+    return repr(text if len(text) <= limit else text[:limit] + "...")[: 3 * limit]
 
 
 def escape_formula(text: str) -> str:

@@ -37,7 +37,8 @@ def predict_command(
     share = parse_share(confidence, "confidence", 0.5, 1.0)
     known = read_table(table)
     name = known.rows[0].cell.space if space is None else space
-    predicted = predict_cells(known, read_cells(cells), get_space(name), share)
+    known_space = get_space(name)
+    predicted = predict_cells(known, read_cells(cells, known_space), known_space, share)
     write_table(out, predicted)
     if json_:
         measured = sum(row.source == "measured" for row in known.rows)

@@ -108,6 +108,9 @@ def load_side(path: Path) -> Side:
 def _rows(path: Path) -> int:
     """How many rows a table has, at most: lines but the first."""
     try:
+        # A pipe can be read once only, so all its rows are.
+        if path.exists() and not path.is_file():
+            return 0
         with path.open("rb") as file:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b"")) - 1
     except OSError as error:

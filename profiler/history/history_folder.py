@@ -80,6 +80,8 @@ def add_entry(folder: Path, table: Path, commit: str, at: str | None = None) -> 
     if not re.fullmatch(COMMIT, commit):
         raise UserError(f"--commit {commit!r} is not a hash or a tag", hint="as in 3f2a91c or v1.2")
     side = load_side(table)
+    if not table.is_file():
+        raise UserError("a history keeps a copy of the table, so it cannot be a pipe", path=table)
     moment = _moment(at or max((row.measured_at for row in side.table.rows), default=""))
     reference = None
     if side.values is not None and None in side.values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from compofa.common.csv_lines import check_text, parse_count, read_lines
+from compofa.common.csv_lines import check_text, parse_count, read_lines, shown
 from compofa.common.errors import UserError
 from compofa.common.normal_interval import standard_deviation
 from compofa.profiler.latency_model import LatencyModel
@@ -15,11 +15,12 @@ from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
 
 
-def read_cells(path: Path) -> tuple[Cell, ...]:
+def read_cells(path: Path, of_space: Space) -> tuple[Cell, ...]:
     """The cells of a CSV file with the columns space, subnet, resolution and batch_size.
 
     Raises:
-        UserError: with the line, for anything that is not such a file.
+        UserError: with the line, for anything that is not such a file, and for a cell of another
+            space than `of_space`.
     """
     found: dict[Cell, int] = {}
     for line, values in read_lines(path, "the list of cells", CELL_COLUMNS):
@@ -35,8 +36,11 @@ def read_cells(path: Path) -> tuple[Cell, ...]:
             )
             if cell in found:
                 raise ValueError(f"the same cell as on line {found[cell]}")
+            shapes(of_space, [cell])
         except ValueError as error:
             raise UserError(str(error), path=path, line=line) from None
+        except UserError as error:
+            raise UserError(error.message, path=path, line=line, hint=error.hint) from None
         found[cell] = line
     if not found:
         raise UserError("the list of cells has no rows", path=path)
@@ -51,9 +55,9 @@ def shapes(space: Space, cells: Sequence[Cell]) -> list[tuple[Subnet, int, int]]
     """
     other = next((cell.space for cell in cells if cell.space != space.name), None)
     if other is not None:
-        raise UserError(
-            f"a latency model knows one space: this one is {space.name}, a cell is of {other}"
-        )
+        its = shown(other)[1:-1]
+        message = f"a latency model knows one space: this one is {space.name}, a cell is of {its}"
+        raise UserError(message)
     return [(space.parse(cell.subnet), cell.resolution, cell.batch_size) for cell in cells]
 
 

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from compofa.common.csv_lines import (
+    CsvLines,
     check_text,
-    other_columns,
     parse_count,
     parse_number,
-    read_lines,
     shown,
 )
 from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
+from compofa.profiler.settings import CONFIDENCE
 from compofa.supernet.export.dtype import usual_name
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ CELL_COLUMNS = tuple(field.name for field in fields(Cell))
 COLUMNS = SETUP_COLUMNS + CELL_COLUMNS + tuple(field.name for field in fields(Row)[1:-1])
 """The columns of a table file, in order; any of the table's own come after them."""
 
+NEWER = " (or did a newer compofa write this table?)"
+"""After a value that this version does not know."""
+
 LARGEST_SIZE = 1_000_000
 """No resolution or batch size is larger."""
 
@@ -143,9 +146,9 @@ def read_table(path: Path, *, predicted: bool = True, most_rows: int | None = No
     lines: dict[Cell, int] = {}
     rows: list[Row] = []
     width = len(SETUP_COLUMNS)
-    extra = other_columns(path, "the table", COLUMNS)
     source = COLUMNS.index("source")
-    for line, values in read_lines(path, "the table", COLUMNS, optional=extra):
+    file = CsvLines(path, "the table", COLUMNS, own_columns=True)
+    for line, values in file:
         if not predicted and values[source] == "predicted":
             continue
         if len(rows) == most_rows:
@@ -156,7 +159,7 @@ def read_table(path: Path, *, predicted: bool = True, most_rows: int | None = No
                 first, first_line, setup = values[:width], line, _parse_setup(values[:width])
             elif values[:width] != first:
                 raise ValueError(_difference(values, first, first_line))
-            row = _parse_row(values[width:], extra)
+            row = _parse_row(values[width:], file.own)
             if lines.setdefault(row.cell, line) != line:
                 raise ValueError(f"the same cell as on line {lines[row.cell]}: {_named(row.cell)}")
         except ValueError as error:
@@ -165,7 +168,7 @@ def read_table(path: Path, *, predicted: bool = True, most_rows: int | None = No
     if first is None:
         none = "no rows" if predicted else "no row that was measured"
         raise UserError(f"the table has {none}", path=path)
-    return Table(setup, tuple(rows), extra)
+    return Table(setup, tuple(rows), file.own)
 
 
 def write_table(path: Path, table: Table) -> None:
@@ -239,7 +242,7 @@ def _parse_row(values: list[str], extra: tuple[str, ...]) -> Row:
         _optional(latency, "latency_ms"),
         _optional(low, "ci_low_ms"),
         _optional(high, "ci_high_ms"),
-        parse_number(confidence, "confidence"),
+        _confidence(confidence, low),
         _optional(p90, "p90_ms"),
         cast(RowSource, source),
         cast(Status, status),
@@ -247,14 +250,28 @@ def _parse_row(values: list[str], extra: tuple[str, ...]) -> Row:
         parse_count(runs, "n_runs"),
         sha256,
         measured_at,
-        tuple(_optional(value, name) for value, name in zip(values[15:], extra, strict=True)),
+        tuple(_own(value, name) for value, name in zip(values[15:], extra, strict=True)),
     )
     _check_row(row)
     return row
 
 
+def _confidence(text: str, low: str) -> float:
+    """How sure the interval is; where there is none, nobody needs to have said."""
+    if not text and low:
+        raise ValueError("confidence is empty although there is an interval")
+    return parse_number(text, "confidence") if text else CONFIDENCE
+
+
 def _optional(text: str, name: str) -> float | None:
     return parse_number(text, name) if text else None
+
+
+def _own(text: str, name: str) -> float | None:
+    try:
+        return _optional(text, name)
+    except ValueError as error:
+        raise ValueError(f"{error}{NEWER}") from None
 
 
 def _check_row(row: Row) -> None:
@@ -264,9 +281,11 @@ def _check_row(row: Row) -> None:
     check_text(row.model_sha256, "model_sha256", empty=True)
     check_text(row.measured_at, "measured_at", empty=True)
     if row.source not in ("measured", "predicted"):
-        raise ValueError(f"source must be measured or predicted, not {shown(row.source)}")
+        raise ValueError(f"source must be measured or predicted, not {shown(row.source)}{NEWER}")
     if row.status not in ("ok", "unconverged", "failed"):
-        raise ValueError(f"status must be ok, unconverged or failed, not {shown(row.status)}")
+        raise ValueError(
+            f"status must be ok, unconverged or failed, not {shown(row.status)}{NEWER}"
+        )
     if not 0 < row.confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, not {row.confidence}")
     if min(row.cell.resolution, row.cell.batch_size) < 1 or min(row.n_sessions, row.n_runs) < 0:
@@ -301,4 +320,5 @@ def _difference(values: list[str], first: list[str], first_line: int) -> str:
 
 
 def _named(cell: Cell) -> str:
-    return f"{cell.space} {cell.subnet} at {cell.resolution}, batch {cell.batch_size}"
+    space, subnet = shown(cell.space)[1:-1], shown(cell.subnet)[1:-1]
+    return f"{space} {subnet} at {cell.resolution}, batch {cell.batch_size}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -252,7 +254,9 @@ def test_columns_of_ones_own_are_kept(tmp_path: Path) -> None:
 
 def test_a_column_of_ones_own_holds_numbers(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", HEADER + ",energy_mj", line() + ",low")
-    assert refused(path) == ":2: energy_mj must be a finite number, not 'low'"
+    assert refused(path).startswith(
+        ":2: energy_mj must be a finite number, not 'low' (or did a newer"
+    )
 
 
 def test_a_column_given_twice_is_named(tmp_path: Path) -> None:
@@ -316,3 +320,86 @@ def test_a_full_disk_leaves_the_old_table_as_it_was(
         write_table(path, Table(SETUP, (FAILED,)))
     assert read_table(path).rows == (OK,)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_on_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = "\n".join([HEADER + ",energy_mj", line(device="é") + ",1", ""]).encode()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_bytes, content)
+        table = read_table(pipe)
+        assert table.setup.device == "é"
+        assert table.rows[0].extra == (1.0,)
+        pool.submit(pipe.write_bytes, content.replace("é".encode(), b"\xe9"))
+        assert refused(pipe) == ":2: the table is not UTF-8 text"
+
+
+@pytest.mark.parametrize(
+    ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+)
+def test_another_separator_is_named(tmp_path: Path, separator: str, name: str) -> None:
+    rows = (text.replace(",", separator).replace("25.5", "25,5") for text in (HEADER, line()))
+    path = write(tmp_path / "t.csv", *rows)
+    assert refused(path).startswith(f":1: the table has {name} between its values, and has to have")
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("sep=,", "its separator is a comma (remove that line)"),
+        ("sep=;", "its separator is semicolons (remove that line, and separate with commas)"),
+        ('"sep=,"', "its separator is a comma (remove that line)"),
+    ],
+)
+def test_a_note_for_excel_is_named(tmp_path: Path, first: str, said: str) -> None:
+    path = write(tmp_path / "t.csv", first, HEADER, line())
+    assert refused(path) == f":1: the first line is a note for Excel: {said}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("x," * 400_000 + "\n", ":1: the table has 400,001 columns, more than 1,000"),
+        ("x," * 600_000 + "\n", ":1: a line of more than 1,000,000 characters"),
+        (HEADER + "".join(f",{'é' * 90}{i}" for i in range(900)) + "\n", ":1: unknown column 'é"),
+        (HEADER + "\n" + "x" * 5_000_000, ":2: a line of more than 1,000,000 characters"),
+        (HEADER + "\n" + '"' + "x\n" * 90_000, ":65538: not valid CSV: field larger than field li"),
+        (HEADER + "\n\n" + "\0" * 90, ":3: 1 values where the header has 21 columns"),
+    ],
+)
+def test_what_is_too_large_is_refused_at_once(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    begun = time.process_time()
+    message = refused(tmp_path / "t.csv")
+    assert message.startswith(said)
+    assert len(message) < 800
+    assert time.process_time() - begun < 2
+
+
+def test_confidence_may_be_empty_where_there_is_no_interval(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", HEADER, line(confidence="", ci_low_ms="", ci_high_ms=""))
+    table = read_table(path)
+    assert table.rows[0].ci_low_ms is None
+    write_table(tmp_path / "copy.csv", table)
+    assert read_table(tmp_path / "copy.csv") == table
+    write(path, HEADER, line(confidence=""))
+    assert refused(path) == ":2: confidence is empty although there is an interval"
+
+
+def test_a_word_of_a_newer_version_is_told_from_a_mistake(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", HEADER, line(status="throttled"))
+    assert refused(path).endswith("not 'throttled' (or did a newer compofa write this table?)")
+
+
+@settings(deadline=None)
+@given(st.sampled_from(COLUMNS), st.text(min_size=150, max_size=400))
+def test_a_message_quotes_little_of_the_file(
+    tmp_path_factory: pytest.TempPathFactory, name: str, value: str
+) -> None:
+    path = tmp_path_factory.mktemp("long") / "t.csv"
+    text = value.replace('"', "'")
+    path.write_text(
+        f"{HEADER}\n{line(**{name: text})}\n{line(**{name: text})}\n", "utf-8", "replace"
+    )
+    assert len(refused(path)) < 400

@@ -1,0 +1,39 @@
+"""Lists of cells to predict: what is wrong is named with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compofa.common.errors import UserError
+from compofa.profiler.results.predict import read_cells
+from compofa.profiler.results.table import Cell
+from compofa.supernet.spaces import get_space
+
+HEADER = "space,subnet,resolution,batch_size\n"
+
+
+def test_cells_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_text(HEADER + "compofa,d22222,160,1\n")
+    assert read_cells(path, get_space("compofa")) == (Cell("compofa", "d22222", 160, 1),)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("compofa,d99999,160,1", "'d99999' is not a subnet of space compofa"),
+        (f"compofa,{'d' * 290},160,1", "is not a subnet of space compofa"),
+        ("ofa-mbv3,d22222,160,1", "this one is compofa, a cell is of ofa-mbv3"),
+        ("compofa,d22222,0,1", "resolution must be a whole number from 1"),
+        ("compofa,d22222,160,1", "the same cell as on line 2"),
+    ],
+)
+def test_a_wrong_cell_is_named_with_file_and_line(tmp_path: Path, row: str, said: str) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_text(f"{HEADER}compofa,d22222,160,1\n{row}\n")
+    with pytest.raises(UserError, match=said) as caught:
+        read_cells(path, get_space("compofa"))
+    assert (caught.value.path, caught.value.line) == (path, 3)
+    assert len(str(caught.value)) < 400 + len(str(path))
