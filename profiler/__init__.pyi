@@ -19,8 +19,15 @@ from .latency_model import LatencyModel as LatencyModel
 from .latency_model import Prediction as Prediction
 from .latency_model import choose_cells as choose_cells
 from .latency_model import held_out_error as held_out_error
+from .measurement.profile import Outcome as Outcome
+from .measurement.profile import ProfileRequest as ProfileRequest
+from .measurement.profile import profile as profile
+from .measurement.progress import Display as Display
+from .measurement.progress import Listener as Listener
 from .results.journal import of_kind as of_kind
 from .results.journal import read_journal as read_journal
+from .results.measures import CellRuns as CellRuns
+from .results.measures import MeasureSpec as MeasureSpec
 from .results.meta import Meta as Meta
 from .results.meta import read_meta as read_meta
 from .results.table import Cell as Cell
@@ -29,6 +36,8 @@ from .results.table import SetUp as SetUp
 from .results.table import Table as Table
 from .results.table import read_table as read_table
 from .results.table import write_table as write_table
+from .runtimes.spec import RuntimeSpec as RuntimeSpec
+from .settings import Protocol as Protocol
 from .statistics.compare import Verdict as Verdict
 from .transports.base import Channel as Channel
 from .transports.base import Transport as Transport
