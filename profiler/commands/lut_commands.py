@@ -9,6 +9,7 @@ import typer
 
 from compofa.common.console import print_json, printable
 from compofa.common.errors import UserError
+from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_sizes
 from compofa.profiler.commands.options import Json
 from compofa.profiler.results.table import read_table, write_table
@@ -53,6 +54,7 @@ def import_lut_command(
     """Turn a published block table into a table of whole subnets, by adding up blocks."""
     from compofa.profiler.block_tables.block_table import import_lut
 
+    check_suffix(out, ".csv")
     sizes = None
     if resolutions is not None:
         sizes = parse_sizes(resolutions, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)

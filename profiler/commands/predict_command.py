@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from compofa.common.console import print_json, printable
+from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_share, percent
 from compofa.profiler.commands.options import Json
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
@@ -34,6 +35,7 @@ def predict_command(
     from compofa.profiler.results.predict import predict_cells, read_cells
     from compofa.profiler.results.table import read_table, write_table
 
+    check_suffix(out, ".csv")
     share = parse_share(confidence, "confidence", 0.5, 1.0)
     known = read_table(table)
     name = known.rows[0].cell.space if space is None else space

@@ -9,6 +9,7 @@ import typer
 
 from compofa.common.console import note
 from compofa.common.errors import UserError
+from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes, percent
 from compofa.profiler.commands.options import Inventory, Json
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
@@ -77,6 +78,8 @@ def profile_command(
         )
     if out is not None and len(device) > 1:
         raise UserError("--out names one table, but several devices are given")
+    if out is not None:
+        check_suffix(out, ".csv")
     if keep_models is not None and cluster is not None:
         raise UserError("--keep-models is a folder of this computer, and --cluster has others")
     from compofa.profiler.commands.outcome import tell

@@ -9,6 +9,7 @@ import typer
 
 from compofa.common.console import print_json, printable
 from compofa.common.errors import require_package
+from compofa.common.files import check_suffix
 from compofa.supernet.commands.shared_options import (
     BatchOption,
     CalibrationOption,
@@ -60,6 +61,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure the accuracy of subnets, each with batch norm statistics of its own."""
+    check_suffix(out, ".csv")
     require_package("torch", "train")
     from compofa.supernet.ranks import joined_ranks
 

@@ -15,6 +15,7 @@ from compofa.profiler.measurement.noise_probe import Quietness
 from compofa.profiler.results.table import Cell, Row, SetUp, Table, read_table, write_table
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
+from rigs.commands import Run
 
 CELLS = "space,subnet,resolution,batch_size\n"
 INVENTORY = "here: {transport: local}\nboard: {transport: ssh, host: board.invalid}\n"
@@ -225,3 +226,13 @@ def test_a_broken_pipe_is_no_error(folder: Path) -> None:
     assert process.wait(20) == 0
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_a_table_is_not_written_under_the_name_of_a_page(run: Run, tmp_path: Path) -> None:
+    for words in (
+        ("--device", "local", "--inventory", str(tmp_path / "none.yaml")),
+        ("predict", "--table", "t.csv", "--cells", "c.csv"),
+    ):
+        ended = run(main, *words, "--out", tmp_path / "t.html")
+        assert ended.code == 2
+        assert "t.html: what is written there is .csv, not .html" in ended.err
