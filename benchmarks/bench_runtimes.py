@@ -10,7 +10,7 @@ make the rank correlations (Spearman), of latencies, and of what is left of them
 MACs is taken out. On the diagonal stand a set-up's odd rounds against its even ones: what does not
 agree with itself says nothing about others.
 
-Writes benchmarks/results/runtimes.json and docs/runtimes.png. Compiled torch takes about a minute
+Writes benchmarks/results/runtimes.json and docs/notes/runtimes.png. Compiled torch takes a minute
 a subnet once, int8 models some seconds each.
 """
 
@@ -41,7 +41,7 @@ from compofa.supernet.spaces import SPACES
 
 SPACE, RESOLUTION, SHOWN = SPACES["compofa"], 192, 5
 WARM_UP, RUNS = 8, 24
-PICTURE = Path(__file__).parent.parent / "docs" / "runtimes.png"
+PICTURE = Path(__file__).parent.parent / "docs" / "notes" / "runtimes.png"
 SETUPS: tuple[dict[str, str], ...] = (
     {"runtime": "onnxruntime"},
     {"runtime": "onnxruntime", "dtype": "int8"},

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_statistics.py
 
-prints every figure of docs/statistics.md and writes them, with facts of the machine, to
+prints every figure of docs/notes/coverage.md and writes them, with facts of the machine, to
 benchmarks/results/statistics.json. It takes eleven minutes. The tests run the same functions
 with fewer repetitions.
 """
