@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ def run_command(command: Callable[[], Any]) -> NoReturn:
     Our own errors become one line on stderr. Any other exception is a bug of ours and keeps its
     traceback (exit code 1 would say "the answer is no", so a bug leaves with 70, EX_SOFTWARE).
     """
+    _complete_streams()
     try:
         with _interruptible():
             _run(command)
@@ -39,6 +41,26 @@ def run_command(command: Callable[[], Any]) -> NoReturn:
         note("this is a bug in compofa: please report it with the lines above")
         raise SystemExit(70) from error
     sys.exit(ExitCode.DONE)
+
+
+def _complete_streams() -> None:
+    """Gives a process whose streams are closed or cannot print some names streams that take all.
+
+    Where a stream is closed, as by `>&-`, the next file that is opened would stand in its place,
+    and be written into; and Python has no object to print to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+    for output in (sys.stdout, sys.stderr):
+        # A terminal or a file of another encoding shows what it cannot print as its number.
+        if isinstance(output, io.TextIOWrapper) and output.errors in ("strict", "surrogateescape"):
+            output.reconfigure(errors="backslashreplace")
 
 
 def _run(command: Callable[[], Any]) -> None:
@@ -108,13 +130,19 @@ def _discard_output() -> None:
 
 def leave(message: str, code: int) -> NoReturn:
     """Says `message` on stderr and ends the process with `code`."""
-    print(message, file=sys.stderr)
+    _say(message)
     sys.exit(code)
 
 
 def note(message: str) -> None:
     """Says something on stderr."""
-    print(printable(message), file=sys.stderr)
+    _say(printable(message))
+
+
+def _say(message: str) -> None:
+    # There is no other place to tell that stderr cannot be written, as on a full disk.
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def print_json(result: Mapping[str, Any]) -> None:

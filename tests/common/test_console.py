@@ -25,6 +25,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def go(what: str, times: int = 1, name: str = ""):
     if what == "path": Path(name).is_dir()
     if what == "user": raise UserError("bad\\x1b[31m row", path="t.csv", line=3)
+    if what == "print": print("größe 漢字"); raise UserError("größe 漢字")
+    if what == "write": Path(name).write_text("kept"); print("seen")
     if what == "device": raise DeviceError("gone")
     if what == "time": raise OutOfTime("too late")
     if what == "no": raise typer.Exit(1)
@@ -128,3 +130,38 @@ def test_a_name_too_long_for_any_file_is_the_user_s_mistake() -> None:
     ended = run("path", "--name", "a" * 5000)
     assert ended.returncode == 2
     assert ended.stderr == f"error: {'a' * 200}: there can be no such file: file name too long\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "<&-"])
+def test_closed_streams_cost_nothing_but_what_they_would_have_shown(
+    tmp_path: Path, closed: str
+) -> None:
+    file = tmp_path / "file"
+    shell = f'exec "$@" {closed}'
+    command = ["sh", "-c", shell, "sh", sys.executable, "-c", APP, "write", "--name", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file.read_text() == "kept"
+    command[-3:] = ["user"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "latin-1", "cp1252"])
+def test_what_cannot_be_printed_is_shown_by_its_number(encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", APP, "print"],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"\\u6f22\\u5b57" in done.stdout
+    assert done.stderr.startswith(b"error: gr")
+    assert b"Traceback" not in done.stderr
+
+
+def test_stderr_on_a_full_disk_keeps_the_exit_code() -> None:
+    with Path("/dev/full").open("w") as full:
+        assert run("user", stderr=full).returncode == 2
