@@ -135,7 +135,7 @@ def _idle_limits(candidates: Candidates, request: SearchRequest) -> list[str]:
 
 
 def _searched(request: SearchRequest, space: Space | None) -> Candidates:
-    from compofa.search.large.large_search import search_large
+    from compofa.search.large.large_search import SearchBounds, search_large
 
     if space is None:
         files = [load_latencies(path, None) for path in request.tables]
@@ -145,10 +145,8 @@ def _searched(request: SearchRequest, space: Space | None) -> Candidates:
         space,
         load_accuracy(request.accuracy, space),
         request.questions,
-        resolutions=request.resolutions,
-        constraints=request.constraints,
-        risk=request.risk,
-        seed=request.seed,
+        SearchBounds(request.resolutions, request.constraints, request.risk),
+        request.seed,
     )
 
 

@@ -171,8 +171,7 @@ def _compared(
         *sides,
         confidence=confidence,
         min_effect=min_effect,
-        base_level=base.level,
-        new_level=new.level,
+        levels=(base.level, new.level),
         relative_to=REFERENCE if relative else None,
     )
 

@@ -1,7 +1,21 @@
 """Whether one set-up is slower than another, cell by cell, with few false alarms in all.
 
 Unpaired (`compare`) where each side was measured in sessions of its own, paired (`compare_paired`)
-where both were measured in the same sessions. Verdicts follow one rule, that of `compare_means`.
+where both were measured in the same sessions. Verdicts follow one rule, that of `compare_means`:
+
+The log ratio of cell c has a part of its error in common with all cells (session effects,
+variance V on few degrees of freedom) and a part of its own (variance v[c], on many). A cell is
+slower or faster if zero is outside the simultaneous interval
+
+    log ratio ± (t[alpha / 2] sqrt(V) + t[alpha / (2 C)] sqrt(v[c])),   alpha = 1 - confidence,
+
+each t two-sided on its own degrees of freedom. By Bonferroni's inequality (Miller, Simultaneous
+Statistical Inference, 1981, section 1.5) the first term fails for any cell at most alpha / 2 of
+the time, the second for some cell at most alpha / 2, however cells are correlated. Holm's
+procedure on whole errors would ask V for C-fold evidence, though it is the same V in every
+cell. A cell is the same if its 1 - 2 alpha interval lies within ± min_effect (Schuirmann, two
+one-sided tests, 1987), and never slower or faster where the estimate itself lies within; the
+single intervals reported are at `confidence` (Welch 1947).
 """
 
 from __future__ import annotations
@@ -78,25 +92,10 @@ def compare(
     *,
     confidence: float = CONFIDENCE,
     min_effect: float = 0.01,
-    base_level: Collection[int] | None = None,
-    new_level: Collection[int] | None = None,
+    levels: tuple[Collection[int] | None, Collection[int] | None] = (None, None),
     relative_to: K | None = None,
 ) -> Comparison[K]:
-    """Compares the cells that two sets of sessions have in common.
-
-    The log ratio of cell c has a part of its error in common with all cells (session effects,
-    variance V on few degrees of freedom) and a part of its own (variance v[c], on many). A cell is
-    slower or faster if zero is outside the simultaneous interval
-
-        log ratio ± (t[alpha / 2] sqrt(V) + t[alpha / (2 C)] sqrt(v[c])),   alpha = 1 - confidence,
-
-    each t two-sided on its own degrees of freedom. By Bonferroni's inequality (Miller, Simultaneous
-    Statistical Inference, 1981, section 1.5) the first term fails for any cell at most alpha / 2 of
-    the time, the second for some cell at most alpha / 2, however cells are correlated. Holm's
-    procedure on whole errors would ask V for C-fold evidence, though it is the same V in every
-    cell. A cell is the same if its 1 - 2 alpha interval lies within ± min_effect (Schuirmann, two
-    one-sided tests, 1987), and never slower or faster where the estimate itself lies within; the
-    single intervals reported are at `confidence` (Welch 1947).
+    """Compares the cells that two sets of sessions have in common; see above for the rule.
 
     With `relative_to`, what the change of that cell explains of the others is taken off first, as
     `device_change` has it: a host that is busier on one side is told from slower networks.
@@ -107,8 +106,8 @@ def compare(
             are not.
         confidence: as `Comparison.confidence`.
         min_effect: the smallest change that matters, as a fraction.
-        base_level: the undisturbed sessions of the base (`Drift.level_sessions`); all by default.
-        new_level: likewise of the new set-up.
+        levels: the undisturbed sessions (`Drift.level_sessions`) of the base and of the new
+            set-up; None stands for all.
         relative_to: a cell of both sides, itself not compared; none by default.
 
     Raises:
@@ -118,7 +117,6 @@ def compare(
     cells = [cell for cell in base if cell in new]
     if not cells:
         raise UserError("the two sides have no cell in common")
-    levels = base_level, new_level
     sides: list[dict[K, Mapping[int, float]]] = [
         {cell: side[cell] for cell in cells} for side in (base, new)
     ]
@@ -128,7 +126,7 @@ def compare(
             raise UserError("the two sides have no cell in common to compare beside the reference")
         cells.remove(relative_to)
         references = sides[0].pop(relative_to), sides[1].pop(relative_to)
-        fits = fit_two_way(sides[0], base_level), fit_two_way(sides[1], new_level)
+        fits = fit_two_way(sides[0], levels[0]), fit_two_way(sides[1], levels[1])
         device = device_change(fits, references)
         sides = [device.take_off(s, r) for s, r in zip(sides, references, strict=True)]
     means = [_side(side, level) for side, level in zip(sides, levels, strict=True)]

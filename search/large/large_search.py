@@ -7,7 +7,7 @@ read from a file: latencies, accuracies and limits are computed from the subnets
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -35,15 +35,27 @@ FRONT_LIMITS = 16
 """Limits at which the front is looked for where none are given."""
 
 
+@dataclass(frozen=True)
+class SearchBounds:
+    """What holds in every question of a search.
+
+    Attributes:
+        resolutions: to choose from; those that space, devices and accuracies share where None.
+        constraints: upper bounds on what a subnet costs.
+        risk: as in `answer.ask`.
+    """
+
+    resolutions: Sequence[int] | None = None
+    constraints: Sequence[Bound] = ()
+    risk: float | None = None
+
+
 def search_large(
     devices: Sequence[LatencySource],
     space: Space,
     accuracy: AccuracySource,
     questions: Sequence[tuple[float, ...]],
-    *,
-    resolutions: Sequence[int] | None = None,
-    constraints: Sequence[Bound] = (),
-    risk: float | None = None,
+    bounds: SearchBounds | None = None,
     seed: int = 0,
 ) -> Candidates:
     """The best subnets of `space` that a search finds within the limits of each question.
@@ -54,9 +66,7 @@ def search_large(
         accuracy: has to know every subnet (`ArrayAccuracy`), as a predictor does.
         questions: the limits of each in milliseconds, t; without questions, the front is looked
             for, along limits that are spread evenly from the fastest to the slowest.
-        resolutions: to choose from; those that space, devices and accuracies share, unless given.
-        constraints: upper bounds that hold in every question.
-        risk: as in `answer.ask`.
+        bounds: what else has to hold; nothing unless given.
         seed: of the random sample that the search starts from; same seed, same answer.
 
     Raises:
@@ -68,19 +78,20 @@ def search_large(
             f"space {space.name} has {space.size:.3g} subnets, and an accuracy table lists some",
             hint="give --accuracy a predictor, such as OFA's released acc_predictor.pth",
         )
+    bounds = bounds or SearchBounds()
     known = cast(ArrayAccuracy, accuracy)
-    genomes = Genomes.of(space, _resolutions(devices, space, accuracy, resolutions))
-    costs: list[SubnetCost] = [device.cost(genomes, risk) for device in devices]
-    measures = [_block_measure(bound, space) for bound in constraints]
+    genomes = Genomes.of(space, _resolutions(devices, space, accuracy, bounds.resolutions))
+    costs: list[SubnetCost] = [device.cost(genomes, bounds.risk) for device in devices]
+    measures = [_block_measure(bound, space) for bound in bounds.constraints]
     costs += [block_cost(genomes, each.block, each.combine) for each in measures]
     problem = Problem(genomes, known, costs)
     dtypes = [device.dtype for device in devices]
-    bounds = [
+    most = [
         bound.most / measure.unit(*dtypes)
-        for bound, measure in zip(constraints, measures, strict=True)
+        for bound, measure in zip(bounds.constraints, measures, strict=True)
     ]
     asked = questions or _spread(problem, len(devices))
-    limits = np.array([(*each, *bounds) for each in asked], dtype=np.float64)
+    limits = np.array([(*each, *most) for each in asked], dtype=np.float64)
     pool = explore(problem, limits, seed)
     kept = _kept(pool, limits, front_too=not questions)
     subnets = {
@@ -88,13 +99,14 @@ def search_large(
         for i, size in enumerate(genomes.resolutions)
     }
     subnets = {size: here for size, here in subnets.items() if here}
-    found = join(_tables(devices, space, subnets), space, accuracy)
+    # Scored again from the keys alone: what the search believed of them does not count.
+    joined = join(_tables(devices, space, subnets), space, accuracy)
     cells = float(space.size) * len(genomes.resolutions)
-    notes = list(found.notes)
+    notes = list(joined.notes)
     if len(pool) > len(costs):  # more than the least of each, which is known without a search
         looked = f"looked at {len(pool):,} of {cells:.2g} cells (seed {seed})"
         notes.append(f"{looked}: a better one may exist")
-    return replace(found, notes=tuple(notes), seen=len(pool))
+    return replace(joined, notes=tuple(notes), seen=len(pool))
 
 
 def _block_measure(bound: Bound, space: Space) -> BlockMeasure:
@@ -121,11 +133,11 @@ def _resolutions(
         if device.resolutions is not None
     ]
     if wanted is None:
-        found = [size for size in space.resolutions if all(size in known for _, known in sources)]
-        if not found:
+        shared = [size for size in space.resolutions if all(size in known for _, known in sources)]
+        if not shared:
             held = "; ".join(f"{who} {_listed(known)}" for who, known in sources)
             raise UserError(f"no resolution of space {space.name} is known to all: {held}")
-        return tuple(found)
+        return tuple(shared)
     for size in wanted:
         for who, known in sources:
             if size not in known:
@@ -145,10 +157,10 @@ def _spread(problem: Problem, tables: int) -> list[tuple[float, ...]]:
 
 def _kept(pool: SubnetPool, limits: FloatArray, front_too: bool) -> IntArray:
     """Positions of the best for each question and, where it is asked for, of the whole front."""
-    found = [best(pool, limit, KEPT, np.arange(len(pool))) for limit in limits]
+    kept = [best(pool, limit, KEPT, np.arange(len(pool))) for limit in limits]
     if front_too:
-        found.append(front(ranking(pool.top1, pool.costs), pool.costs))
-    return np.unique(np.concatenate(found))
+        kept.append(front(ranking(pool.top1, pool.costs), pool.costs))
+    return np.unique(np.concatenate(kept))
 
 
 def _tables(

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from compofa.profiler.report.style import Spec
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
-
-Spec = dict[str, Any]
 
 ROW_HEIGHT = 64
 GAP = 0.6
@@ -41,66 +39,74 @@ def drawing(space: Space, drawn: list[Drawn], width: int, name: str) -> Spec:
     """
     kernels = sorted({kernel for unit in space.units for kernel in unit.kernels})
     tallest = max(expand for unit in space.units for expand in unit.expands)
-    rows = [
-        _row(space, each, kernels, tallest, width, f"{name}{i}", last=i == len(drawn) - 1)
-        for i, each in enumerate(drawn)
-    ]
+    frame = _Frame(space, tuple(kernels), tallest, width)
+    rows = [frame.row(each, f"{name}{i}", i == len(drawn) - 1) for i, each in enumerate(drawn)]
     return {"vconcat": rows, "spacing": 14, "resolve": {"scale": {"color": "independent"}}}
 
 
-def _row(
-    space: Space,
-    drawn: Drawn,
-    kernels: list[int],
-    tallest: float,
-    width: int,
-    name: str,
-    last: bool,
-) -> Spec:
-    blocks = list(_blocks(space, drawn, tallest))
-    end = max(block["x2"] for block in blocks)
-    across = {"scale": {"domain": [0, end], "nice": False}, "type": "quantitative"}
-    up = {"scale": {"domain": [0, tallest * 1.05]}, "type": "quantitative"}
-    place = {
-        "x": {**across, "field": "x", "axis": None},
-        "x2": {"field": "x2"},
-        "y": {
-            **up,
-            "field": "top",
-            "axis": {"title": "expand", "values": [0, tallest], "grid": False, "domain": False},
-        },
-        "y2": {"datum": 0},
-    }
-    colour = {
-        "field": "kernel",
-        "type": "nominal",
-        "title": "kernel",
-        "scale": {"domain": [f"{k}x{k}" for k in kernels], "range": _colours(len(kernels))},
-        "legend": {"orient": "bottom"} if last else None,
-    }
-    bars: Spec = {
-        "name": name,
-        "data": {"values": [block for block in blocks if block["active"]]},
-        "mark": {"type": "rect", "cornerRadius": 2, "stroke": "white"},
-        "encoding": {**place, "color": colour, "tooltip": _tooltip()},
-    }
-    beyond = {
-        "data": {"values": [block for block in blocks if not block["active"]]},
-        "mark": {"type": "rect", "fill": None, "stroke": "#bbbbbb", "strokeDash": [3, 3]},
-        "encoding": place,
-    }
-    labels = {
-        "data": {"values": _unit_labels(space)},
-        "mark": {"type": "text", "baseline": "top", "dy": 4, "fontSize": 12, "color": "#555"},
-        "encoding": {
+@dataclass(frozen=True)
+class _Frame:
+    """What all rows have in common, so that they can be compared.
+
+    Attributes:
+        kernels: of the space, in rising order.
+        tallest: its largest expand ratio.
+        width: of a row, in pixels.
+    """
+
+    space: Space
+    kernels: tuple[int, ...]
+    tallest: float
+    width: int
+
+    def row(self, drawn: Drawn, name: str, last: bool) -> Spec:
+        """One subnet as the view `name`; the last row has the legend and the names of the units."""
+        blocks = list(_blocks(self.space, drawn, self.tallest))
+        end = max(block["x2"] for block in blocks)
+        across = {"scale": {"domain": [0, end], "nice": False}, "type": "quantitative"}
+        up = {"scale": {"domain": [0, self.tallest * 1.05]}, "type": "quantitative"}
+        ticks = {"title": "expand", "values": [0, self.tallest], "grid": False, "domain": False}
+        place = {
             "x": {**across, "field": "x", "axis": None},
-            "y": {"datum": 0, **up},
-            "text": {"field": "unit"},
-        },
-    }
-    title = {"text": drawn.title, "anchor": "start", "fontSize": 14, "offset": 6}
-    layers = [beyond, bars, labels] if last else [beyond, bars]
-    return {"title": title, "width": width, "height": ROW_HEIGHT, "layer": layers}
+            "x2": {"field": "x2"},
+            "y": {**up, "field": "top", "axis": ticks},
+            "y2": {"datum": 0},
+        }
+        bars: Spec = {
+            "name": name,
+            "data": {"values": [block for block in blocks if block["active"]]},
+            "mark": {"type": "rect", "cornerRadius": 2, "stroke": "white"},
+            "encoding": {**place, "color": self._colour(last), "tooltip": _tooltip()},
+        }
+        beyond = {
+            "data": {"values": [block for block in blocks if not block["active"]]},
+            "mark": {"type": "rect", "fill": None, "stroke": "#bbbbbb", "strokeDash": [3, 3]},
+            "encoding": place,
+        }
+        labels = {
+            "data": {"values": _unit_labels(self.space)},
+            "mark": {"type": "text", "baseline": "top", "dy": 4, "fontSize": 12, "color": "#555"},
+            "encoding": {
+                "x": {**across, "field": "x", "axis": None},
+                "y": {"datum": 0, **up},
+                "text": {"field": "unit"},
+            },
+        }
+        title = {"text": drawn.title, "anchor": "start", "fontSize": 14, "offset": 6}
+        layers = [beyond, bars, labels] if last else [beyond, bars]
+        return {"title": title, "width": self.width, "height": ROW_HEIGHT, "layer": layers}
+
+    def _colour(self, legend: bool) -> Spec:
+        return {
+            "field": "kernel",
+            "type": "nominal",
+            "title": "kernel",
+            "scale": {
+                "domain": [f"{kernel}x{kernel}" for kernel in self.kernels],
+                "range": _colours(len(self.kernels)),
+            },
+            "legend": {"orient": "bottom"} if legend else None,
+        }
 
 
 def _blocks(space: Space, drawn: Drawn, tallest: float) -> Iterator[Spec]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from compofa.common.arrays import IntArray
 from compofa.common.files import write_atomically
+from compofa.profiler.report.style import Spec
 from compofa.search.answer import Answer, Result
 from compofa.search.candidates import Candidates
 from compofa.search.exact import front, ranking
@@ -49,8 +49,6 @@ NO_EDITOR = {"source": False, "compiled": False, "editor": False}
 
 LESS_THAN = "\ue000"
 """Stands for "<" while a specification passes into a page: no table can hold this character."""
-
-Spec = dict[str, Any]
 
 
 def write_plot(path: Path, candidates: Candidates, answer: Answer) -> None:

@@ -181,7 +181,7 @@ def test_throttled_sessions_of_a_side_do_not_make_it_slower() -> None:
     base, new = side(rng), side(rng)
     for row in new.values():
         row[4], row[5] = 1.2 * row[4], 1.2 * row[5]
-    result = compare(base, new, new_level={0, 1, 2, 3})
+    result = compare(base, new, levels=(None, {0, 1, 2, 3}))
     assert result.overall.value == pytest.approx(1, abs=0.005)
 
 

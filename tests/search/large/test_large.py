@@ -21,7 +21,7 @@ from compofa.search.candidates import Latencies, join
 from compofa.search.large.beam import explore
 from compofa.search.large.costs import SubnetCost, UnitCost, block_cost
 from compofa.search.large.genomes import Genomes, unit_table
-from compofa.search.large.large_search import search_large
+from compofa.search.large.large_search import SearchBounds, search_large
 from compofa.search.large.latency_sources import BlockDevice, ModelDevice
 from compofa.search.large.pool import Problem, SubnetPool
 from compofa.search.measures import MEASURES, Bound, ColumnMeasure, within_bound
@@ -187,7 +187,9 @@ def test_upper_bounds_hold(
     note10: BlockTable, predictor: Predictor, name: str, most: float
 ) -> None:
     bound = Bound(MEASURES[name], most)
-    found = search_large([BlockDevice(note10)], SPACE, predictor, [(25.0,)], constraints=[bound])
+    found = search_large(
+        [BlockDevice(note10)], SPACE, predictor, [(25.0,)], SearchBounds(constraints=[bound])
+    )
     good, reason = within_bound(found, bound)
     assert reason is None
     assert ask(good, [(25.0,)], top=1).results[0].top1 > 0.80
@@ -200,7 +202,13 @@ def test_a_column_cannot_bound_a_space_too_large_to_list(
 ) -> None:
     bound = Bound(ColumnMeasure("energy_mj"), 5.0)
     with pytest.raises(UserError, match="energy_mj is not known of all"):
-        search_large([BlockDevice(note10)], SPACE, predictor, [(25.0,)], constraints=[bound])
+        search_large(
+            [BlockDevice(note10)],
+            SPACE,
+            predictor,
+            [(25.0,)],
+            SearchBounds(constraints=[bound]),
+        )
 
 
 def test_several_devices_are_searched_together(note10: BlockTable, predictor: Predictor) -> None:
@@ -281,7 +289,7 @@ def test_a_model_of_measured_cells_stands_for_the_whole_space(
         rows.append(Row(cell, value, None, None, 0.95, None, "measured", "ok", 5, 50, "", ""))
     table = Table(SetUp("note10", "x", "", "cpu", 1, "float32"), tuple(rows))
     device = ModelDevice.fit(Path("t.csv"), table, space, None)
-    found = search_large([device], space, predictor, [(25.0,)], resolutions=[176])
+    found = search_large([device], space, predictor, [(25.0,)], SearchBounds([176]))
     best = ask(found, [(25.0,)], top=1).results[0]
     truth = note10.latency(space, space.parse(best.subnet), 176)
     assert best.latency_ms[0] == pytest.approx(truth, rel=0.05)
@@ -307,11 +315,11 @@ def test_a_resolution_that_is_not_known_is_refused(
 ) -> None:
     for size, who in ((164, "the accuracies have"), (128, "the accuracies have")):
         with pytest.raises(UserError, match=f"resolution {size} is not known: {who}"):
-            search_large([BlockDevice(note10)], SPACE, predictor, [(20.0,)], resolutions=[size])
+            search_large([BlockDevice(note10)], SPACE, predictor, [(20.0,)], SearchBounds([size]))
 
 
 def test_block_tables_cannot_say_how_sure_they_are(
     note10: BlockTable, predictor: Predictor
 ) -> None:
     with pytest.raises(UserError, match="--risk needs latencies with intervals"):
-        search_large([BlockDevice(note10)], SPACE, predictor, [(20.0,)], risk=0.05)
+        search_large([BlockDevice(note10)], SPACE, predictor, [(20.0,)], SearchBounds(risk=0.05))
