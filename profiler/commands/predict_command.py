@@ -32,15 +32,15 @@ def predict_command(
     json_: Json = False,
 ) -> None:
     """Fit the latency model on a table's measured rows and predict other cells."""
-    from compofa.profiler.results.predict import predict_cells, read_cells
+    from compofa.profiler.results.predict import predict_cells, read_cells, table_shared_error
     from compofa.profiler.results.table import read_table, write_table
 
     check_suffix(out, ".csv")
     share = parse_share(confidence, "confidence", 0.5, 1.0)
     known = read_table(table)
     name = known.rows[0].cell.space if space is None else space
-    known_space = get_space(name)
-    predicted = predict_cells(known, read_cells(cells, known_space), known_space, share)
+    known_space, shared = get_space(name), table_shared_error(table, known)
+    predicted = predict_cells(known, read_cells(cells, known_space), known_space, share, shared)
     write_table(out, predicted)
     if json_:
         measured = sum(row.source == "measured" for row in known.rows)

@@ -14,6 +14,7 @@ from compofa.profiler.latency_model.features import Cell, Floats, cell_features
 from compofa.profiler.latency_model.intervals import Calibration
 from compofa.profiler.latency_model.process import Measured, Process
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
+from compofa.profiler.statistics.interval import NO_SHARED_ERROR, SharedError
 from compofa.supernet.space import Space
 
 MINIMUM_CELLS = 5
@@ -48,11 +49,13 @@ class LatencyModel:
 
     Attributes:
         too_few: measured cells of the batch sizes that have fewer than `MINIMUM_CELLS`.
+        shared_error: that all latencies fitted on have in common, and predictions therefore too.
     """
 
     space: Space
     too_few: Mapping[int, int]
     _processes: Mapping[int, tuple[Process, Calibration]]
+    shared_error: SharedError = NO_SHARED_ERROR
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
@@ -131,8 +134,9 @@ class LatencyModel:
             for some in np.array_split(rows, -(-len(rows) // AT_ONCE)):
                 features = cell_features(self.space, [cells[i] for i in some])
                 mean, sd = process.predict(features, noise)
+                half = self.shared_error.widened(reach * sd, confidence)
                 latency[some] = np.exp(mean)
-                low[some], high[some] = np.exp(mean - reach * sd), np.exp(mean + reach * sd)
+                low[some], high[some] = np.exp(mean - half), np.exp(mean + half)
         return Prediction(latency, low, high, confidence)
 
     def _process(self, batch: int) -> tuple[Process, Calibration]:

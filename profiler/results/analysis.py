@@ -22,7 +22,13 @@ from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.profiler.statistics.clock import clock_tick, condense_timed
 from compofa.profiler.statistics.covariate import Adjusted, adjust
 from compofa.profiler.statistics.drift import Drift, ReferencePoint, drift_factors
-from compofa.profiler.statistics.interval import Estimate, estimate_cells
+from compofa.profiler.statistics.interval import (
+    NO_SHARED_ERROR,
+    Estimate,
+    SharedError,
+    estimate_cells,
+    shared_error,
+)
 from compofa.profiler.statistics.variance_components import (
     VarianceComponents,
     variance_components,
@@ -79,6 +85,7 @@ class Analysis:
         slope: share of the reference's passing deviations that cells covaried with.
         drift: largest over smallest correction of a cell in a session, less one.
         reference_ms: the reference model's raw latency in each session, in order of time.
+        shared_error: that the estimates of all cells have in common.
         tick_ns: of the device's clock; 1 where it is fine.
         died: cells on which an agent died before they were ever measured; they get a second chance.
     """
@@ -92,6 +99,7 @@ class Analysis:
     drift: float
     reference_ms: tuple[float, ...]
     died: frozenset[Cell]
+    shared_error: SharedError = NO_SHARED_ERROR
     tick_ns: int = 1
 
     def estimate(self, cell: Cell) -> Estimate | None:
@@ -111,9 +119,9 @@ class Analysis:
         return estimate.value
 
     def relative_noise(self, cell: Cell) -> float:
-        """Standard error of a usable cell's estimate, as a share of it."""
+        """Standard error of a usable cell's estimate, as a share, without what cells share."""
         assert self.noise is not None
-        return self.noise.one_session / math.sqrt(self.results[cell].n_sessions)
+        return self.noise.one_cell / math.sqrt(self.results[cell].n_sessions)
 
     def settled(self, cell: Cell, protocol: Protocol) -> bool:
         """Whether `cell` needs no further session: it converged, failed, or had its share."""
@@ -181,6 +189,7 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
         drift=max(corrections.values()) / min(corrections.values()) - 1 if corrections else 0.0,
         reference_ms=tuple(raw[key] for key in sorted(k for k in raw if k[1] is None)),
         died=frozenset(cell for cell, f in failures.items() if not f.final and cell not in by_cell),
+        shared_error=shared_error(values, level) if values else NO_SHARED_ERROR,
         tick_ns=tick,
     )
 

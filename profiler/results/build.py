@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -173,7 +173,7 @@ def _predict(
         model = _fit(space, seen, analysis, plan.seed)
         latencies = [analysis.latency_ms(cell) for cell in tested]
         error = held_out_error(model, shapes(space, tested), latencies, confidence)
-    model = _fit(space, known, analysis, plan.seed)
+    model = replace(_fit(space, known, analysis, plan.seed), shared_error=analysis.shared_error)
     rest = [cell for cell in plan.cells if cell not in analysis.results]
     when = max(result.measured_at for result in analysis.results.values())
     rows = predicted_rows(model, space, rest, confidence, when)
@@ -200,6 +200,7 @@ def _additivity(space: Space, plan: PlanLine, analysis: Analysis) -> dict[str, A
 def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis: Analysis) -> Meta:
     """What NAME.meta.json says of the device, the sessions and the cells."""
     sessions, timings = of_kind(lines, SessionLine), of_kind(lines, Timing)
+    shared = analysis.shared_error
     return Meta(
         compofa=installed_version(),
         setup=header.setup,
@@ -223,10 +224,19 @@ def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis
         },
         drift=analysis.drift,
         noise=analysis.noise,
+        shared_error=shared if math.isfinite(shared.freedom) else None,
+        clock_tick_ns=analysis.tick_ns,
+        doubts=_named(analysis, lambda result: result.doubt),
         pauses=tuple(of_kind(lines, Pause)),
-        failures={
-            f"{cell.subnet}@{cell.resolution}x{cell.batch_size}": result.failure
-            for cell, result in analysis.results.items()
-            if result.failure is not None
-        },
+        failures=_named(analysis, lambda result: result.failure),
     )
+
+
+def _named(analysis: Analysis, reason: Callable[[CellResult], str | None]) -> dict[str, str]:
+    """The cells that there is something to say of, by name."""
+    said = {cell: reason(result) for cell, result in analysis.results.items()}
+    return {
+        f"{cell.subnet}@{cell.resolution}x{cell.batch_size}": text
+        for cell, text in said.items()
+        if text is not None
+    }

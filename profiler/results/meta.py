@@ -15,6 +15,7 @@ from compofa.common.files import write_atomically
 from compofa.profiler.latency_model import Additivity, HeldOutError
 from compofa.profiler.results.journal import Pause
 from compofa.profiler.results.table import SetUp
+from compofa.profiler.statistics.interval import SharedError
 from compofa.profiler.statistics.variance_components import VarianceComponents
 
 META_SCHEMA = 1
@@ -51,6 +52,10 @@ class Meta(BaseModel):
         state_before, state_after: of the device, as far as it tells: load, pressure, temperatures.
         plan: its name, its space and seed, and how many cells it fitted and held out.
         drift: largest over smallest correction for drift, less one.
+        shared_error: variance of the mean session effect on the log scale, which all latencies have
+            in common, and its degrees of freedom.
+        clock_tick_ns: of the device's clock; 1 where it is fine enough not to matter.
+        doubts: why cells are not to be trusted although they were measured, by cell.
         failures: reasons, by cell.
         additivity: per batch size.
         measures: the measured columns that were asked for, by name.
@@ -76,6 +81,9 @@ class Meta(BaseModel):
     held_out_error: Annotated[HeldOutError | None, BeforeValidator(_known)] = None
     drift: float | None = None
     noise: Annotated[VarianceComponents | None, BeforeValidator(_known)] = None
+    shared_error: SharedError | None = None
+    clock_tick_ns: int | None = None
+    doubts: dict[str, str] = {}
     pauses: tuple[Pause, ...] = ()
     failures: dict[str, str] = {}
     additivity: dict[str, Additivity | None] = {}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from compofa.common.csv_lines import check_text, parse_count, read_lines, shown
 from compofa.common.errors import UserError
 from compofa.common.normal_interval import standard_deviation
 from compofa.profiler.latency_model import LatencyModel
+from compofa.profiler.results.meta import meta_path, read_meta
 from compofa.profiler.results.table import CELL_COLUMNS, LARGEST_SIZE, Cell, Row, Table
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
+from compofa.profiler.statistics.interval import NO_SHARED_ERROR, SharedError
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
 
@@ -61,10 +66,41 @@ def shapes(space: Space, cells: Sequence[Cell]) -> list[tuple[Subnet, int, int]]
     return [(space.parse(cell.subnet), cell.resolution, cell.batch_size) for cell in cells]
 
 
+def table_shared_error(path: Path, table: Table) -> SharedError:
+    """The error that all measured rows of the table at `path` have in common.
+
+    From its meta file where that is there and tells. Else each row's whole error, that of the
+    median row, is taken for shared, which is too much rather than too little.
+
+    Raises:
+        UserError: the meta file is damaged.
+    """
+    if meta_path(path).exists():
+        meta = read_meta(meta_path(path))
+        if meta.shared_error is not None:
+            return meta.shared_error
+        if meta.noise is not None and math.isfinite(meta.noise.session) and meta.sessions > 1:
+            return SharedError(meta.noise.session**2 / meta.sessions, meta.sessions - 1)
+    rows = [row for row in table.rows if row.source == "measured"]
+    errors = [error for error in map(standard_error, rows) if error is not None]
+    return SharedError(statistics.median(errors) ** 2) if errors else NO_SHARED_ERROR
+
+
 def predict_cells(
-    table: Table, cells: Sequence[Cell], space: Space, confidence: float = PREDICTION_CONFIDENCE
+    table: Table,
+    cells: Sequence[Cell],
+    space: Space,
+    confidence: float = PREDICTION_CONFIDENCE,
+    shared: SharedError = NO_SHARED_ERROR,
 ) -> Table:
     """`cells`, predicted by a model that is fitted on the measured rows of `table`.
+
+    Args:
+        table: of measured rows.
+        cells: to predict.
+        space: of all cells.
+        confidence: of the prediction intervals.
+        shared: what the measured rows have in common, see `table_shared_error`.
 
     Raises:
         UserError: too few rows were measured, or a cell is of another space or batch size.
@@ -77,6 +113,7 @@ def predict_cells(
     model = LatencyModel.fit(
         space, known, latencies, relative_noise=noise if len(noise) == len(rows) else None
     )
+    model = replace(model, shared_error=shared)
     when = max((row.measured_at for row in rows), default="")
     return Table(table.setup, predicted_rows(model, space, cells, confidence, when))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.common.arrays import FloatArray
+from compofa.common.normal_interval import reach
 from compofa.profiler.settings import CONFIDENCE
 from compofa.profiler.statistics.latencies import check_fraction
 from compofa.profiler.statistics.moderation import moderate
@@ -76,6 +77,51 @@ class LogMeans:
                 (np.array(self.shared_variance), np.array(float(self.shared_freedom))),
             ],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SharedError:
+    """The error that all log latencies of some sessions have in common.
+
+    What is computed from several of them has it too, however many they are: a prediction, for one.
+
+    Attributes:
+        variance: of the mean session effect.
+        freedom: its degrees of freedom; infinite where the variance is known.
+    """
+
+    variance: float = 0.0
+    freedom: float = math.inf
+
+    def widened(self, half_widths: FloatArray, confidence: float) -> FloatArray:
+        """Half-widths on the log scale, with this error beside what they are for.
+
+        Args:
+            half_widths: of normal intervals, any shape.
+            confidence: of them.
+        """
+        if not self.variance:
+            return half_widths
+        own = (half_widths / reach(confidence)) ** 2
+        known = np.full_like(own, math.inf)
+        shared = np.full_like(own, self.variance), np.full_like(own, self.freedom)
+        return half_width(confidence, [(own, known), shared])
+
+
+NO_SHARED_ERROR = SharedError()
+
+
+def shared_error(
+    values: Mapping[K, Mapping[int, float]], level_sessions: Collection[int] | None = None
+) -> SharedError:
+    """Of the cells that `values` holds, as `estimate_cells` has it; none where cells are few.
+
+    Raises:
+        UserError: as `fit_two_way`.
+    """
+    logs = log_means(fit_two_way(values, level_sessions))
+    known = logs.shared_freedom > 0 and math.isfinite(logs.shared_variance)
+    return SharedError(logs.shared_variance, logs.shared_freedom) if known else NO_SHARED_ERROR
 
 
 def estimate_cells(

@@ -28,8 +28,12 @@ class VarianceComponents:
     @property
     def one_session(self) -> float:
         """Of one cell's condensed latency in one session."""
-        parts = (self.session, self.session_cell, self.within)
-        return math.sqrt(sum(part**2 for part in parts if not math.isnan(part)))
+        return _together(self.session, self.session_cell, self.within)
+
+    @property
+    def one_cell(self) -> float:
+        """The same without what all cells of the session share."""
+        return _together(self.session_cell, self.within)
 
 
 def variance_components(
@@ -65,6 +69,11 @@ def variance_components(
         session = effect - fit.effect_leverage * residual
     own = residual - (0.0 if math.isnan(within) else within)
     return VarianceComponents(_root(session), _root(own), _root(within))
+
+
+def _together(*deviations: float) -> float:
+    """Standard deviation of a sum of independent parts; what is not known counts as nothing."""
+    return math.sqrt(sum(part**2 for part in deviations if not math.isnan(part)))
 
 
 def _root(variance: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
 from compofa.profiler.block_tables.block_table import BlockTable, sums
 from compofa.profiler.latency_model import LatencyModel
-from compofa.profiler.results.predict import predicted_rows, shapes
+from compofa.profiler.results.predict import predicted_rows, shapes, table_shared_error
 from compofa.profiler.results.table import Cell, Table
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.search.exact import upper_ms
@@ -130,6 +130,7 @@ class ModelDevice:
             known = ", ".join(map(str, sizes))
             message = f"the table has too few measured cells of batch size {batch_size}"
             raise UserError(message, path=path, hint=f"it has enough of {known}")
+        model = replace(model, shared_error=table_shared_error(path, table))
         return cls(path, table, model, batch_size or sizes[0])
 
     @property

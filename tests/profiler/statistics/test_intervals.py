@@ -17,7 +17,13 @@ from scipy import stats
 
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
-from compofa.profiler.statistics.interval import POOLED_CELLS, estimate_cells
+from compofa.common.normal_interval import reach
+from compofa.profiler.statistics.interval import (
+    POOLED_CELLS,
+    SharedError,
+    estimate_cells,
+    shared_error,
+)
 from compofa.profiler.statistics.moderation import moderate
 from compofa.profiler.statistics.stopping import (
     StoppingVerdict,
@@ -286,3 +292,22 @@ def test_variance_components_that_cannot_be_known_are_nan() -> None:
     one_cell = variance_components({0: {0: 1.0, 1: 1.1}})
     assert one_cell.session > 0
     assert math.isnan(one_cell.session_cell)
+
+
+def test_what_all_cells_share_widens_an_interval_as_a_variance_does() -> None:
+    half = np.array([0.02])
+    assert SharedError().widened(half, 0.9) == pytest.approx(half)
+    # Two equal parts, both well known: sqrt(2) times as wide.
+    same = SharedError((0.02 / reach(0.9)) ** 2, math.inf)
+    assert same.widened(half, 0.9) == pytest.approx(math.sqrt(2) * half)
+    # Known from few sessions only, it counts for more.
+    assert SharedError(same.variance, 4).widened(half, 0.9) > 1.45 * half
+
+
+def test_the_shared_error_of_sessions_is_that_of_their_mean_effect() -> None:
+    rng = np.random.default_rng(5)
+    effects = 0.01 * rng.standard_normal(5)
+    values = {c: {s: math.exp(effects[s]) for s in range(5)} for c in range(8)}
+    found = shared_error(values)
+    assert found.variance == pytest.approx(effects.var(ddof=1) / 5, rel=1e-6)
+    assert found.freedom == 4
