@@ -13,7 +13,9 @@ from compofa.profiler.measurement.profile import Outcome
 PREVIEW_ROWS = 12
 
 
-def tell(jobs: Sequence[Job], ends: Sequence[FinishedJob | FailedJob], json_: bool) -> int:
+def print_outcomes(
+    jobs: Sequence[Job], ends: Sequence[FinishedJob | FailedJob], json_: bool
+) -> int:
     """Prints what became of each job; returns the exit code.
 
     Of a single device a part of the table is shown too. A device that failed has been told of

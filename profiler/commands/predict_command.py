@@ -11,24 +11,43 @@ import typer
 from compofa.common.console import print_json, printable
 from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_share, percent
-from compofa.profiler.commands.options import Json
+from compofa.profiler.commands.options import Json, SpaceFile
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.supernet.spaces import get_space
 
+CONFIDENCE = percent(PREDICTION_CONFIDENCE)
+
 
 def predict_command(
-    table: Annotated[Path, typer.Option(help="Its measured rows are fitted.", show_default=False)],
+    table: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="The table whose measured rows the latency model is fitted on.",
+            show_default=False,
+        ),
+    ],
     cells: Annotated[
         Path,
-        typer.Option(help="CSV: space, subnet, resolution, batch_size.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="The cells to predict: a CSV file with the columns space, subnet, resolution and "
+            "batch_size.",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The table to write.", show_default=False)],
-    space: Annotated[
-        str | None, typer.Option(help="Space file, where the table's space comes from one.")
-    ] = None,
-    confidence: Annotated[str, typer.Option(help="Of the prediction intervals.")] = percent(
-        PREDICTION_CONFIDENCE
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The table to write.", show_default=False)
+    ],
+    space: SpaceFile = None,
+    confidence: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT",
+            help="The probability with which a prediction interval holds the latency: more than "
+            "50 % and less than 100 %.",
+        ),
+    ] = CONFIDENCE,
     json_: Json = False,
 ) -> None:
     """Fit the latency model on a table's measured rows and predict other cells."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,8 +12,8 @@ from compofa.common.console import note
 from compofa.common.errors import UserError
 from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes, percent
-from compofa.profiler.commands.options import Inventory, Json
-from compofa.profiler.measurement.device_monitor import PATIENCE_S
+from compofa.profiler.commands import profile_options as options
+from compofa.profiler.commands.options import Json
 from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.spaces import DEFAULT_SPACE, get_space
@@ -20,105 +21,173 @@ from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 if TYPE_CHECKING:
     from compofa.profiler.fleet.job import FailedJob, FinishedJob, Job
     from compofa.profiler.measurement.plan import PlanSize
+    from compofa.profiler.measurement.profile import ProfileRequest
     from compofa.profiler.results.table import Cell
+    from compofa.profiler.transports.device import Device
 
 LARGEST_BATCH = 4096
 MOST_CELLS = 100_000
 
+TARGET, SURE = percent(Protocol.target), percent(CONFIDENCE)
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Which devices, and what the command line says instead of their inventory."""
+
+    names: list[str]
+    inventory: Path
+    runtime: str | None
+    accelerator: str | None
+    dtype: str | None
+    threads: int | None
+
+    def devices(self) -> list[Device]:
+        """Each device once, in the order in which they were asked for."""
+        from compofa.profiler.inventory import changed, find_device
+
+        changes = {
+            "runtime": self.runtime,
+            "accelerator": self.accelerator,
+            "dtype": self.dtype,
+            "threads": self.threads,
+        }
+        return [
+            changed(find_device(self.inventory, name), **changes)
+            for name in dict.fromkeys(self.names)
+        ]
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """Which cells are measured."""
+
+    space: str
+    resolutions: str | None
+    plan: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written; `out` names the table of a single device."""
+
+    out: Path | None
+    columns: str | None
+    fresh: bool
+    keep_models: Path | None
+
 
 def profile_command(
     context: typer.Context,
-    device: Annotated[
-        list[str] | None, typer.Option("--device", "-d", help="Of the inventory; may repeat.")
-    ] = None,
-    inventory: Inventory = Path("devices.yaml"),
-    space: Annotated[str, typer.Option(help="A space's name, or a space file.")] = DEFAULT_SPACE,
-    resolutions: Annotated[
-        str | None, typer.Option(help="160,192 or 160-224:16; the space's own if left out.")
-    ] = None,
-    batch_size: Annotated[
-        str | None, typer.Option(help="1 or 1,8; the device's own if left out.")
-    ] = None,
-    runtime: Annotated[str | None, typer.Option(help="Instead of the device's own.")] = None,
-    accelerator: Annotated[str | None, typer.Option(help="Instead of the device's own.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="Instead of the device's own.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Instead of the device's own.", min=1)] = None,
-    plan: Annotated[
-        str, typer.Option(help="auto, full, how many well-chosen cells, or TABLE.csv: its cells.")
-    ] = "auto",
-    target: Annotated[
-        str, typer.Option(help="Relative half-width of intervals at which to stop.")
-    ] = percent(Protocol.target),
-    confidence: Annotated[str, typer.Option(help="Of the intervals.")] = percent(CONFIDENCE),
-    max_time: Annotated[str | None, typer.Option(help="Budget: 90s, 10m or 2h.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The table; DEVICE.csv if left out.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Discard an earlier journal.")] = False,
-    pause: Annotated[
-        bool, typer.Option("--pause/--no-pause", help="Wait while the device is busy or hot.")
-    ] = True,
-    keep_models: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep the model files, for compofa-report --confirm."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the plan and the order.", min=0)] = 0,
-    cluster: Annotated[
-        str | None, typer.Option(help="auto or HOST:PORT of a Ray cluster that has the devices.")
-    ] = None,
+    device: options.DevicesOption = None,
+    inventory: options.InventoryOption = Path("devices.yaml"),
+    runtime: options.RuntimeOption = None,
+    accelerator: options.AcceleratorOption = None,
+    dtype: options.DtypeChoice = None,
+    threads: options.ThreadsOption = None,
+    cluster: options.ClusterOption = None,
+    space: options.SpaceOption = DEFAULT_SPACE,
+    resolutions: options.ResolutionList = None,
+    batch_size: options.BatchSizeOption = None,
+    plan: options.PlanOption = "auto",
+    seed: options.CellSeed = 0,
+    target: options.TargetOption = TARGET,
+    confidence: options.ConfidenceOption = SURE,
+    max_time: options.MaxTimeOption = None,
+    pause: options.PauseOption = True,
+    out: options.OutOption = None,
+    columns: options.ColumnsOption = None,
+    fresh: options.FreshStart = False,
+    keep_models: options.KeepModelsOption = None,
     json_: Json = False,
 ) -> None:
-    """Measure how fast subnets run on a device, and write a latency table.
+    """Measure how fast subnets run on devices, and write a latency table for each.
 
     Interrupt it when you like: the same command goes on where it stopped.
     """
     if context.invoked_subcommand is not None:
         return
-    if not device:
-        raise UserError(
-            "no device given", hint="--device NAME; `compofa-profile devices` lists them"
-        )
-    if out is not None and len(device) > 1:
-        raise UserError("--out names one table, but several devices are given")
-    if out is not None:
-        check_suffix(out, ".csv")
-    if keep_models is not None and cluster is not None:
-        raise UserError("--keep-models is a folder of this computer, and --cluster has others")
-    from compofa.profiler.commands.outcome import tell
-    from compofa.profiler.fleet.job import Job
-    from compofa.profiler.inventory import changed, find_device
-    from compofa.profiler.measurement.profile import ProfileRequest
-
+    devices = DeviceOptions(device or [], inventory, runtime, accelerator, dtype, threads)
+    outputs = OutputOptions(out, columns, fresh, keep_models)
+    _check_together(devices, outputs, cluster)
     protocol = Protocol(
         target=parse_share(target, "target", 0.0, 1.0),
         confidence=parse_share(confidence, "confidence", 0.5, 1.0),
         max_time_s=None if max_time is None else parse_duration(max_time, "max-time"),
     )
-    found = get_space(space)
-    jobs = []
-    for name in dict.fromkeys(device):
-        settings = find_device(inventory, name)
-        settings = changed(
-            settings, runtime=runtime, accelerator=accelerator, dtype=dtype, threads=threads
-        )
-        request = ProfileRequest(
-            space=found,
-            resolutions=_sizes(resolutions, found.resolutions),
-            batch_sizes=(
-                (settings.batch_size,)
-                if batch_size is None
-                else parse_sizes(batch_size, "batch-size", 1, LARGEST_BATCH)
-            ),
-            out=out or Path(f"{name}.csv"),
-            measure=_measure(plan),
-            protocol=protocol,
-            seed=seed,
-            fresh=fresh,
-            keep_models=keep_models,
-            patience_s=PATIENCE_S if pause else 0.0,
-        )
-        jobs.append(Job(settings, request))
+    request = _request(CellOptions(space, resolutions, plan, seed), outputs, protocol, pause)
+    jobs = _jobs(devices.devices(), request, batch_size, out)
+    from compofa.profiler.commands.outcome import print_outcomes
+
     alone = len(jobs) == 1 and cluster is None
     ends = [_measure_alone(jobs[0])] if alone else _measure_fleet(jobs, cluster)
-    raise typer.Exit(tell(jobs, ends, json_))
+    raise typer.Exit(print_outcomes(jobs, ends, json_))
+
+
+def _check_together(devices: DeviceOptions, outputs: OutputOptions, cluster: str | None) -> None:
+    """Refuses options that do not go together."""
+    if not devices.names:
+        raise UserError(
+            "no device given", hint="--device NAME; `compofa-profile devices` lists them"
+        )
+    if outputs.out is not None and len(devices.names) > 1:
+        raise UserError("--out names one table, but several devices are given")
+    if outputs.out is not None:
+        check_suffix(outputs.out, ".csv")
+    if outputs.keep_models is not None and cluster is not None:
+        raise UserError("--keep-models is a folder of this computer, and --cluster has others")
+
+
+def _request(
+    cells: CellOptions, outputs: OutputOptions, protocol: Protocol, pause: bool
+) -> ProfileRequest:
+    """What to measure on any device; `_jobs` says where to write it."""
+    from compofa.profiler.measurement.device_monitor import PATIENCE_S
+    from compofa.profiler.measurement.profile import ProfileRequest
+
+    space = get_space(cells.space)
+    sizes = space.resolutions
+    if cells.resolutions is not None:
+        bounds = SMALLEST_RESOLUTION, LARGEST_RESOLUTION
+        sizes = parse_sizes(cells.resolutions, "resolutions", *bounds)
+    return ProfileRequest(
+        space=space,
+        resolutions=sizes,
+        batch_sizes=(),
+        out=outputs.out or Path(),
+        measure=_measure(cells.plan),
+        protocol=protocol,
+        seed=cells.seed,
+        fresh=outputs.fresh,
+        keep_models=outputs.keep_models,
+        patience_s=PATIENCE_S if pause else 0.0,
+        columns=_names(outputs.columns),
+    )
+
+
+def _jobs(
+    devices: list[Device], request: ProfileRequest, batch_size: str | None, out: Path | None
+) -> list[Job]:
+    """A job for each device: its own batch size unless one is asked for, its own table."""
+    from compofa.profiler.fleet.job import Job
+
+    asked = None if batch_size is None else parse_sizes(batch_size, "batch-size", 1, LARGEST_BATCH)
+    return [
+        Job(
+            device,
+            replace(
+                request,
+                batch_sizes=asked or (device.batch_size,),
+                out=out or Path(f"{device.name}.csv"),
+            ),
+        )
+        for device in devices
+    ]
+
+
+def _names(columns: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (columns or "").split(",") if name.strip())
 
 
 def _measure_alone(job: Job) -> FinishedJob:
@@ -151,12 +220,6 @@ def _measure_fleet(jobs: list[Job], cluster: str | None) -> list[FinishedJob | F
         return Fleet(jobs, processes, screen, alone=processes.alone).run()
 
 
-def _sizes(text: str | None, default: tuple[int, ...]) -> tuple[int, ...]:
-    if text is None:
-        return default
-    return parse_sizes(text, "resolutions", SMALLEST_RESOLUTION, LARGEST_RESOLUTION)
-
-
 def _measure(plan: str) -> PlanSize:
     if plan == "auto":
         return "auto"
@@ -165,13 +228,13 @@ def _measure(plan: str) -> PlanSize:
     if plan.isascii() and plan.isdigit() and 1 <= int(plan) <= MOST_CELLS:
         return int(plan)
     if plan.endswith(".csv"):
-        return _measured(Path(plan))
+        return _measured_cells(Path(plan))
     raise UserError(
         f"--plan must be auto, full, a number of cells, or a table, as in base.csv, not {plan!r}"
     )
 
 
-def _measured(table: Path) -> tuple[Cell, ...]:
+def _measured_cells(table: Path) -> tuple[Cell, ...]:
     """The cells that a table has measured.
 
     Raises:

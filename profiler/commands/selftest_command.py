@@ -5,66 +5,100 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compofa.common.console import print_json
 from compofa.common.errors import ExitCode
-from compofa.profiler.commands.options import Inventory, Json
+from compofa.profiler.commands.options import DeviceName, Inventory, Json
+from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.supernet.spaces import DEFAULT_SPACE, get_space
+
+if TYPE_CHECKING:
+    from compofa.profiler.measurement.selftest import Selftest
+
+_Space = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="The space whose subnets are measured, by name or by its YAML file."
+    ),
+]
+_Cells = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=2, max=1000, help="How many cells are drawn at random and measured."
+    ),
+]
+_Sessions = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=4, help="How many sessions, each a fresh process, measure them."
+    ),
+]
+_Minutes = Annotated[
+    float,
+    typer.Option(
+        metavar="MINUTES",
+        min=0.1,
+        help="Says how small a change a comparison that takes so long would see.",
+    ),
+]
+_Seed = Annotated[
+    int,
+    typer.Option(metavar="N", min=0, help="The seed by which cells are drawn and put in order."),
+]
 
 
 def selftest_command(
-    device: Annotated[str, typer.Option("--device", "-d", help="A device of the inventory.")],
+    device: DeviceName,
     inventory: Inventory = Path("devices.yaml"),
-    space: Annotated[str, typer.Option(help="A space's name, or a space file.")] = DEFAULT_SPACE,
-    cells: Annotated[int, typer.Option(help="Drawn at random.", min=2, max=1000)] = 8,
-    sessions: Annotated[int, typer.Option(help="Fresh processes, all told.", min=4)] = 16,
-    minutes: Annotated[
-        float, typer.Option(help="Budget for which to say what can be seen.", min=0.1)
-    ] = 10.0,
-    seed: Annotated[int, typer.Option(help="Of the cells and the order.", min=0)] = 0,
+    space: _Space = DEFAULT_SPACE,
+    cells: _Cells = 8,
+    sessions: _Sessions = 16,
+    minutes: _Minutes = 10.0,
+    seed: _Seed = 0,
     json_: Json = False,
 ) -> None:
-    """Measure the same thing twice (A/A) and say what the set-up can be trusted with."""
+    """Measure the same cells again and again, and say how small a change the device can show."""
     from compofa.profiler.inventory import find_device
     from compofa.profiler.measurement.profile import ProfileRequest, profile
     from compofa.profiler.measurement.progress import Display
     from compofa.profiler.measurement.selftest import run_selftest, selftest_plan
     from compofa.profiler.results.journal import journal_path, read_journal
-    from compofa.profiler.settings import Protocol
 
-    settings = find_device(inventory, device)
-    found = get_space(space)
+    settings, subnets = find_device(inventory, device), get_space(space)
     request = ProfileRequest(
-        space=found,
-        resolutions=found.resolutions,
+        space=subnets,
+        resolutions=subnets.resolutions,
         batch_sizes=(1,),
         out=Path(f"{device}.selftest.csv"),
         protocol=Protocol(min_sessions=sessions, max_sessions=sessions),
         seed=seed,
         fresh=True,
     )
-    plan = selftest_plan(found, found.resolutions, cells, seed)
+    plan = selftest_plan(subnets, subnets.resolutions, cells, seed)
     with Display(device) as display:
         profile(settings, request, display, plan=plan)
     result = run_selftest(read_journal(journal_path(request.out))[1], seed)
+    _print(device, result, minutes, cells, json_)
+    raise typer.Exit(ExitCode.DONE)
+
+
+def _print(device: str, result: Selftest, minutes: float, cells: int, json_: bool) -> None:
+    """Prints what the test says, for a person or as JSON."""
     change = result.smallest_change(minutes, cells)
     noise = {k: None if math.isnan(v) else v for k, v in asdict(result.noise).items()}
     if json_:
         said = {**asdict(result), "noise": noise, "minutes": minutes, "smallest_change": change}
         print_json({"device": device, **said})
-    else:
-        shown = ", ".join(
-            f"{name} {value:.2%}" for name, value in noise.items() if value is not None
-        )
-        print(f"{device}: {result.cells} cells in {result.sessions} sessions")
-        print(f"noise floor of one session: {result.noise.one_session:.2%} ({shown})")
-        seen = "nothing" if change is None else f"a slow-down of {change:.1%}, 9 times in 10"
-        print(f"comparing {cells} cells for {minutes:g} minutes sees {seen}")
-        print(
-            f"false alarms: {result.false_alarms:.1%} of {result.comparisons} A/A comparisons "
-            "(5 % are allowed)"
-        )
-    raise typer.Exit(ExitCode.DONE)
+        return
+    shown = ", ".join(f"{name} {value:.2%}" for name, value in noise.items() if value is not None)
+    print(f"{device}: {result.cells} cells in {result.sessions} sessions")
+    print(f"noise floor of one session: {result.noise.one_session:.2%} ({shown})")
+    seen = "nothing" if change is None else f"a slow-down of {change:.1%}, 9 times in 10"
+    print(f"comparing {cells} cells for {minutes:g} minutes sees {seen}")
+    print(
+        f"false alarms: {result.false_alarms:.1%} of {result.comparisons} A/A comparisons "
+        f"({1 - CONFIDENCE:.0%} are allowed)"
+    )

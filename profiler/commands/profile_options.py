@@ -1,0 +1,212 @@
+"""The options of `compofa-profile --device`: what each is called, what it takes, and its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+WHERE = "Where to measure"
+WHAT = "What to measure"
+HOW = "How long and how precisely"
+RESULTS = "What to write"
+
+DevicesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME",
+        rich_help_panel=WHERE,
+        help="Measures on this device of the inventory. Repeat the option to measure several "
+        "devices at the same time. `compofa-profile devices` lists what there is.",
+        show_default=False,
+    ),
+]
+InventoryOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=WHERE,
+        help="The file that lists the devices and how to reach them.",
+    ),
+]
+RuntimeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=WHERE,
+        help="Runs the networks by this runtime, such as tflite, instead of the one that the "
+        "inventory names.",
+        show_default=False,
+    ),
+]
+AcceleratorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=WHERE,
+        help="Runs the networks on this accelerator of the runtime, such as cuda, instead of the "
+        "one that the inventory names.",
+        show_default=False,
+    ),
+]
+DtypeChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        rich_help_panel=WHERE,
+        help="Computes in this number format, such as float16 or int8, instead of the one that "
+        "the inventory names.",
+        show_default=False,
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        rich_help_panel=WHERE,
+        help="Gives the runtime this many threads instead of the number in the inventory.",
+        show_default=False,
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        rich_help_panel=WHERE,
+        help="Measures the devices that hang on the hosts of a Ray cluster: HOST:PORT of its "
+        "head, or auto. By default devices are reached from this computer.",
+        show_default=False,
+    ),
+]
+SpaceOption = Annotated[
+    str,
+    typer.Option(
+        "--space",
+        metavar="NAME",
+        rich_help_panel=WHAT,
+        help="The space whose subnets are measured, by name or by its YAML file.",
+    ),
+]
+ResolutionList = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        rich_help_panel=WHAT,
+        help="The sides of the square inputs in pixels, as in 160,192 or 160-224:16. By default "
+        "those of the space.",
+        show_default=False,
+    ),
+]
+BatchSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--batch-size",
+        metavar="LIST",
+        rich_help_panel=WHAT,
+        help="How many images a run takes at once, as in 1 or 1,8. By default what the inventory "
+        "says, else 1.",
+        show_default=False,
+    ),
+]
+PlanOption = Annotated[
+    str,
+    typer.Option(
+        "--plan",
+        metavar="PLAN",
+        rich_help_panel=WHAT,
+        help="Which cells are measured; the others are predicted. auto: 40 well-chosen ones and 20 "
+        "at random to test the predictions; a number: that many and the 20; full: all of them; "
+        "TABLE.csv: those that this table has measured.",
+    ),
+]
+CellSeed = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        rich_help_panel=WHAT,
+        help="The seed by which cells are chosen and put in order.",
+    ),
+]
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        metavar="PERCENT",
+        rich_help_panel=HOW,
+        help="Measures a cell until the half-width of its interval is at most this share of its "
+        "latency.",
+    ),
+]
+ConfidenceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="PERCENT",
+        rich_help_panel=HOW,
+        help="The probability with which an interval holds the latency: more than 50 % and less "
+        "than 100 %.",
+    ),
+]
+MaxTimeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        rich_help_panel=HOW,
+        help="Stops after this time, as in 90s, 10m or 2h; the same command goes on later. By "
+        "default there is no limit.",
+        show_default=False,
+    ),
+]
+PauseOption = Annotated[
+    bool,
+    typer.Option(
+        "--pause/--no-pause",
+        metavar="",
+        rich_help_panel=HOW,
+        help="Waits while the device is busy, hot or slowed down, 30 seconds at a time at most.",
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=RESULTS,
+        help="The table to write. By default DEVICE.csv, in the current folder.",
+        show_default=False,
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        rich_help_panel=RESULTS,
+        help="Adds measured columns to the table, as in load_ms,p99_ms (docs/tables.md lists "
+        "them). By default none.",
+        show_default=False,
+    ),
+]
+FreshStart = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        metavar="",
+        rich_help_panel=RESULTS,
+        help="Starts over: throws away what an earlier profile has written to the journal of the "
+        "same table. By default the profile goes on from there.",
+    ),
+]
+KeepModelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=RESULTS,
+        help="Keeps the model files in this folder, which `compofa-report compare --confirm` can "
+        "use. By default they go with the profile.",
+        show_default=False,
+    ),
+]
