@@ -82,7 +82,6 @@ UPWARD: set[str] = set()
 CIRCLES: set[str] = set()
 ONLY_TESTED = {"profiler.statistics.modes"}
 TOO_LONG = {
-    "profiler.commands.profile_command.profile_command",
     "supernet.commands.predictor_command.predictor",
     "supernet.commands.recipe_commands._command",
     "supernet.commands.recipe_commands.command",

@@ -716,6 +716,7 @@ def facts() -> Dict[str, Any]:
         "board": read_text("/proc/device-tree/model")
         or read_text("/sys/class/dmi/id/product_name"),
         "cpus": os.cpu_count(),
+        "cpu_quota": cpu_quota(),
         "memory_kb": int(memory.group(1)) if memory else None,
         "python": platform.python_version(),
         "governor": read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
@@ -723,6 +724,50 @@ def facts() -> Dict[str, Any]:
         # Tells two devices of one model apart without naming either.
         "serial_sha256": hashlib.sha256(serial.encode()).hexdigest()[:16] if serial else None,
     }
+
+
+def control_groups() -> List[str]:
+    """The folders that limit this process's CPU time, of either version of cgroups.
+
+    Its own and those above it; inside a container the paths that the kernel tells may not be
+    there, and then the folder at the top is its own.
+    """
+    found = []
+    for line in (read_text("/proc/self/cgroup") or "").split("\n"):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            tops = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        elif "cpu" in controllers.split(","):
+            tops = ["/sys/fs/cgroup/" + controllers, "/sys/fs/cgroup/cpu"]
+        else:
+            continue
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for top in tops:
+            found += ["/".join([top, *parts[:end]]) for end in range(len(parts), -1, -1)]
+    return found
+
+
+def cpu_quota() -> Optional[float]:
+    """How many CPUs' time this process gets at most; None where nothing limits it."""
+    quotas = []
+    for folder in control_groups():
+        limit = (read_text(folder + "/cpu.max") or "").split()
+        if len(limit) != 2:
+            limit = [
+                read_text(folder + "/cpu.cfs_" + name + "_us") or "" for name in ("quota", "period")
+            ]
+        if all(text.isdigit() and int(text) > 0 for text in limit):
+            quotas.append(int(limit[0]) / int(limit[1]))
+    return min(quotas) if quotas else None
+
+
+def stopped_periods() -> Optional[int]:
+    """In how many periods CPU quotas have stopped this process; None where nothing counts them."""
+    stats = [read_text(folder + "/cpu.stat") or "" for folder in control_groups()]
+    counts = [re.search(r"^nr_throttled (\d+)$", text, re.MULTILINE) for text in stats]
+    known = [int(counted.group(1)) for counted in counts if counted]
+    return sum(known) if known else None
 
 
 def frequencies(name: str) -> List[float]:
@@ -755,6 +800,9 @@ def state() -> Dict[str, Any]:
     governor = read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if governor:
         found["governor"] = governor
+    stopped = stopped_periods()
+    if stopped is not None:
+        found["nr_throttled"] = stopped
     temperatures = {}
     for zone in glob.glob("/sys/class/thermal/thermal_zone[0-9]*"):
         value = read_text(zone + "/temp")

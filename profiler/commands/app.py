@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import typer
 
 from compofa.common.command_groups import pointing_group
-from compofa.profiler.commands.devices_command import check_command, devices_command
+from compofa.profiler.commands.check_command import check_command
+from compofa.profiler.commands.devices_command import devices_command
 from compofa.profiler.commands.lut_commands import export_lut_command, import_lut_command
 from compofa.profiler.commands.predict_command import predict_command
 from compofa.profiler.commands.profile_command import profile_command

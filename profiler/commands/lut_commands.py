@@ -36,7 +36,10 @@ def import_lut_command(
         ),
     ],
     device: Annotated[
-        str, typer.Option(help="The name that the table gives the device.", show_default=False)
+        str,
+        typer.Option(
+            metavar="NAME", help="The name that the table gives the device.", show_default=False
+        ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="FILE.csv", help="The table to write.", show_default=False)

@@ -32,9 +32,7 @@ _Cells = Annotated[
 ]
 _Sessions = Annotated[
     int,
-    typer.Option(
-        metavar="N", min=4, help="How many sessions, each a fresh process, measure them."
-    ),
+    typer.Option(metavar="N", min=4, help="How many sessions, each a fresh process, measure them."),
 ]
 _Minutes = Annotated[
     float,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Concern:
     """Something that disturbs measuring.
 
     Attributes:
-        kind: busy, stolen, hot, slow, throttled or governor.
+        kind: busy, stolen, quota, hot, slow, throttled or governor.
         passing: whether waiting can help.
         text: what to tell the person.
     """
@@ -95,6 +95,10 @@ def _changes(state: Mapping[str, Any], before: Mapping[str, Any]) -> list[Concer
     if ticks >= STEAL_TICKS and stolen > STOLEN * ticks:
         text = f"the hypervisor took {stolen / ticks:.0%} of the CPU time"
         found.append(Concern("stolen", True, text))
+    stopped = _increase(state, before, "nr_throttled")
+    if stopped > 0:
+        text = f"a CPU quota (cgroup) stopped the agent in {stopped:.0f} periods"
+        found.append(Concern("quota", False, text))
     old, new = before.get("governor"), state.get("governor")
     if old != new:
         text = f"the CPU governor was {old} and is {new} now"
@@ -121,6 +125,36 @@ def _number(state: Mapping[str, Any], name: str) -> float | None:
 
 def _increase(state: Mapping[str, Any], before: Mapping[str, Any], name: str) -> float:
     return (_number(state, name) or 0.0) - (_number(before, name) or 0.0)
+
+
+def cpu_shortages(
+    threads: int, cpus: Collection[int] | None, facts: Mapping[str, Any]
+) -> list[str]:
+    """Why `threads` threads cannot run at the same time there; empty if they can, or nobody knows.
+
+    Such a measurement is honest about that set-up, but it is seldom the one that was meant.
+
+    Args:
+        threads: of the runtime.
+        cpus: those that the agent is bound to; None where it is bound to none.
+        facts: of the device, as its agent tells them.
+    """
+    shortages = []
+    needed, have = (f"{threads} threads", "have") if threads > 1 else ("1 thread", "has")
+    if cpus is not None and len(cpus) < threads:
+        listed = ", ".join(map(str, sorted(cpus)))
+        bound = f"CPU {listed}" if len(cpus) == 1 else f"CPUs {listed}"
+        shortages.append(
+            f"{needed} share {bound}: they wait for each other; set threads to {len(cpus)}, or "
+            "let the agent use more CPUs (cpus, or the cpuset of its container)"
+        )
+    quota = facts.get("cpu_quota")
+    if isinstance(quota, int | float) and quota < threads:
+        shortages.append(
+            f"{needed} {have} the time of {quota:g} {'CPU' if quota == 1 else 'CPUs'}: a CPU quota "
+            "(cgroup) stops them again and again; raise it, or set fewer threads"
+        )
+    return shortages
 
 
 PATIENCE_S = 30.0

@@ -13,6 +13,7 @@ from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
 
 CHUNKS, RUNS, WARM_UP = 12, 15, 20
+ALL_RUNS = WARM_UP + CHUNKS * RUNS
 
 STEADY = 0.01
 """Scatter up to which a set-up is called steady: ±2 % then takes the fewest sessions there are."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from compofa.common.errors import DeviceError, OutOfTime
 from compofa.profiler.measurement.device_access import DeviceAccess
-from compofa.profiler.measurement.device_monitor import DeviceMonitor
+from compofa.profiler.measurement.device_monitor import DeviceMonitor, cpu_shortages
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.session import Session
 from compofa.profiler.models.prefetch import ModelPrefetcher, spare_cpus
@@ -56,6 +56,9 @@ class Sessions:
         Raises:
             UserError: see `Journal.open`.
         """
+        hello = access.hello
+        for shortage in cpu_shortages(access.device.threads, hello.affinity, hello.facts):
+            access.listener.note(shortage)
         with Journal.open(path, access.header, fresh=fresh) as journal:
             yield cls(access, protocol, journal)
 

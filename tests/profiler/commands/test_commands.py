@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from compofa.profiler.commands import main
-from compofa.profiler.commands.devices_command import complain
+from compofa.profiler.commands.check_command import complain
 from compofa.profiler.measurement.noise_probe import Quietness
 from compofa.profiler.results.table import Cell, Row, SetUp, Table, read_table, write_table
+from compofa.profiler.transports.agent_client import Hello
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
 from rigs.commands import Run
@@ -105,15 +107,21 @@ def test_check_says_what_the_device_has(
     assert 0 < said["quietness"]["latency_ms"] < 1000
     assert 0 <= said["quietness"]["scatter"] < 10
     assert call(monkeypatch, "check", "--device", "here") == 0
-    assert "onnxruntime" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "onnxruntime" in shown.out
+    assert "here: connecting, and loading the reference model there" in shown.err
+    assert "here: timing 200 runs of the reference model" in shown.err
 
 
 def test_complaints_name_the_cause() -> None:
-    assert complain({"cpus": 4}, {"load_1m": 0.3, "cpu_pressure_10s": 0.0}) == []
-    busy = complain({"cpus": 2}, {"load_1m": 1.8, "cpu_pressure_10s": 40.0})
+    quiet = Hello(1, (0,), {}, {}, {"cpus": 4}, {"load_1m": 0.3, "cpu_pressure_10s": 0.0})
+    assert complain(1, quiet) == []
+    assert "2 threads share CPU 0" in complain(2, quiet)[0]
+    state = {"load_1m": 1.8, "cpu_pressure_10s": 40.0}
+    busy = complain(1, replace(quiet, facts={"cpus": 2}, state=state))
     assert "40 %" in busy[0]
     assert "load average 1.8" in busy[1]
-    assert "powersave" in complain({"cpus": 2}, {"governor": "powersave"})[0]
+    assert "powersave" in complain(1, replace(quiet, state={"governor": "powersave"}))[0]
 
 
 def test_an_unsteady_device_is_called_so() -> None:

@@ -1,0 +1,148 @@
+"""compofa-profile check: whether a device can be reached and measured, and what it runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compofa.common.console import note, print_json, printable
+from compofa.common.errors import ExitCode, UserError
+from compofa.profiler.commands.options import DeviceName, Inventory, Json
+
+if TYPE_CHECKING:
+    from compofa.profiler.measurement.noise_probe import Quietness
+    from compofa.profiler.transports.agent_client import Hello
+    from compofa.profiler.transports.device import Device
+
+BUSY_LOAD = 0.5
+"""Load average per CPU above which a device is called busy."""
+
+ADVICE = {
+    "busy": "stop other programs, or wait",
+    "hot": "let it cool down",
+    "slow": "let it cool down, or plug it in",
+    "throttled": "let it cool down, or lock its clocks below what its power allows "
+    "(nvidia-smi --lock-gpu-clocks)",
+    "quota": "raise the quota, or set fewer threads",
+    "governor": "frequencies will change while runs are timed; set it to performance "
+    "(cpupower frequency-set -g performance)",
+}
+
+
+def check_command(
+    device: DeviceName,
+    inventory: Inventory = Path("devices.yaml"),
+    provision: Annotated[
+        bool,
+        typer.Option(
+            "--provision",
+            metavar="",
+            help="First installs on the device what its runtime needs, into a Python environment "
+            "of its own. This works for Python runtimes over ssh.",
+        ),
+    ] = False,
+    wheels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Takes the packages for --provision from this folder of wheels, for a device "
+            "without a network. By default pip fetches them there.",
+            show_default=False,
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Say whether a device can be reached, what it runs, and whether it is quiet enough."""
+    if wheels is not None and not provision:
+        raise UserError("--wheels goes with --provision")
+    from compofa.profiler.inventory import find_device
+    from compofa.profiler.measurement.device_access import models_for, open_device
+    from compofa.profiler.measurement.noise_probe import ALL_RUNS, probe
+    from compofa.profiler.measurement.progress import Display
+
+    settings = find_device(inventory, device)
+    settings.check_settings()
+    if provision:
+        _provision(settings, wheels)
+    with Display(device) as display:
+        # A slow board takes a minute for each of these, without a sign of life otherwise.
+        display.note("connecting, and loading the reference model there")
+        with open_device(settings, models_for(settings), display) as access:
+            display.note(f"timing {ALL_RUNS} runs of the reference model")
+            quietness = probe(access)
+    hello = access.hello
+    complaints = complain(settings.threads, hello) + quietness.complaints
+    if json_:
+        print_json(
+            {
+                "device": device,
+                "runtimes": hello.runtimes,
+                "affinity": hello.affinity,
+                "facts": hello.facts,
+                "state": hello.state,
+                "quietness": asdict(quietness),
+                "complaints": complaints,
+            }
+        )
+    else:
+        for line in _sentences(device, hello, quietness):
+            print(printable(line))
+        print(printable("\n".join(complaints) or "quiet enough to measure; selftest tells more"))
+    raise typer.Exit(ExitCode.DONE)
+
+
+def _provision(device: Device, wheels: Path | None) -> None:
+    from compofa.profiler.transports import open_transport
+
+    packages = device.spec.packages
+    if not packages:
+        raise UserError(f"{device.name}: {device.runtime} is no Python package to install there")
+    note(f"installing numpy and {' and '.join(packages)} on {device.name}; that may take minutes")
+    with open_transport(device) as transport:
+        transport.provision(("numpy", *packages), wheels)
+
+
+def _sentences(device: str, hello: Hello, quietness: Quietness) -> list[str]:
+    """What the device is and has."""
+    python = hello.facts.get("python")
+    installed = [f"Python {python}"] if python else []
+    installed += [f"{name} {version}" for name, version in hello.runtimes.items()]
+    return [
+        f"{device}: {describe(hello.facts)}",
+        ", ".join(installed),
+        f"bound to CPUs {hello.affinity}" if hello.affinity else "not bound to CPUs",
+        f"reference model: {quietness.latency_ms:.2f} ms, scatter {quietness.scatter:.1%}",
+    ]
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """A device in a few words: board, processor, how many CPUs, system; only what it told."""
+    cpus = facts.get("cpus")
+    count = f"{cpus} CPU{'' if cpus == 1 else 's'}" if cpus else ""
+    # Boards call themselves something, and their processors often nothing.
+    words = (facts.get("board"), facts.get("cpu"), count, facts.get("os"))
+    return ", ".join(str(word).strip() for word in words if word and str(word).strip())
+
+
+def complain(threads: int, hello: Hello) -> list[str]:
+    """What speaks against measuring now, and what to do about it; empty if nothing does.
+
+    Args:
+        threads: of the runtime.
+        hello: what the device says of itself.
+    """
+    from compofa.profiler.measurement.device_monitor import concerns, cpu_shortages
+
+    facts, state = hello.facts, hello.state
+    complaints = cpu_shortages(threads, hello.affinity, facts)
+    complaints += [f"{concern.text}; {ADVICE[concern.kind]}" for concern in concerns(state)]
+    load = state.get("load_1m")
+    if isinstance(load, int | float) and load > BUSY_LOAD * (facts.get("cpus") or 1):
+        complaints.append(f"busy: load average {load:.1f}; {ADVICE['busy']}")
+    governor = state.get("governor")
+    if governor not in (None, "performance"):
+        complaints.append(f"the CPU governor is {governor}; {ADVICE['governor']}")
+    return complaints
