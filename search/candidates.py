@@ -103,13 +103,13 @@ class Candidates:
         sizes = _sizes(self.cells)
         position = {key: i for i, key in enumerate(self.subnets)}
         which = np.array([position[cell.subnet] for cell in self.cells], dtype=np.int64)
-        found = np.zeros(len(self))
+        sums = np.zeros(len(self))
         subnets = list(self.subnets.values())
         for size in np.unique(sizes):
             totals = block_totals(self.space, subnets, int(size), cost, combine)
             here = sizes == size
-            found[here] = totals[which[here]]
-        return found
+            sums[here] = totals[which[here]]
+        return sums
 
 
 def load_latencies(
@@ -176,10 +176,10 @@ def join(
         UserError: a key is not of the space, several batch sizes are there to choose from, or
             nothing is left: the message says which step left nothing.
     """
-    found = [_rows(each, space, batch_size, resolutions) for each in tables]
-    shared = _shared(tables, found)
+    by_table = [_rows(each, space, batch_size, resolutions) for each in tables]
+    shared = _shared(tables, by_table)
     notes = []
-    most = max(map(len, found))
+    most = max(map(len, by_table))
     if len(shared) < most:
         notes.append(f"{most - len(shared):,} cells are not in every table and were left out")
     subnets = _subnets(tables[0].path, space, shared)
@@ -194,7 +194,7 @@ def join(
             raise UserError(reason)
         notes.append(f"{len(unknown):,} cells were left out: {reason}")
         shared = tuple(cell for cell, here in zip(shared, known, strict=True) if here)
-    rows = tuple(tuple(by_cell[cell] for cell in shared) for by_cell in found)
+    rows = tuple(tuple(by_cell[cell] for cell in shared) for by_cell in by_table)
     return Candidates(
         space=space,
         tables=tuple(tables),
@@ -223,10 +223,10 @@ def _rows(
         message = f"the table has batch sizes {_listed(batches)}"
         raise UserError(message, path=given.path, hint="choose one with --batch-size")
     rows = _narrowed(given, rows, "batch_size", None if batch_size is None else [batch_size])
-    found = {row.cell: row for row in rows if row.latency_ms is not None}
-    if not found:
+    by_cell = {row.cell: row for row in rows if row.latency_ms is not None}
+    if not by_cell:
         raise UserError("every cell of the table failed to be measured", path=given.path)
-    return found
+    return by_cell
 
 
 def _narrowed(
@@ -243,19 +243,19 @@ def _narrowed(
     return [row for row in rows if getattr(row.cell, name) in wanted]
 
 
-def _shared(tables: Sequence[Latencies], found: Sequence[dict[Cell, Row]]) -> tuple[Cell, ...]:
+def _shared(tables: Sequence[Latencies], by_table: Sequence[dict[Cell, Row]]) -> tuple[Cell, ...]:
     """The cells that all tables have, in the order of the first."""
-    if len(found) == 1:
-        return tuple(found[0])
+    if len(by_table) == 1:
+        return tuple(by_table[0])
     for name in ("resolution", "batch_size"):
-        first = _values(found[0].values(), name)
-        for each, rows in zip(tables[1:], found[1:], strict=True):
+        first = _values(by_table[0].values(), name)
+        for each, rows in zip(tables[1:], by_table[1:], strict=True):
             here = _values(rows.values(), name)
             if not set(first) & set(here):
                 what = name.replace("_", " ")
                 message = f"the table has {what} {_listed(here)}, but {tables[0].path} has"
                 raise UserError(f"{message} {_listed(first)}", path=each.path)
-    cells = tuple(cell for cell in found[0] if all(cell in rows for rows in found[1:]))
+    cells = tuple(cell for cell in by_table[0] if all(cell in rows for rows in by_table[1:]))
     if not cells:
         paths = ", ".join(str(each.path) for each in tables)
         raise UserError(f"the tables have no cell in common: {paths}")
@@ -265,15 +265,15 @@ def _shared(tables: Sequence[Latencies], found: Sequence[dict[Cell, Row]]) -> tu
 def _subnets(path: Path, space: Space, cells: Iterable[Cell]) -> dict[str, Subnet]:
     """What the keys of `cells` stand for, each once."""
     known = _parsed(space)
-    found = {}
+    subnets = {}
     try:
         for key in dict.fromkeys(cell.subnet for cell in cells):
             if key not in known:
                 known[key] = space.parse(key)
-            found[key] = known[key]
+            subnets[key] = known[key]
     except UserError as error:
         raise UserError(error.message, path=path, hint=error.hint) from None
-    return found
+    return subnets
 
 
 @lru_cache(maxsize=8)

@@ -44,11 +44,11 @@ def indistinguishable(
     """
     apart = reach(SEPARATE)
     top1_sd, latency_sd = np.nan_to_num(top1_sd), np.nan_to_num(latency_sd)
-    found = np.full(len(top1), -1)
+    doubles = np.full(len(top1), -1)
     for i in range(len(top1)):
         accurate = top1[i] - top1 <= apart * np.hypot(top1_sd, top1_sd[i])
         fast = latency_ms - latency_ms[i] <= apart * np.hypot(latency_sd, latency_sd[i])
         others = np.flatnonzero(accurate & fast.all(axis=1) & (np.arange(len(top1)) != i))
         if len(others):
-            found[i] = others[np.abs(others - i).argmin()]
-    return found
+            doubles[i] = others[np.abs(others - i).argmin()]
+    return doubles

@@ -66,11 +66,11 @@ def read_block_files(folder: Path) -> Blocks:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise file_error(error, folder, "cannot read the block table") from None
-    found = {int(match[1]) for name in names if (match := FILE_NAME.fullmatch(name))}
-    if not found:
+    resolutions = {int(match[1]) for name in names if (match := FILE_NAME.fullmatch(name))}
+    if not resolutions:
         hint = "a block table has a file such as 224_lookup_table.yaml for each resolution"
         raise UserError("no block table in this folder", path=folder, hint=hint)
-    return {each: _read_file(block_file(folder, each)) for each in sorted(found)}
+    return {each: _read_file(block_file(folder, each)) for each in sorted(resolutions)}
 
 
 def write_block_files(folder: Path, blocks: Blocks) -> None:
@@ -103,7 +103,7 @@ def _read_file(path: Path) -> dict[str, BlockTime]:
         raise UserError(f"larger than {LARGEST_FILE // 1_000_000} MB", path=path)
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found = _blocks(_Events(yaml.parse(raw.decode("utf-8"), Loader=loader), path))
+        blocks = _blocks(_Events(yaml.parse(raw.decode("utf-8"), Loader=loader), path))
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise UserError("not UTF-8 text", path=path, line=line) from None
@@ -112,9 +112,9 @@ def _read_file(path: Path) -> dict[str, BlockTime]:
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         at = None if mark is None else mark.line + 1
         raise UserError(f"not valid YAML: {problem}", path=path, line=at) from None
-    if not found:
+    if not blocks:
         raise UserError("the block table is empty", path=path)
-    return found
+    return blocks
 
 
 class _Events:
@@ -176,7 +176,7 @@ class _Events:
 
 
 def _blocks(events: _Events) -> dict[str, BlockTime]:
-    found: dict[str, BlockTime] = {}
+    blocks: dict[str, BlockTime] = {}
     for at, key in events.mapping():
         given: dict[str, float] = {}
         for name_at, name in events.mapping():
@@ -186,6 +186,6 @@ def _blocks(events: _Events) -> dict[str, BlockTime]:
         for name in FIELDS:
             if name not in given:
                 raise events.error(at, f"block {shown(key)} has no {name}")
-        found[key] = BlockTime(given["mean"], given["std"], int(given["count"]))
+        blocks[key] = BlockTime(given["mean"], given["std"], int(given["count"]))
     events.end()
-    return found
+    return blocks

@@ -76,7 +76,7 @@ def _fit(rows: list[Row], space: Space, resolution: int) -> tuple[dict[str, Bloc
     macs = np.array([max(block.macs, 1) for block in known.values()], dtype=np.float64)
     share = macs * (latency.sum() / (counts @ macs).sum())
     pull = MACS_PULL * np.eye(len(known))
-    found, _ = nnls(np.vstack([counts, pull]), np.concatenate([latency, pull @ share]))
+    fitted, _ = nnls(np.vstack([counts, pull]), np.concatenate([latency, pull @ share]))
     users = (counts > 0).sum(axis=0)
-    times = {key: BlockTime(float(found[j]), 0.0, int(users[j])) for key, j in column.items()}
-    return times, np.abs(counts @ found - latency) / latency
+    times = {key: BlockTime(float(fitted[j]), 0.0, int(users[j])) for key, j in column.items()}
+    return times, np.abs(counts @ fitted - latency) / latency

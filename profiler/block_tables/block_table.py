@@ -71,10 +71,10 @@ class BlockTable:
 
         if not is_separable(space):
             return np.array([self.latency(space, each, resolution) for each in subnets])
-        found = self.slot_terms(space, resolution).totals(space.arrays(subnets))
-        for i in np.flatnonzero(np.isnan(found))[:1]:
+        latencies = self.slot_terms(space, resolution).totals(space.arrays(subnets))
+        for i in np.flatnonzero(np.isnan(latencies))[:1]:
             self.latency(space, subnets[i], resolution)
-        return found
+        return latencies
 
     def slot_terms(self, space: Space, resolution: int) -> SlotTerms:
         """The latencies as terms of slot, expand ratio and kernel; NaN where a block is missing.

@@ -43,8 +43,8 @@ class SlotTerms:
         """The cost of each subnet, [n]."""
         slots = range(self.terms.shape[0])
         part = self.part(slots, subnets.expands, subnets.kernels)
-        found: FloatArray = self.combine(self.fixed, part)
-        return found
+        totals: FloatArray = self.combine(self.fixed, part)
+        return totals
 
     def part(self, slots: range, expands: FloatArray, kernels: npt.NDArray[np.int64]) -> FloatArray:
         """The cost of the blocks in some consecutive `slots`, [n].
@@ -56,8 +56,8 @@ class SlotTerms:
         at_expand = np.searchsorted(self.expands, expands)
         at_kernel = np.searchsorted(self.kernels, kernels)
         terms = self.terms[np.array(slots), at_expand, at_kernel]
-        found: FloatArray = self.combine.reduce(terms, axis=1)
-        return found
+        part: FloatArray = self.combine.reduce(terms, axis=1)
+        return part
 
 
 def is_separable(space: Space) -> bool:

@@ -125,18 +125,18 @@ def compare_tables(
     shared = [cell for cell in before if cell in after]
     if not shared:
         raise _nothing_shared(base, new)
-    found = _compared(base, new, shared, not differences, min_effect, confidence)
+    compared = _compared(base, new, shared, not differences, min_effect, confidence)
     changes = [
         CellChange(cell, before[cell].latency_ms or 0.0, after[cell].latency_ms or 0.0, ratio)
-        for cell, ratio in found.cells.items()
+        for cell, ratio in compared.cells.items()
     ]
     changes.sort(key=lambda each: -each.ratio.value)
     return Changes(
         base=base,
         new=new,
         cells=tuple(changes),
-        overall=found.overall,
-        device=found.device,
+        overall=compared.overall,
+        device=compared.device,
         broken=tuple(cell for cell in before if cell in failed),
         missing=tuple(cell for cell in before if cell not in after and cell not in failed),
         added=tuple(cell for cell in after if cell not in before),

@@ -284,13 +284,13 @@ def _overall(changes: Changes, ratios: Mapping[Cell, Ratio], sample: Sequence[Ce
     """That of the cells that stand for all, once all of them are known."""
     if not sample or any(cell not in ratios for cell in sample):
         return changes.overall
-    found = {number: ratios[cell].value for number, cell in enumerate(sample)}
-    if len({*found.values()}) == 1:
+    sampled = {number: ratios[cell].value for number, cell in enumerate(sample)}
+    if len({*sampled.values()}) == 1:
         return ratios[sample[0]]
     # The cells take the place of sessions: what they scatter by is what the mean is unsure of.
     return compare_paired(
-        {None: dict.fromkeys(found, 1.0)},
-        {None: found},
+        {None: dict.fromkeys(sampled, 1.0)},
+        {None: sampled},
         confidence=changes.confidence,
         min_effect=changes.min_effect,
         peeking=False,

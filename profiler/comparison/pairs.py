@@ -52,12 +52,12 @@ def find_pairs(base: Path, new: Path) -> Pairs:
 
 def _tables(folder: Path) -> dict[str, Path]:
     try:
-        found = {path.name: path for path in folder.iterdir() if path.suffix == ".csv"}
+        tables = {path.name: path for path in folder.iterdir() if path.suffix == ".csv"}
     except OSError as error:
         raise file_error(error, folder, "cannot list the folder") from None
-    if len(found) > MOST_DEVICES:
-        raise UserError(f"{len(found)} tables are more than {MOST_DEVICES}", path=folder)
-    return found
+    if len(tables) > MOST_DEVICES:
+        raise UserError(f"{len(tables)} tables are more than {MOST_DEVICES}", path=folder)
+    return tables
 
 
 def _listed(names: dict[str, Path]) -> str:

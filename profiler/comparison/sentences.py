@@ -79,59 +79,61 @@ def _why_undecided(changes: Changes) -> list[str]:
     if changes.device is not None and changes.device.doubt > changes.min_effect / 2:
         parts.append(f"the device changed by {percent(changes.device.reference_ratio)} meanwhile")
     overall = changes.overall.value
-    return parts or [f"all cells together are {percent(overall)}, give or take too much"]
+    return parts or [f"the change of all cells together, {percent(overall)}, is too uncertain"]
 
 
 def _device(change: DeviceChange) -> str:
-    found = f"The reference model went {percent(change.reference_ratio)}: that is the device"
-    known = f", give or take {100 * change.doubt:.1f} %" if change.doubt > SMALL_DOUBT else ""
+    """What the reference model says about the device, and what follows for the cells."""
+    doubt = f" (give or take {100 * change.doubt:.1f} %)" if change.doubt > SMALL_DOUBT else ""
     return (
-        f"{found}. Cells covary with {100 * change.slope:.0f} % of it: "
-        f"{percent(change.ratio)}{known} is taken off each."
+        f"The reference model, which no network changes, went {percent(change.reference_ratio)}: "
+        f"that is the device. Cells covary with {100 * change.slope:.0f} % of it, so "
+        f"{percent(change.ratio)}{doubt} is taken off each."
     )
 
 
 def remarks(compared: Compared) -> list[str]:
     """What a reader should know beside the verdict, one sentence each."""
     changes = compared.changes
-    found = [] if compared.front is None else compared.front.sentences()
-    found += [
+    sentences = [] if compared.front is None else compared.front.sentences()
+    sentences += [
         f"All cells together: {percent(changes.overall.value)} ({interval(changes.overall)}).",
-        f"Changes below {_share(changes)} do not count; the chance of any false alarm is at most "
-        f"{100 * (1 - changes.confidence):.2g} %.",
+        f"Changes below {_share(changes)} do not count; the probability of any false alarm is at "
+        f"most {100 * (1 - changes.confidence):.2g} %.",
     ]
     if changes.device is not None:
-        found.append(_device(changes.device))
+        sentences.append(_device(changes.device))
     elif not changes.differences:
-        found.append(
-            "Without journals of two sessions a side, a device that is slower as a whole cannot "
-            "be told."
+        sentences.append(
+            "Without a journal of at least two sessions on each side, a device that became slower "
+            "as a whole cannot be told from slower networks."
         )
     if changes.confirmation is not None:
-        found += _confirmed(changes.confirmation)
+        sentences += _confirmed(changes.confirmation)
     for name, (before, after) in changes.differences.items():
-        found.append(f"Allowed to differ: {name}, {before} in the base and {after} now.")
+        sentences.append(f"Allowed to differ: {name}, {before} in the base and {after} now.")
     if changes.broken:
-        found.append(f"Can no longer be measured: {_named(changes.broken)}.")
+        sentences.append(f"Can no longer be measured: {_named(changes.broken)}.")
     if changes.missing:
-        found.append(f"Not measured now: {_named(changes.missing)}.")
+        sentences.append(f"Not measured now: {_named(changes.missing)}.")
     if changes.added:
-        found.append(f"Not in the base: {_named(changes.added)}.")
-    return found
+        sentences.append(f"Not in the base: {_named(changes.added)}.")
+    return sentences
 
 
-def _confirmed(found: Confirmation) -> list[str]:
+def _confirmed(confirmation: Confirmation) -> list[str]:
     """What measuring the suspects again came to."""
     said = []
-    if found.measured:
+    if confirmation.measured:
         said.append(
-            f"{count(len(found.measured), 'cell')} measured again, base and new side by side in "
-            f"{count(found.sessions, 'session')}: their verdicts rest on that alone."
+            f"{count(len(confirmation.measured), 'cell')} measured again, base and new side by "
+            f"side in {count(confirmation.sessions, 'session')}: their verdicts rest on that alone."
         )
-    if found.identical:
+    if confirmation.identical:
         said.append(
-            f"{count(len(found.identical), 'suspect')} with one model file on both sides: what "
-            f"differed there was the device, not the network: {_named(found.identical)}."
+            f"{count(len(confirmation.identical), 'suspect')} with one model file on both sides: "
+            "what differed there was the device, not the network: "
+            f"{_named(confirmation.identical)}."
         )
     return said
 

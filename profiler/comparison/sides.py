@@ -130,17 +130,18 @@ def check_comparable(base: Side, new: Side, allowed: Collection[str]) -> dict[st
             f"--allow-different {unknown[0]}: tables have no such fact",
             hint=f"one of {', '.join(sorted(known))}",
         )
-    found = unalike(base.facts, new.facts)
+    differences = unalike(base.facts, new.facts)
+    # Another version of a runtime has another file: whoever allows one has allowed the other.
     excused = {*allowed, *(name for each in allowed for name in FOLLOWS.get(each, ()))}
-    wrong = [name for name in found if name not in excused]
+    wrong = {name: pair for name, pair in differences.items() if name not in excused}
     if wrong:
-        named = [f"{name} is {found[name][0]!r} and {found[name][1]!r}" for name in wrong]
+        named = [f"{name} is {before!r} and {after!r}" for name, (before, after) in wrong.items()]
         listed = "; ".join(named[:MOST_UNALIKE]) + ("; ..." if len(named) > MOST_UNALIKE else "")
         raise UserError(
             f"{base.path} and {new.path} are of different set-ups: {listed}",
-            hint=f"if that is the point, --allow-different {wrong[0]}",
+            hint=f"if that is the point, --allow-different {next(iter(wrong))}",
         )
-    return found
+    return differences
 
 
 def unalike(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

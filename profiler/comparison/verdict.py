@@ -47,7 +47,7 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The worst of all devices; a device that is missing now leaves it open."""
-        found = {each.verdict for each in self.devices}
+        verdicts = {each.verdict for each in self.devices}
         if self.only_base:
-            found.add(Verdict.CANNOT_TELL)
-        return next(verdict for verdict in WORST_FIRST if verdict in found)
+            verdicts.add(Verdict.CANNOT_TELL)
+        return next(verdict for verdict in WORST_FIRST if verdict in verdicts)

@@ -30,8 +30,8 @@ FEW = 8
 """Entries from which it can be seen how far cells covary with the reference."""
 
 FALSE_ALARMS = 0.05
-"""The chance that a history in which nothing changed shows a change of any cell; as large again is
-that of the reference model."""
+"""The probability that a history in which nothing changed shows a change of any cell; that of a
+change of the reference model is as large again."""
 
 
 class Cause(Enum):
@@ -189,21 +189,21 @@ def _events(
 def _steps(series: Mapping[K, FloatArray], min_effect: float) -> dict[K, list[LastingChange]]:
     """Steps of each series, at positions among all entries; NaN is skipped."""
     known = {name: np.flatnonzero(np.isfinite(logs)) for name, logs in series.items()}
-    found = find_lasting_changes(
+    changes = find_lasting_changes(
         [series[name][known[name]] for name in series], FALSE_ALARMS, min_effect
     )
     return {
         name: [LastingChange(int(known[name][step.start]), step.ratio) for step in steps]
-        for name, steps in zip(series, found, strict=True)
+        for name, steps in zip(series, changes, strict=True)
     }
 
 
 def _changed_facts(entries: Sequence[Entry]) -> dict[int, dict[str, tuple[Any, Any]]]:
     """For each entry whose fingerprint differs from the one before: what, before and after."""
-    found = {}
+    changed = {}
     for position in range(1, len(entries)):
         before, after = entries[position - 1].facts, entries[position].facts
         names = [name for name in before if name in after and before[name] != after[name]]
         if names:
-            found[position] = {name: (before[name], after[name]) for name in names}
-    return found
+            changed[position] = {name: (before[name], after[name]) for name in names}
+    return changed

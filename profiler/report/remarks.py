@@ -30,7 +30,7 @@ ADDITIVE = 2.0
 """Percent of scatter about sums of unit terms up to which sums can stand for networks."""
 
 UNLIKELY = 0.05
-"""Chance of so few cells inside their intervals, below which the intervals are called too short."""
+"""Intervals are called too short where so few cells inside them had less than this probability."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,11 @@ def separable(mean_absolute_percent: float) -> float:
 
 
 def on_coverage(error: HeldOutError) -> str:
-    """Whether as many cells lie in their prediction intervals as were to, but for chance."""
+    """Whether as many cells lie in their prediction intervals as were to, within what luck does."""
     hits, p = round(error.coverage * error.n), error.confidence
-    chance = sum(math.comb(error.n, k) * p**k * (1 - p) ** (error.n - k) for k in range(hits + 1))
-    verdict = "too few: the intervals are too short" if chance < UNLIKELY else "as promised"
+    # The binomial probability of so few hits or fewer, if the intervals are right.
+    luck = sum(math.comb(error.n, k) * p**k * (1 - p) ** (error.n - k) for k in range(hits + 1))
+    verdict = "too few: the intervals are too short" if luck < UNLIKELY else "as promised"
     return (
         f"{hits} of {error.n} measurements lie inside their {100 * p:.0f} % intervals, {verdict}."
     )
@@ -145,25 +146,26 @@ def on_precision(table: Table) -> Remark | None:
     return Remark("Precision reached", f"{done:,} of {len(measured):,}", grade, text)
 
 
-def on_additivity(found: Additivity, noise_percent: float = 0.0) -> str:
+def on_additivity(additivity: Additivity, noise_percent: float = 0.0) -> str:
     """Whether a network's latency is the sum of terms of its units.
 
     Args:
         found: sums against measured networks.
         noise_percent: standard error of a measured network; 0 where it is not known.
     """
-    scatter, bias = percent(found.residual_sd_percent), percent(abs(found.bias_percent))
-    side = "slow" if found.bias_percent > 0 else "fast"
+    scatter, bias = percent(additivity.residual_sd_percent), percent(abs(additivity.bias_percent))
+    side = "slow" if additivity.bias_percent > 0 else "fast"
     verdict = "so a table of blocks would mislead on this set-up"
-    if found.residual_sd_percent <= ADDITIVE:
+    if additivity.residual_sd_percent <= ADDITIVE:
         verdict = "so a table of blocks would do on this set-up"
-    elif noise_percent > found.residual_sd_percent / 2:
+    elif noise_percent > additivity.residual_sd_percent / 2:
         verdict = "but the measurements are too noisy to tell whether units add up"
     return (
-        f"Sums of {found.terms} unit terms were compared with {count(found.n, 'network')}: they "
-        f"scatter by {scatter} and are {bias} too {side} on average "
-        f"({signed(found.small_bias_percent)} for the fastest quarter, "
-        f"{signed(found.large_bias_percent)} for the slowest), {verdict}."
+        f"Sums of {additivity.terms} unit terms were compared with "
+        f"{count(additivity.n, 'network')}: they scatter by {scatter} and are {bias} too {side} "
+        "on average "
+        f"({signed(additivity.small_bias_percent)} for the fastest quarter, "
+        f"{signed(additivity.large_bias_percent)} for the slowest), {verdict}."
     )
 
 

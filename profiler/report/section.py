@@ -109,23 +109,23 @@ def make_section(evidence: Evidence, own_space: Space | None = None) -> Section:
 
 
 def _remarks(evidence: Evidence, judgement: Judgement | None) -> tuple[Remark, ...]:
-    found: list[Remark | None] = []
+    made: list[Remark | None] = []
     error = judgement.error if judgement is not None else None
     if error is None and evidence.meta is not None:
         error = evidence.meta.held_out_error
     if error is not None:
-        found.append(remarks.on_predictions(error))
-    found.append(remarks.on_precision(evidence.table))
+        made.append(remarks.on_predictions(error))
+    made.append(remarks.on_precision(evidence.table))
     noise = _noise(evidence)
     if noise is not None:
         sessions = _sessions(evidence)
-        found.append(remarks.on_noise(noise, sessions[len(sessions) // 2], len(sessions)))
+        made.append(remarks.on_noise(noise, sessions[len(sessions) // 2], len(sessions)))
     drift = evidence.meta.drift if evidence.meta is not None else None
     if evidence.journal is not None:
         drift = evidence.journal.analysis.drift
     if drift is not None:
-        found.append(remarks.on_drift(drift))
-    return tuple(each for each in found if each is not None)
+        made.append(remarks.on_drift(drift))
+    return tuple(each for each in made if each is not None)
 
 
 def _noise(evidence: Evidence) -> VarianceComponents | None:
@@ -145,14 +145,14 @@ def _sessions(evidence: Evidence) -> list[int]:
 def _figures(
     judgement: Judgement | None, line: Timeline | None, spread: Scatter | None
 ) -> tuple[Figure, ...]:
-    found = []
+    figures = []
     if judgement is not None:
-        found += [_measured_figure(judgement), _residual_figure(judgement)]
+        figures += [_measured_figure(judgement), _residual_figure(judgement)]
     if line is not None:
-        found.append(_drift_figure(line))
+        figures.append(_drift_figure(line))
     if spread is not None:
-        found.append(_scatter_figure(spread))
-    return tuple(found)
+        figures.append(_scatter_figure(spread))
+    return tuple(figures)
 
 
 def _measured_figure(judgement: Judgement) -> Figure:
@@ -233,25 +233,25 @@ def _standard_error_percent(evidence: Evidence) -> float:
 
 
 def _notes(meta: Meta, noise_percent: float) -> tuple[str, ...]:
-    found = []
+    notes = []
     for batch_size, checked in list(meta.additivity.items())[:MOST_LISTED]:
         where = f"Batch size {batch_size}: " if len(meta.additivity) > 1 else ""
         said = "too few cells were measured to tell."
         if checked is not None:
             said = remarks.on_additivity(checked, noise_percent)
-        found.append(where + said)
-    return tuple(found)
+        notes.append(where + said)
+    return tuple(notes)
 
 
 def _facts(evidence: Evidence) -> tuple[FactList, ...]:
-    found = [facts.setup_facts(evidence.table)]
+    lists = [facts.setup_facts(evidence.table)]
     noise = _noise(evidence)
     if noise is not None:
-        found.append(facts.noise_facts(noise))
+        lists.append(facts.noise_facts(noise))
     if evidence.meta is not None:
         meta = evidence.meta
-        found += [facts.device_facts(meta), facts.protocol_facts(meta), facts.state_facts(meta)]
-    return tuple(each for each in found if each.rows)
+        lists += [facts.device_facts(meta), facts.protocol_facts(meta), facts.state_facts(meta)]
+    return tuple(each for each in lists if each.rows)
 
 
 def _disturbances(meta: Meta) -> tuple[tuple[str, str], ...]:

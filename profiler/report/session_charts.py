@@ -98,9 +98,9 @@ def _pauses(line: Timeline, x: Spec) -> Spec:
     }
 
 
-def session_scatter(found: Scatter) -> Spec:
+def session_scatter(spread: Scatter) -> Spec:
     """A column of dots per session, one a cell, over the middle half of the session's cells."""
-    numbers = [each.session for each in found.sessions]
+    numbers = [each.session for each in spread.sessions]
     places = {number: place for place, number in enumerate(numbers)}
     values = [
         {
@@ -110,13 +110,13 @@ def session_scatter(found: Scatter) -> Spec:
             "off": short(each.percent),
             "kind": OUTLIER if each.outlier else USUAL,
         }
-        for i, each in enumerate(found.shown)
+        for i, each in enumerate(spread.shown)
     ]
     x = axis("place", "session", domain=[-0.5, len(numbers) - 0.5], nice=False)
     ticks = list(range(0, len(numbers), -(-len(numbers) // MOST_TICKS)))
     x["axis"] = {"values": ticks, "grid": False, "labelExpr": f"{numbers}[datum.value]"}
     y = axis("off", "from the cell's estimate (%)")
-    box, median = _boxes(found, x, y)
+    box, median = _boxes(spread, x, y)
     tooltip = [
         *cell_tooltip(),
         hover("session", "session"),
@@ -126,7 +126,7 @@ def session_scatter(found: Scatter) -> Spec:
     return chart([box, zero_line(), cells, median], values)
 
 
-def _boxes(found: Scatter, x: Spec, y: Spec) -> tuple[Spec, Spec]:
+def _boxes(spread: Scatter, x: Spec, y: Spec) -> tuple[Spec, Spec]:
     """Per session, a box around the middle half of its cells, and a bar at their median."""
     values = [
         {
@@ -138,7 +138,7 @@ def _boxes(found: Scatter, x: Spec, y: Spec) -> tuple[Spec, Spec]:
             "high": short(each.high),
             "n": each.n,
         }
-        for place, each in enumerate(found.sessions)
+        for place, each in enumerate(spread.sessions)
     ]
     tooltip = [
         hover("session", "session"),

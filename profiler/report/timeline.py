@@ -128,12 +128,12 @@ def _side_by_side(timings: Sequence[Timing]) -> dict[int, Span]:
 def _thinned(moments: Sequence[Moment], per_point: int) -> tuple[Moment, ...]:
     if per_point == 1:
         return tuple(moments)
-    found = []
+    thinned = []
     for session in dict.fromkeys(moment.session for moment in moments):
         own = [moment for moment in moments if moment.session == session]
         for start in range(0, len(own), per_point):
-            found.append(_median(own[start : start + per_point]))
-    return tuple(found)
+            thinned.append(_median(own[start : start + per_point]))
+    return tuple(thinned)
 
 
 def _median(some: Sequence[Moment]) -> Moment:

@@ -66,13 +66,13 @@ class Predictor:
         self._check(cells.space)
         position = {key: i for i, key in enumerate(cells.subnets)}
         which = np.array([position[key] for key in cells.keys], dtype=np.int64)
-        found = np.full(len(which), np.nan)
+        top1 = np.full(len(which), np.nan)
         known = np.isin(cells.sizes, FITTED_RESOLUTIONS)
         if known.any():
             encoded = encode(cells.space.arrays(list(cells.subnets.values())))
             size_slots = size_inputs(cells.sizes[known])
-            found[known] = self._forward(encoded, which[known], size_slots)
-        return found
+            top1[known] = self._forward(encoded, which[known], size_slots)
+        return top1
 
     def deviations(self, cells: Cells) -> FloatArray:
         """Not known: its published error is that of other weights. See `AccuracySource`."""
@@ -81,12 +81,12 @@ class Predictor:
     def top1_of(self, space: Space, subnets: SubnetArrays, sizes: IntArray, /) -> FloatArray:
         """Predicts n subnets at resolutions it was fitted on. See `ArrayAccuracy`."""
         self._check(space)
-        found = np.empty(len(sizes))
+        top1 = np.empty(len(sizes))
         for some in np.array_split(np.arange(len(sizes)), max(1, -(-len(sizes) // AT_ONCE))):
             part = SubnetArrays(subnets.depths[some], subnets.expands[some], subnets.kernels[some])
             size_slots = size_inputs(sizes[some])
-            found[some] = self._forward(encode(part), np.arange(len(some)), size_slots)
-        return found
+            top1[some] = self._forward(encode(part), np.arange(len(some)), size_slots)
+        return top1
 
     def _forward(self, encoded: Array, which: IntArray, size_slots: IntArray) -> FloatArray:
         """Accuracies of cells: `which` subnet of `encoded` [m, 120], at which resolution input."""
@@ -97,8 +97,8 @@ class Predictor:
             np.maximum(hidden, 0, out=hidden)
             hidden = hidden @ weight
             hidden += bias
-        found: FloatArray = hidden[:, 0].astype(np.float64)
-        return found
+        top1: FloatArray = hidden[:, 0].astype(np.float64)
+        return top1
 
     def _check(self, space: Space) -> None:
         """Raises UserError where the predictor's input cannot describe the space's subnets."""

@@ -15,12 +15,12 @@ from compofa.search.family.family import Served, SubnetFamily
 from compofa.search.output import Column
 
 
-def family_answer(candidates: Candidates, found: SubnetFamily) -> Answer:
+def family_answer(candidates: Candidates, family: SubnetFamily) -> Answer:
     """The members as results, and the questions that no candidate can answer."""
     cost = np.nan_to_num(candidates.latency_ms, nan=np.inf)
-    impossible = [each.limit_ms for each in found.served if not each.best]
+    impossible = [each.limit_ms for each in family.served if not each.best]
     return Answer(
-        tuple(result(candidates, int(member), None) for member in found.members),
+        tuple(result(candidates, int(member), None) for member in family.members),
         tuple(
             Infeasible(finite(limits), result(candidates, nearest(cost, limits), limits))
             for limits in impossible
@@ -28,26 +28,26 @@ def family_answer(candidates: Candidates, found: SubnetFamily) -> Answer:
     )
 
 
-def family_title(candidates: Candidates, found: SubnetFamily) -> str:
+def family_title(candidates: Candidates, family: SubnetFamily) -> str:
     """How many serve what, and at which loss."""
-    possible = [each for each in found.served if each.best]
+    possible = [each for each in family.served if each.best]
     unserved = sum(each.member is None for each in possible)
     left = f", {unserved} of them without a subnet" if unserved else ""
     devices = ", ".join(table.device for table in candidates.tables)
     return (
-        f"Family of {len(found.members)} from {candidates.compared:,} cells of "
+        f"Family of {len(family.members)} from {candidates.compared:,} cells of "
         f"{candidates.space.name} for {len(possible)} limits on {devices}{left}: "
-        f"{100 * found.loss:.2f} points of accuracy below the best for each"
+        f"{100 * family.loss:.2f} points of accuracy below the best for each"
     )
 
 
-def family_columns(candidates: Candidates, found: SubnetFamily) -> list[Column]:
+def family_columns(candidates: Candidates, family: SubnetFamily) -> list[Column]:
     """Which limits each member serves, table by table."""
     columns = []
     for i, table in enumerate(candidates.tables):
         spans = [
-            _span([each.limit_ms[i] for each in found.served if each.member == member])
-            for member in range(len(found.members))
+            _span([each.limit_ms[i] for each in family.served if each.member == member])
+            for member in range(len(family.members))
         ]
         columns.append(Column(f"limits on {table.device}", False, spans))
     return columns
@@ -62,9 +62,9 @@ def _span(limits: Sequence[float]) -> str:
     return f"{ends} ms"
 
 
-def family_json(candidates: Candidates, found: SubnetFamily) -> dict[str, Any]:
+def family_json(candidates: Candidates, family: SubnetFamily) -> dict[str, Any]:
     """What `--json` adds: the loss, and for each question its member among the results."""
-    return {"loss": found.loss, "served": [_served(candidates, each) for each in found.served]}
+    return {"loss": family.loss, "served": [_served(candidates, each) for each in family.served]}
 
 
 def _served(candidates: Candidates, served: Served) -> dict[str, Any]:

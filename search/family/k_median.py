@@ -54,13 +54,13 @@ def choose_family(
 
 def _undominated(order: IntArray, meets: npt.NDArray[np.bool_]) -> IntArray:
     """Those of `order`, best first, that meet a question which none before them meets alone."""
-    found: list[int] = []
+    kept: list[int] = []
     left = order
     while len(left):
         first = left[0]
-        found.append(int(first))
+        kept.append(int(first))
         left = left[(meets[left] & ~meets[first]).any(axis=1)]
-    return np.array(found, dtype=np.int64)
+    return np.array(kept, dtype=np.int64)
 
 
 def _best_rows(values: FloatArray, count: int) -> IntArray:

@@ -100,11 +100,11 @@ def _climb(pool: SubnetPool, limits: FloatArray) -> None:
 def _may_be_met(pool: SubnetPool, limits: FloatArray) -> npt.NDArray[np.bool_]:
     """Looks at what costs least, where that is known; which questions it leaves open, [q]."""
     known = [(i, cost.least()) for i, cost in enumerate(pool.problem.costs)]
-    found = {i: genome for i, genome in known if genome is not None}
-    if not found:
+    cheapest = {i: genome for i, genome in known if genome is not None}
+    if not cheapest:
         return np.ones(len(limits), dtype=np.bool_)
-    there = pool.look(np.stack(list(found.values())))
-    columns = list(found)
+    there = pool.look(np.stack(list(cheapest.values())))
+    columns = list(cheapest)
     least = pool.costs[there, columns]
     return np.asarray((least <= limits[:, columns]).all(axis=1))
 
@@ -146,10 +146,10 @@ class _Steps:
         if len(promised) > PAIRS:
             most = np.argpartition(-promised, PAIRS)[:PAIRS]
             first, second = first[most], second[most]
-        found = pool.genomes[self.positions[first]]
+        genomes = pool.genomes[self.positions[first]]
         rows, which = np.arange(len(second)), self.changed[second]
-        found[rows, which] = pool.genomes[self.positions[second]][rows, which]
-        return found
+        genomes[rows, which] = pool.genomes[self.positions[second]][rows, which]
+        return genomes
 
     def jumps(self, pool: SubnetPool, limit: FloatArray) -> IntArray:
         """The genomes that the best step in every unit leads to, at each price and resolution.
@@ -167,19 +167,19 @@ class _Steps:
             better = worth[np.arange(len(worth)), pick] > 0
             values = pool.genomes[self.positions[pick], unit]
             columns.append(np.where(better, values, start[unit]))
-        found = np.unique(_at_each_resolution(pool.problem, np.column_stack(columns)), axis=0)
-        fits = (costs_of(pool.problem.costs, found) <= limit).all(axis=1)
-        return found[fits]
+        genomes = np.unique(_at_each_resolution(pool.problem, np.column_stack(columns)), axis=0)
+        fits = (costs_of(pool.problem.costs, genomes) <= limit).all(axis=1)
+        return genomes[fits]
 
 
 def _take_apart(pool: SubnetPool, positions: Iterable[int]) -> dict[int, _Steps]:
     """Looks at all subnets one step from those at `positions`, in one go."""
-    found = {each: pool.problem.genomes.steps(pool.genomes[each]) for each in positions}
-    there = pool.look(np.concatenate([genomes for genomes, _ in found.values()]))
-    ends = np.cumsum([len(changed) for _, changed in found.values()])
+    steps = {each: pool.problem.genomes.steps(pool.genomes[each]) for each in positions}
+    there = pool.look(np.concatenate([genomes for genomes, _ in steps.values()]))
+    ends = np.cumsum([len(changed) for _, changed in steps.values()])
     return {
         each: _Steps(each, part, changed)
-        for (each, (_, changed)), part in zip(found.items(), np.split(there, ends), strict=False)
+        for (each, (_, changed)), part in zip(steps.items(), np.split(there, ends), strict=False)
     }
 
 
@@ -192,13 +192,13 @@ def _by_linear_models(pool: SubnetPool, limits: FloatArray) -> IntArray:
     targets = np.column_stack([pool.top1, cost])
     square = features.T @ features + RIDGE * np.eye(features.shape[1], dtype=np.float32)
     slopes = np.linalg.solve(square, features.T @ (targets - targets.mean(axis=0)))
-    found, start = [], 0
+    choices, start = [], 0
     for unit in genomes.units:
         end = start + unit.one_hot.shape[1]
         gain, price = (unit.one_hot @ slopes[start:end]).T
-        found.append((gain - PRICES[:, None] * price).argmax(axis=1))
+        choices.append((gain - PRICES[:, None] * price).argmax(axis=1))
         start = end
-    return _at_each_resolution(pool.problem, np.column_stack(found))
+    return _at_each_resolution(pool.problem, np.column_stack(choices))
 
 
 def _at_each_resolution(problem: Problem, choices: IntArray) -> IntArray:

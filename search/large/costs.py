@@ -79,14 +79,14 @@ class GraphCost:
 
     def of(self, genomes: IntArray) -> FloatArray:
         """See `SubnetCost`."""
-        found = np.empty(len(genomes))
+        totals = np.empty(len(genomes))
         for i, resolution in enumerate(self.genomes.resolutions):
             here = np.flatnonzero(genomes[:, -1] == i)
             subnets = [self.genomes.subnet(genomes[row]) for row in here]
             if subnets:
                 space = self.genomes.space
-                found[here] = block_totals(space, subnets, resolution, self.block, self.combine)
-        return found
+                totals[here] = block_totals(space, subnets, resolution, self.block, self.combine)
+        return totals
 
     def least(self) -> IntArray | None:
         """Not known."""

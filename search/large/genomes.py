@@ -48,12 +48,12 @@ class UnitTable:
     @cached_property
     def alike(self) -> IntArray:
         """The choices whose blocks are all alike; all choices where there is none such."""
-        found = [
+        uniform = [
             i
             for i, choice in enumerate(self.choices)
             if len(set(choice.expands)) <= 1 and len(set(choice.kernels)) <= 1
         ]
-        return np.array(found or range(len(self)), dtype=np.int64)
+        return np.array(uniform or range(len(self)), dtype=np.int64)
 
 
 def unit_table(unit: Unit, choices: Sequence[UnitChoice]) -> UnitTable:
@@ -92,8 +92,8 @@ def _even(values: IntArray) -> FloatArray:
 
 def _one_hot(codes: IntArray) -> Float32Array:
     marks = codes[:, :, None] == np.arange(codes.max() + 1)
-    found: Float32Array = marks.reshape(len(codes), -1).astype(np.float32)
-    return found
+    one_hot: Float32Array = marks.reshape(len(codes), -1).astype(np.float32)
+    return one_hot
 
 
 def _find(table: IntArray, codes: IntArray) -> IntArray:
@@ -111,14 +111,14 @@ def _neighbours(codes: IntArray) -> IntArray:
     if len(codes) <= SMALL_UNIT:
         others = every[:-1] + np.zeros((len(codes), 1), dtype=np.int64)
         return others + (others >= every[:, None])
-    found = []
+    neighbours = []
     for column, values in enumerate(codes.max(axis=0) + 1):
         for value in range(values):
             changed = codes.copy()
             changed[:, column] = value
             at = _find(codes, changed)
-            found.append(np.where(at == every, -1, at))
-    return np.stack(found, axis=1)
+            neighbours.append(np.where(at == every, -1, at))
+    return np.stack(neighbours, axis=1)
 
 
 @lru_cache(maxsize=16)
@@ -189,7 +189,7 @@ class Genomes:
 
     def steps(self, genome: IntArray) -> tuple[IntArray, IntArray]:
         """All genomes one step from `genome`, [m, numbers], and which number changed, [m]."""
-        found, which = [], []
+        changed, which = [], []
         for i, size in enumerate(self.sizes):
             if i < len(self.units):
                 values = self.units[i].neighbours[genome[i]]
@@ -198,9 +198,9 @@ class Genomes:
                 values = np.delete(np.arange(size), genome[i])
             rows = np.repeat(genome[None], len(values), axis=0)
             rows[:, i] = values
-            found.append(rows)
+            changed.append(rows)
             which.append(np.full(len(values), i))
-        return np.concatenate(found), np.concatenate(which)
+        return np.concatenate(changed), np.concatenate(which)
 
     def one_hot(self, genomes: IntArray) -> Float32Array:
         """[n, features]: the units' `one_hot` side by side, then that of the resolution."""

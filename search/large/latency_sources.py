@@ -177,11 +177,11 @@ class PredictedCost:
             (self.genomes.subnet(genome), size, self.batch_size)
             for genome, size in zip(genomes, pixels, strict=True)
         ]
-        found = self.model.predict(cells, PREDICTION_CONFIDENCE)
+        predicted = self.model.predict(cells, PREDICTION_CONFIDENCE)
         if self.risk is None:
-            return found.latency_ms
-        level = np.full(found.latency_ms.shape, PREDICTION_CONFIDENCE)
-        return upper_ms(found.latency_ms, found.high_ms, level, self.risk)
+            return predicted.latency_ms
+        level = np.full(predicted.latency_ms.shape, PREDICTION_CONFIDENCE)
+        return upper_ms(predicted.latency_ms, predicted.high_ms, level, self.risk)
 
     def least(self) -> IntArray | None:
         """Not known."""

@@ -56,10 +56,10 @@ class SubnetPool:
         names = genomes @ self._multipliers
         new = np.flatnonzero(~self._known(names))
         _, first = np.unique(names[new], return_index=True)
-        found = genomes[new[first]]
-        if len(found):
-            costs = costs_of(self.problem.costs, found)
-            self._add(names[new[first]], found, self.problem.top1(found), costs)
+        unseen = genomes[new[first]]
+        if len(unseen):
+            costs = costs_of(self.problem.costs, unseen)
+            self._add(names[new[first]], unseen, self.problem.top1(unseen), costs)
         return self._where[np.searchsorted(self._names, names)]
 
     def take_in(self, other: SubnetPool) -> None:

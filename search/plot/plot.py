@@ -188,9 +188,10 @@ def _chosen(candidates: Candidates, answer: Answer) -> IntArray:
     """The candidates that answer the questions: the best of each."""
     position = {cell: i for i, cell in enumerate(candidates.cells)}
     best: dict[tuple[float | None, ...], Result] = {}
-    for found in answer.results:
-        if found.limit_ms:
-            best.setdefault(found.limit_ms, found)
+    for result in answer.results:
+        if result.limit_ms:
+            # Results come best first, question by question.
+            best.setdefault(result.limit_ms, result)
     keys = {(each.subnet, each.resolution, each.batch_size) for each in best.values()}
     here = [
         i for cell, i in position.items() if (cell.subnet, cell.resolution, cell.batch_size) in keys
@@ -205,12 +206,12 @@ def _thinned(n: int) -> IntArray:
 
 def _points(candidates: Candidates, table: int, which: IntArray, kind: str) -> list[Spec]:
     """The data of some candidates, with what is shown on hover."""
-    found = []
+    points = []
     for i in which.tolist():
         cell, row = candidates.cells[i], candidates.rows[table][i]
         low, high = row.ci_low_ms, row.ci_high_ms
         interval = "none" if low is None or high is None else f"{low:.3f} to {high:.3f} ms"
-        found.append(
+        points.append(
             {
                 "kind": kind,
                 "subnet": cell.subnet,
@@ -222,7 +223,7 @@ def _points(candidates: Candidates, table: int, which: IntArray, kind: str) -> l
                 "basis": row.source if row.status == "ok" else f"{row.source}, {row.status}",
             }
         )
-    return found
+    return points
 
 
 def _tooltip() -> list[Spec]:
@@ -311,7 +312,7 @@ def _published(device: str) -> list[Spec]:
 
 def _drawn(candidates: Candidates, answer: Answer) -> list[Drawn]:
     """The chosen subnets, then the full network to compare with; nothing where none was chosen."""
-    found = [
+    chosen = [
         Drawn(
             cell.subnet,
             cell.resolution,
@@ -322,11 +323,11 @@ def _drawn(candidates: Candidates, answer: Answer) -> list[Drawn]:
         for i in _chosen(candidates, answer)[:MOST_LABELS].tolist()
         for cell in [candidates.cells[i]]
     ]
-    if not found:
+    if not chosen:
         return []
     full = candidates.space.extreme(True)
     key, size = candidates.space.key(full), max(cell.resolution for cell in candidates.cells)
-    return [*found, Drawn(key, size, full, f"full network: {key}")]
+    return [*chosen, Drawn(key, size, full, f"full network: {key}")]
 
 
 def _limit_rules(answer: Answer, table: int) -> Spec:

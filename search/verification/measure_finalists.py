@@ -73,10 +73,10 @@ def devices_of(candidates: Candidates, inventory: Path) -> list[Device]:
         UserError: a table is no file that a device was measured for, or its device is not in the
             inventory.
     """
-    found = []
+    devices = []
     for each in candidates.tables:
         if each.path.is_dir():
             message = "block tables come from no device that could be measured again"
             raise UserError(message, path=each.path)
-        found.append(as_measured(find_device(inventory, each.device), each.table.setup))
-    return found
+        devices.append(as_measured(find_device(inventory, each.device), each.table.setup))
+    return devices

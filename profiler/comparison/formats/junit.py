@@ -73,9 +73,9 @@ def _case(suite: ElementTree.Element, cell: Cell, milliseconds: float = 0.0) -> 
 
 def _problem(case: ElementTree.Element, element: str, message: str, kind: str = "") -> None:
     attributes = {"message": message} | ({"type": kind} if kind else {})
-    found = ElementTree.SubElement(case, element, attributes)
+    problem = ElementTree.SubElement(case, element, attributes)
     if kind:
-        found.text = message
+        problem.text = message
 
 
 def _count(parent: ElementTree.Element) -> None:

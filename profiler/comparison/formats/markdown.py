@@ -131,8 +131,8 @@ def escape(text: str) -> str:
     return re.sub(r"(&#(?:64|35);)", r"\1&#8203;", marked)
 
 
-def _entity(found: re.Match[str]) -> str:
-    return f"&#{ord(found[0])};"
+def _entity(match: re.Match[str]) -> str:
+    return f"&#{ord(match[0])};"
 
 
 def render_comment(report: Report) -> str:

@@ -35,11 +35,11 @@ def render_bencher(report: Report) -> str:
 
     The measure is Bencher's own `latency`, which is in nanoseconds.
     """
-    found = {
+    benchmarks = {
         _benchmark(compared, each)[:LONGEST_NAME]: {"latency": _metric(each, row)}
         for compared, each, row in _measured(report)
     }
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(benchmarks, indent=1, ensure_ascii=False) + "\n"
 
 
 def _measured(report: Report) -> Iterator[tuple[Compared, CellChange, Row]]:
@@ -55,10 +55,10 @@ def _benchmark(compared: Compared, change: CellChange) -> str:
 
 
 def _metric(change: CellChange, row: Row) -> dict[str, float]:
-    found = {"value": 1e6 * change.new_ms}
+    metric = {"value": 1e6 * change.new_ms}
     if row.ci_low_ms is not None and row.ci_high_ms is not None:
-        found |= {"lower_value": 1e6 * row.ci_low_ms, "upper_value": 1e6 * row.ci_high_ms}
-    return found
+        metric |= {"lower_value": 1e6 * row.ci_low_ms, "upper_value": 1e6 * row.ci_high_ms}
+    return metric
 
 
 def _range(row: Row) -> str:
