@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz bench agent clean
+.PHONY: help setup demo test lint fuzz mutants bench agent clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,12 @@ SECONDS ?= 300
 
 fuzz: setup ## damaged inputs for SECONDS (300): files, options, device replies, agents
 	$(BIN)/python tests/fuzz.py --seconds $(SECONDS)
+
+COUNT ?= 200
+
+mutants: setup ## COUNT (200) small changes of the code, and whether tests notice: hours
+	$(BIN)/pip install --quiet --constraint constraints.txt cosmic-ray
+	$(BIN)/python tests/mutants.py --count $(COUNT)
 
 bench: setup ## the long measurements; results go to benchmarks/results
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

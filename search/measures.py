@@ -87,7 +87,7 @@ class ColumnMeasure:
                 *(name for each in candidates.tables for name in each.table.extra),
             ]
             raise UserError(
-                f"no table has a column {self.name}",
+                f"no table has a column {self.name[:60]}",
                 hint=suggestion(self.name, known) or f"there are {', '.join(known)}",
             )
         total: FloatArray = np.sum(columns, axis=0)

@@ -19,6 +19,7 @@ from compofa.profiler.results.table import write_table
 from compofa.search.commands.report_command import main as report
 from compofa.search.commands.search_command import main as search
 from compofa.supernet.spaces import get_space
+from rigs.fuzzing import agents
 from rigs.fuzzing.mutations import damaged, damaged_json
 from rigs.profiles import profile_on_paper
 from rigs.tables import make_table
@@ -301,6 +302,8 @@ TARGETS = [
     ], 1.0),
     Target("options", everything, "", [parse_options], 3.0),
     Target("device replies", local_device, "", [profile_a_liar], 0.3),
+    Target("python agent", agents.find_python, "", [agents.ask("python")], 0.3),
+    Target("native agent", agents.build_native, "", [agents.ask("native")], 0.5),
 ]  # fmt: skip
 
 
