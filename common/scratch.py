@@ -60,8 +60,8 @@ def _sweep(where: Path) -> None:
         except OSError:
             continue  # another user's, or gone meanwhile
         try:
-            found = os.fstat(folder)
-            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > SETTLED_S:
+            status = os.fstat(folder)
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > SETTLED_S:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:

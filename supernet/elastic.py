@@ -142,11 +142,11 @@ class ElasticConvUnit(nn.Module):
 
     def active(self, layer: Conv) -> dict[str, Tensor]:
         """The tensors that `layer` uses, named as in a plain network."""
-        found = {"conv.weight": self.conv.active_weight(layer)}
+        tensors = {"conv.weight": self.conv.active_weight(layer)}
         if self.bn is not None:
             norm = self.bn.active(layer.output.channels)
-            found |= {f"bn.{name}": tensor for name, tensor in norm.items()}
-        return found
+            tensors |= {f"bn.{name}": tensor for name, tensor in norm.items()}
+        return tensors
 
     def forward(self, x: Tensor, layer: Conv) -> Tensor:
         """[n, in, h, w] -> [n, out, h / stride, w / stride]."""

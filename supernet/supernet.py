@@ -98,11 +98,11 @@ class Supernet(nn.Module):
 
     def active(self, subnet: Subnet) -> dict[str, Tensor]:
         """The tensors that `subnet` uses, named as in its `Network`; views where they can be."""
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for layer in weighted_layers(self.blocks(subnet)):
             active = attrgetter(layer.name)(self).active(layer)
-            found |= {f"{layer.name}.{name}": tensor for name, tensor in active.items()}
-        return found
+            tensors |= {f"{layer.name}.{name}": tensor for name, tensor in active.items()}
+        return tensors
 
     def extract(self, subnet: Subnet) -> Network:
         """`subnet` as an ordinary network with weights of its own.

@@ -81,17 +81,10 @@ MOST_IN_ROOM = {"profiler": 6, "search": 12}
 UPWARD: set[str] = set()
 CIRCLES: set[str] = set()
 ONLY_TESTED = {"profiler.statistics.modes"}
-TOO_LONG = {
-    "supernet.commands.predictor_command.predictor",
-    "supernet.commands.recipe_commands._command",
-    "supernet.commands.recipe_commands.command",
-}
-TOO_MANY_PARAMETERS = {
-    "supernet.training.phase_run.__init__",
-    "supernet.training.trainer.__init__",
-}
+TOO_LONG: set[str] = set()
+TOO_MANY_PARAMETERS: set[str] = set()
 TOO_FULL = {"profiler/statistics"}
-TWO_MEANINGS = {"Cell", "Teacher"}
+TWO_MEANINGS = {"Cell"}
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,6 @@ class OneHot:
             (choices.widths, self.widths),
             (choices.sizes[:, None], self.sizes),
         )
-        found = [values[:, :, None] == np.array(known) for values, known in parts]
+        matches = [values[:, :, None] == np.array(known) for values, known in parts]
         n = len(choices)
-        return np.concatenate([each.reshape(n, -1) for each in found], axis=1).astype(np.float32)
+        return np.concatenate([each.reshape(n, -1) for each in matches], axis=1).astype(np.float32)

@@ -80,14 +80,14 @@ def fit_predictor(
     drawn = np.random.default_rng(seed).permutation(len(names))
     out = np.isin(of, drawn[: max(2, round(HELD_OUT * len(names)))])
     choices = measured.choices
-    found = []
+    fitted = []
     for kind in kinds:
         fit = _fitter(measured, kind, seed)
         tried = fit(choices.rows(np.flatnonzero(~out)), measured.top1[~out])
         predicted = tried.predict(choices.rows(np.flatnonzero(out)))
         errors = _errors(choices.sizes[out], measured.top1[out], predicted)
-        found.append(Fitted(kind, fit(choices, measured.top1), errors))
-    return sorted(found, key=lambda each: each.rmse)
+        fitted.append(Fitted(kind, fit(choices, measured.top1), errors))
+    return sorted(fitted, key=lambda each: each.rmse)
 
 
 def _fitter(

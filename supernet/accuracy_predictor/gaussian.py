@@ -70,12 +70,12 @@ class GaussianProcess:
     def predict(self, choices: Choices) -> FloatArray:
         """The expected accuracy of n cells, [n]."""
         inputs = (choices.numbers - self.mean) * self.scaling
-        found = np.empty(len(inputs))
+        top1 = np.empty(len(inputs))
         for start in range(0, len(inputs), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             covariance = _covariance(inputs[part], self.inputs, self.groups, self.scales)
-            found[part] = self.level + covariance @ self.weights
-        return found
+            top1[part] = self.level + covariance @ self.weights
+        return top1
 
 
 def _covariance(a: FloatArray, b: FloatArray, groups: IntArray, scales: FloatArray) -> FloatArray:
@@ -83,21 +83,21 @@ def _covariance(a: FloatArray, b: FloatArray, groups: IntArray, scales: FloatArr
     kinds = groups.max() + 1
     near, trend = np.exp(scales[:kinds])[groups], np.exp(2 * scales[kinds : 2 * kinds])[groups]
     smooth = np.exp(2 * scales[-2] - _squares(a * near, b * near) / 2)
-    found: FloatArray = smooth + (a * trend) @ b.T
-    return found
+    covariance: FloatArray = smooth + (a * trend) @ b.T
+    return covariance
 
 
 def _squares(a: FloatArray, b: FloatArray) -> FloatArray:
     """Squared distances between rows, [n, m]."""
-    found: FloatArray = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.maximum(found, 0.0, out=found)
+    squares: FloatArray = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.maximum(squares, 0.0, out=squares)
 
 
 def _noisy(covariance: FloatArray, scales: FloatArray) -> FloatArray:
     """`covariance` [m, m] of measurements, noise included."""
-    found = covariance.copy()
-    found[np.diag_indices_from(found)] += np.exp(2 * scales[-1]) + JITTER
-    return found
+    noisy = covariance.copy()
+    noisy[np.diag_indices_from(noisy)] += np.exp(2 * scales[-1]) + JITTER
+    return noisy
 
 
 def _best_scales(inputs: FloatArray, targets: FloatArray, groups: IntArray) -> FloatArray:
@@ -114,8 +114,8 @@ def _best_scales(inputs: FloatArray, targets: FloatArray, groups: IntArray) -> F
         return value + 0.02 * pull @ pull, slope + 0.04 * pull
 
     bounds = [(-7.0, 3.0)] * len(start)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return np.asarray(found.x, dtype=np.float64)
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return np.asarray(optimum.x, dtype=np.float64)
 
 
 def _unlikelihood(

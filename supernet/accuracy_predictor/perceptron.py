@@ -41,8 +41,8 @@ class Perceptron:
         y = self.encoding.encode(choices)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             y = np.maximum(y @ weight.T + bias, 0)
-        found: FloatArray = (y @ self.weights[-1].T + self.biases[-1])[:, 0].astype(np.float64)
-        return found
+        top1: FloatArray = (y @ self.weights[-1].T + self.biases[-1])[:, 0].astype(np.float64)
+        return top1
 
 
 def fit_perceptron(

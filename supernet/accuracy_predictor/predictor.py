@@ -54,9 +54,9 @@ class AccuracyPredictor:
 
     def top1(self, choices: Choices) -> FloatArray:
         """The accuracy of n cells as a fraction of one, [n]; NaN at other resolutions."""
-        found = np.clip(self.model.predict(choices), 0.0, 1.0)
-        found[~np.isin(choices.sizes, self.resolutions)] = np.nan
-        return found
+        top1 = np.clip(self.model.predict(choices), 0.0, 1.0)
+        top1[~np.isin(choices.sizes, self.resolutions)] = np.nan
+        return top1
 
     def why_not(self, space: Space) -> str | None:
         """Why it does not know the subnets of `space`; None where it does."""
@@ -187,11 +187,11 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             if len(raw) > LARGEST or sum(part.file_size for part in archive.infolist()) > LARGEST:
                 raise UserError("the predictor is too large", path=path)
         with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
         message = "not an accuracy predictor: no archive of plain arrays, or a damaged one"
         raise UserError(message, path=path) from error
-    for name, values in found.items():
+    for name, values in arrays.items():
         if values.dtype.kind in "fi" and not np.isfinite(values).all():
             raise UserError(f"its array {name!r} holds numbers that are not finite", path=path)
-    return found
+    return arrays

@@ -101,12 +101,12 @@ def float_tensors(state: object, path: Path) -> dict[str, Tensor]:
     """
     if not isinstance(state, dict) or not state:
         raise UserError("it has no state dict", path=path)
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise UserError(f"its state dict has a {type(tensor).__name__} at {name!r}", path=path)
-        found[name] = tensor.float() if tensor.is_floating_point() else tensor
-    return found
+        tensors[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return tensors
 
 
 def _space_type() -> Any:

@@ -81,14 +81,14 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def difference(expected: Shapes, found: Shapes) -> str | None:
-    """In what `found` is not as `expected`, the first few names each; None where it agrees."""
-    missing = [name for name in expected if name not in found]
-    unexpected = [name for name in found if name not in expected]
+def difference(expected: Shapes, actual: Shapes) -> str | None:
+    """In what `actual` is not as `expected`, the first few names each; None where it agrees."""
+    missing = [name for name in expected if name not in actual]
+    unexpected = [name for name in actual if name not in expected]
     misshaped = [
-        f"{name} is {_shown(found[name])}, not {_shown(shape)}"
+        f"{name} is {_shape(actual[name])}, not {_shape(shape)}"
         for name, shape in expected.items()
-        if name in found and found[name] != shape
+        if name in actual and actual[name] != shape
     ]
     parts = [
         f"{len(names)} {kind}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
@@ -102,5 +102,5 @@ def difference(expected: Shapes, found: Shapes) -> str | None:
     return "; ".join(parts) or None
 
 
-def _shown(shape: tuple[int, ...]) -> str:
+def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"

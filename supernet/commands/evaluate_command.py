@@ -11,12 +11,15 @@ from compofa.common.console import print_json, printable
 from compofa.common.errors import require_package
 from compofa.common.files import check_suffix
 from compofa.supernet.commands.shared_options import (
+    MEASURING,
+    OUTPUT,
     BatchOption,
     CalibrationOption,
     CheckpointOption,
     DataOption,
     DeviceOption,
     FreshOption,
+    JsonOption,
     ResolutionsOption,
     SeedOption,
     SplitFileOption,
@@ -37,30 +40,54 @@ if TYPE_CHECKING:
     from compofa.supernet.evaluation.accuracy_file import AccuracyRow
 
 
+_TableOption = Annotated[
+    Path,
+    typer.Option(
+        help="Accuracy table to write (CSV). Rows that it already has are kept, so that an "
+        "interrupted command can be given again.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+_SubnetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY",
+        help="Measure only this subnet, such as d23422. May be given several times.",
+        rich_help_panel=MEASURING,
+    ),
+]
+_SampleOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Measure this many subnets, drawn at random, instead of all of the space.",
+        rich_help_panel=MEASURING,
+    ),
+]
+
+
 def evaluate(
     checkpoint: CheckpointOption,
     data: DataOption,
-    out: Annotated[Path, typer.Option(help="The accuracy table; rows that it has are kept.")],
+    out: _TableOption,
     split: SplitOption = SplitPart.HELDOUT,
     split_file: SplitFileOption = None,
     resolutions: ResolutionsOption = None,
-    subnet: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="Only this one; may be repeated.")
-    ] = None,
-    sample: Annotated[
-        int | None, typer.Option(min=1, help="As many subnets at random instead of all.")
-    ] = None,
+    subnet: _SubnetOption = None,
+    sample: _SampleOption = None,
     calibration_images: CalibrationOption = CALIBRATION_IMAGES,
     batch_size: BatchOption = BATCH_SIZE,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     fresh: FreshOption = False,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print what was measured as one JSON object.")
-    ] = False,
+    json_: JsonOption = False,
 ) -> None:
-    """Measure the accuracy of subnets, each with batch norm statistics of its own."""
+    """Measure the accuracy of subnets of a supernet.
+
+    Each subnet gets batch norm statistics of its own first. The result is a table that
+    `compofa-search --accuracy` reads.
+    """
     check_suffix(out, ".csv")
     require_package("torch", "train")
     from compofa.supernet.ranks import joined_ranks

@@ -30,7 +30,7 @@ LARGEST_BATCH = 4096
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-FormatOption = Annotated[
+_FormatOption = Annotated[
     ModelFormat | None,
     typer.Option(
         "--format",
@@ -38,58 +38,115 @@ FormatOption = Annotated[
         metavar="|".join(FORMATS),
         help="The format to write. Without it the suffix of --out decides, and a name without a "
         "suffix is written as onnx.",
+        rich_help_panel="Output",
     ),
 ]
-DtypeOption = Annotated[
+_DtypeOption = Annotated[
     Dtype,
     typer.Option(
         parser=parse_dtype,
         metavar="DTYPE",
         help="What the model computes in: float32, float16 (Core ML) or int8 (ONNX and TFLite). "
         "Other usual names, such as fp16, are taken as well.",
+        rich_help_panel="Output",
     ),
+]
+
+
+WEIGHTS, INPUT, OUTPUT = "Weights", "Input", "Output"
+"""Panels of the help."""
+
+_SubnetOption = Annotated[
+    str, typer.Option(metavar="KEY", help="Key of the subnet to write, such as d34334.")
+]
+_ResolutionOption = Annotated[
+    int,
+    typer.Option(metavar="PIXELS", help="Side of the square input image, such as 224."),
+]
+_SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Space of the subnet: a name or a space file. Without it, the space of the "
+        f"checkpoint, else {DEFAULT_SPACE}."
+    ),
+]
+_OutOption = Annotated[
+    Path,
+    typer.Option(
+        help="File to write; - prints the JSON description on the screen.", rich_help_panel=OUTPUT
+    ),
+]
+_CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Images from which int8 learns the range of activations: a folder of pictures, or an "
+        ".npz file with one array of preprocessed images.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+_CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Checkpoint to take the weights from. Without it the weights are random, which is "
+        "enough to measure latency.",
+        rich_help_panel=WEIGHTS,
+    ),
+]
+_DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Data set to compute the subnet's own batch norm statistics on, as "
+        "`compofa-train evaluate` does. Without it the checkpoint's statistics are used.",
+        rich_help_panel=WEIGHTS,
+    ),
+]
+_SeedOption = Annotated[
+    int, typer.Option(min=0, help="Seed of random weights.", rich_help_panel=WEIGHTS)
+]
+_BatchOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=LARGEST_BATCH,
+        help="Images of one inference. Without it, an ONNX file takes any number and other formats "
+        "take one.",
+        rich_help_panel=INPUT,
+    ),
+]
+_DynamicOption = Annotated[
+    bool,
+    typer.Option(
+        "--dynamic",
+        help="Leave the size of the input image open. Only ONNX can.",
+        rich_help_panel=INPUT,
+    ),
+]
+_JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object at the end.", rich_help_panel=OUTPUT),
 ]
 
 
 @app.command()
 def export(
-    subnet: Annotated[str, typer.Option(metavar="KEY", help="Which subnet, such as d34334.")],
-    resolution: Annotated[int, typer.Option(metavar="PIXELS", help="Side of the square input.")],
-    out: Annotated[Path, typer.Option(help="The file to write; - prints JSON.")],
-    format_: FormatOption = None,
-    dtype: DtypeOption = Dtype.FLOAT32,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(help="Images for int8: a folder, or an .npz file of preprocessed ones."),
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            help=f"A space's name or a space file; the checkpoint's own, else {DEFAULT_SPACE}."
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="The weights; random ones if left out.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Data set to take this subnet's own batch norm statistics from."),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=LARGEST_BATCH, help="Images per inference; left out: any (ONNX), else 1."
-        ),
-    ] = None,
-    dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Leave the size of the input open (ONNX).")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print what was written as one JSON object.")
-    ] = False,
+    subnet: _SubnetOption,
+    resolution: _ResolutionOption,
+    out: _OutOption,
+    format_: _FormatOption = None,
+    dtype: _DtypeOption = Dtype.FLOAT32,
+    calibration: _CalibrationOption = None,
+    space: _SpaceOption = None,
+    checkpoint: _CheckpointOption = None,
+    data: _DataOption = None,
+    batch_size: _BatchOption = None,
+    dynamic: _DynamicOption = False,
+    seed: _SeedOption = 0,
+    json_: _JsonOption = False,
 ) -> None:
-    """Write one subnet as a model file, or describe it."""
+    """Write one subnet as a model file, or describe it as JSON.
+
+    For example: compofa-export --subnet d34334 --resolution 224 --out net.onnx
+    """
     to_stdout = str(out) == "-"
     if to_stdout and (format_ is not JSON or json_):
         raise UserError("--out - prints a description: it needs --format json and no --json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +14,13 @@ import typer
 from compofa.common.console import print_json, printable
 from compofa.common.errors import UserError, require_package
 from compofa.supernet.commands.shared_options import (
+    DATA_HELP,
+    OUTPUT,
     BatchOption,
     CalibrationOption,
     DeviceOption,
     FreshOption,
+    JsonOption,
     ResolutionsOption,
     SeedOption,
     SplitFileOption,
@@ -49,25 +52,71 @@ class ModelOption(StrEnum):
     MLP = "mlp"
 
 
+FIT = "What is fitted, and to what"
+MEASURE = "Measuring accuracies first"
+"""Panels of the help."""
+
+_OutOption = Annotated[
+    Path,
+    typer.Option(
+        help="Predictor to write: NAME.npz, or NAME.pth in the layout of OFA's released predictor.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+_AccuracyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Accuracy table to fit to. With --checkpoint, what it lacks is measured and added; "
+        "without it, the table is named like --out.",
+        rich_help_panel=FIT,
+    ),
+]
+_SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Space of the subnets: a name or a space file. Without it, the space that the table "
+        "names.",
+        rich_help_panel=FIT,
+    ),
+]
+_ModelChoice = Annotated[
+    ModelOption,
+    typer.Option(
+        help="gp fits a Gaussian process, mlp the network of the OFA paper; auto tries both and "
+        "keeps the one with the smaller error on held-out subnets.",
+        rich_help_panel=FIT,
+    ),
+]
+_CompareOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Another predictor, whose errors on the same table are shown beside.",
+        rich_help_panel=FIT,
+    ),
+]
+_MeasuredCheckpoint = Annotated[
+    Path | None,
+    typer.Option(
+        help="Checkpoint of the supernet to measure subnets of; needs --data.",
+        rich_help_panel=MEASURE,
+    ),
+]
+_MeasuredData = Annotated[Path | None, typer.Option(help=DATA_HELP, rich_help_panel=MEASURE)]
+_SampleOption = Annotated[
+    int,
+    typer.Option(min=10, help="How many subnets to measure.", rich_help_panel=MEASURE),
+]
+
+
 def predictor(
-    out: Annotated[Path, typer.Option(help="The predictor: .npz, or .pth in OFA's layout.")],
-    accuracy: Annotated[
-        Path | None,
-        typer.Option(help="Table to fit to; with --checkpoint, what it lacks is measured."),
-    ] = None,
-    space: Annotated[
-        str | None, typer.Option(help="A space's name or a space file; the table's, if left out.")
-    ] = None,
-    model: Annotated[
-        ModelOption,
-        typer.Option(help="A Gaussian process, the paper's network, or what errs less."),
-    ] = ModelOption.AUTO,
-    compare: Annotated[
-        Path | None, typer.Option(help="Another predictor, to see its errors on the same table.")
-    ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="The supernet to measure.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
-    sample: Annotated[int, typer.Option(min=10, help="Subnets to measure.")] = 500,
+    out: _OutOption,
+    accuracy: _AccuracyOption = None,
+    space: _SpaceOption = None,
+    model: _ModelChoice = ModelOption.AUTO,
+    compare: _CompareOption = None,
+    checkpoint: _MeasuredCheckpoint = None,
+    data: _MeasuredData = None,
+    sample: _SampleOption = 500,
     split_file: SplitFileOption = None,
     resolutions: ResolutionsOption = None,
     calibration_images: CalibrationOption = CALIBRATION_IMAGES,
@@ -76,64 +125,85 @@ def predictor(
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     fresh: FreshOption = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json_: JsonOption = False,
 ) -> None:
-    """Fit an accuracy predictor to the accuracies of some subnets on held-out images."""
-    kinds = _kinds(model, out)
+    """Fit a predictor of accuracies, so that all subnets of a large space can be searched.
+
+    It is fitted to the accuracies of some subnets on held-out images, from a table or measured
+    here. `compofa-search --accuracy` reads it.
+    """
+    fit = _Fit(out, accuracy or out.with_suffix(".csv"), _kinds(model, out), compare, seed)
     if (checkpoint is None) != (data is None) or (checkpoint is None and accuracy is None):
         raise UserError("give --accuracy TABLE, or --checkpoint and --data to measure one")
     known = None if space is None else get_space(space)
     require_package("torch", "train")
-    from compofa.supernet.accuracy_predictor.fitting import errors_of, fit_predictor
-    from compofa.supernet.accuracy_predictor.measured import read_measured
-    from compofa.supernet.accuracy_predictor.predictor_files import (
-        check_file,
-        read_model,
-        save_fitted,
-    )
     from compofa.supernet.ranks import joined_ranks
 
-    table = accuracy or out.with_suffix(".csv")
     with joined_ranks(device) as ranks:
         if checkpoint is not None and data is not None:
             options = EvaluationOptions(
                 checkpoint, data, SplitPart.HELDOUT, split_file, calibration_images, batch_size,
                 workers, seed, fresh,
             )  # fmt: skip
-            known = _measure(options, table, out, sample, resolutions, ranks)
-        if not ranks.first:
-            return
-        measured = read_measured(table, known)
-        check_file(out, measured.space, measured.resolutions)
-        fitted = fit_predictor(measured, kinds, seed)
-        save_fitted(out, fitted[0], measured)
-        errors = {each.kind.value: each.errors for each in fitted}
-        if compare is not None:
-            rival = read_model(compare, measured.space, measured.resolutions)
-            errors[compare.name] = errors_of(rival, measured)
-        (_print_report if json_ else _show)(out, measured, errors)
+            known = fit.measure(options, sample, resolutions, ranks)
+        if ranks.first:
+            measured, errors = fit.fit(known)
+            (_print_report if json_ else _show)(out, measured, errors)
 
 
-def _measure(
-    options: EvaluationOptions,
-    table: Path,
-    out: Path,
-    sample: int,
-    resolutions: str | None,
-    ranks: Ranks,
-) -> Space:
-    """Fills the table with a sample of the checkpoint's space, which it returns."""
-    from compofa.supernet.accuracy_predictor.predictor_files import check_file
+@dataclass(frozen=True)
+class _Fit:
+    """What is to be fitted.
 
-    supernet = options.load(ranks)
-    space, sizes = supernet.space, resolutions_of(resolutions, supernet.space)
-    check_file(out, space, sizes)
-    subnets = chosen_subnets(space, None, sample, options.seed)
-    run = options.run(table, supernet, ranks)
-    if ranks.first:
-        tell_memory(supernet, subnets, max(sizes), options.calibration_images)
-    run.fill(subnets, sizes)
-    return space
+    Attributes:
+        out: the predictor's file.
+        table: the accuracies.
+        kinds: the models to try.
+        compare: another predictor, to see its errors.
+    """
+
+    out: Path
+    table: Path
+    kinds: Sequence[ModelKind]
+    compare: Path | None
+    seed: int
+
+    def measure(
+        self, options: EvaluationOptions, sample: int, resolutions: str | None, ranks: Ranks
+    ) -> Space:
+        """Fills the table with a sample of the checkpoint's space, which it returns."""
+        from compofa.supernet.accuracy_predictor.predictor_files import check_file
+
+        supernet = options.load(ranks)
+        space, sizes = supernet.space, resolutions_of(resolutions, supernet.space)
+        # Before hours of measuring, not after them.
+        check_file(self.out, space, sizes)
+        subnets = chosen_subnets(space, None, sample, self.seed)
+        run = options.run(self.table, supernet, ranks)
+        if ranks.first:
+            tell_memory(supernet, subnets, max(sizes), options.calibration_images)
+        run.fill(subnets, sizes)
+        return space
+
+    def fit(self, space: Space | None) -> tuple[MeasuredAccuracies, dict[str, Sequence[Error]]]:
+        """Fits and writes the predictor; the errors of each model, of the one written first."""
+        from compofa.supernet.accuracy_predictor.fitting import errors_of, fit_predictor
+        from compofa.supernet.accuracy_predictor.measured import read_measured
+        from compofa.supernet.accuracy_predictor.predictor_files import (
+            check_file,
+            read_model,
+            save_fitted,
+        )
+
+        measured = read_measured(self.table, space)
+        check_file(self.out, measured.space, measured.resolutions)
+        fitted = fit_predictor(measured, self.kinds, self.seed)
+        save_fitted(self.out, fitted[0], measured)
+        errors: dict[str, Sequence[Error]] = {each.kind.value: each.errors for each in fitted}
+        if self.compare is not None:
+            other = read_model(self.compare, measured.space, measured.resolutions)
+            errors[self.compare.name] = errors_of(other, measured)
+        return measured, errors
 
 
 def _kinds(model: ModelOption, out: Path) -> list[ModelKind]:
@@ -172,10 +242,10 @@ def _print_report(
 
 
 def _as_json(error: Error) -> dict[str, Any]:
-    found = asdict(error)
+    plain = asdict(error)
     if math.isnan(error.rank_correlation):
-        found["rank_correlation"] = None
-    return found
+        plain["rank_correlation"] = None
+    return plain
 
 
 def _show(out: Path, measured: MeasuredAccuracies, errors: Mapping[str, Sequence[Error]]) -> None:

@@ -12,7 +12,13 @@ import typer
 
 from compofa.common.console import print_json
 from compofa.common.errors import UserError, require_package
-from compofa.supernet.commands.shared_options import DeviceOption, WorkersOption
+from compofa.supernet.commands.shared_options import (
+    DATA_HELP,
+    RUNNING,
+    DeviceOption,
+    JsonOption,
+    WorkersOption,
+)
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 from compofa.supernet.training.recipes.recipe import ALL, RECIPES, REFERENCE_BATCH, Phase, Recipe
@@ -30,6 +36,131 @@ class Precision(StrEnum):
     BFLOAT16 = "bf16"
 
 
+WHAT, SCHEDULE, IMAGES, FILES = "What is trained", "Schedule", "Images", "Files and progress"
+"""Panels of the help."""
+
+_DataOption = Annotated[Path | None, typer.Option(help=DATA_HELP, rich_help_panel=WHAT)]
+_OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder for the files of this training. The same command goes on from what is there.",
+        rich_help_panel=WHAT,
+    ),
+]
+_SpaceOption = Annotated[
+    str,
+    typer.Option(help="Search space to train: a name or a space file.", rich_help_panel=WHAT),
+]
+_TeacherOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Checkpoint whose largest subnet the training starts from and learns from.",
+        rich_help_panel=WHAT,
+    ),
+]
+_SeedOption = Annotated[
+    int,
+    typer.Option(min=0, help="Seed of everything that is random.", rich_help_panel=WHAT),
+]
+_ScaleOption = Annotated[
+    float,
+    typer.Option(
+        min=1e-6,
+        help="Multiplies the epochs of all phases: 0.1 trains for a tenth of the published time.",
+        rich_help_panel=SCHEDULE,
+    ),
+]
+_LrScaleOption = Annotated[
+    float,
+    typer.Option(min=1e-9, help="Multiplies all learning rates.", rich_help_panel=SCHEDULE),
+]
+_BatchOption = Annotated[
+    int,
+    typer.Option(
+        min=2,
+        help="Images of one step, over all GPUs. Learning rates are scaled in proportion.",
+        rich_help_panel=SCHEDULE,
+    ),
+]
+_ClipOption = Annotated[
+    float | None,
+    typer.Option(
+        min=1e-6,
+        help="Scale down gradients whose norm is larger than this. Without it they are used as "
+        "they are.",
+        rich_help_panel=SCHEDULE,
+    ),
+]
+_HeldoutOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many training images to hold out for validation. Without it, a tenth of them, "
+        "10,000 at most.",
+        rich_help_panel=IMAGES,
+    ),
+]
+_CropOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01,
+        max=1,
+        help="Smallest area of random crops, as a share of the image. Without it, 0.08 for "
+        "pictures and 0.6 for small images such as CIFAR's.",
+        rich_help_panel=IMAGES,
+    ),
+]
+_FlipOption = Annotated[
+    bool,
+    typer.Option("--flip/--no-flip", help="Mirror half of the images.", rich_help_panel=IMAGES),
+]
+_PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        help="Number type of the computation: auto takes bf16 on GPUs and fp32 elsewhere.",
+        rich_help_panel=RUNNING,
+    ),
+]
+_CompileOption = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Compile the blocks with torch.compile.", rich_help_panel=RUNNING
+    ),
+]
+_ValidateOption = Annotated[
+    float,
+    typer.Option(
+        min=1e-3, metavar="EPOCHS", help="Epochs between two validations.", rich_help_panel=FILES
+    ),
+]
+_SaveOption = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        metavar="MINUTES",
+        help="Minutes between two states on disk, from which an interrupted training goes on.",
+        rich_help_panel=FILES,
+    ),
+]
+_TensorboardOption = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write curves for TensorBoard.", rich_help_panel=FILES),
+]
+_FreshOption = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Discard an earlier training in the folder and start anew.",
+        rich_help_panel=FILES,
+    ),
+]
+_DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the recipe and train nothing.", rich_help_panel=FILES),
+]
+
+
 def add_recipes(app: typer.Typer) -> None:
     """Gives `app` a command for each recipe."""
     for recipe in RECIPES.values():
@@ -38,99 +169,52 @@ def add_recipes(app: typer.Typer) -> None:
 
 def _command(recipe: Recipe) -> Callable[..., None]:
     def command(
-        data: Annotated[
-            Path | None,
-            typer.Option(help="Folder of the data set: class folders, shards, idx or CIFAR files."),
-        ] = None,
-        out: Annotated[
-            Path | None, typer.Option(metavar="FOLDER", help="Of this training's files.")
-        ] = None,
-        space: Annotated[str, typer.Option(help="A space's name or a space file.")] = DEFAULT_SPACE,
-        teacher: Annotated[
-            Path | None, typer.Option(help="Checkpoint to start from and learn from.")
-        ] = None,
-        scale: Annotated[
-            float, typer.Option(min=1e-6, help="Multiplies the epochs of all phases.")
-        ] = 1.0,
-        lr_scale: Annotated[
-            float, typer.Option(min=1e-9, help="Multiplies the learning rates.")
-        ] = 1.0,
-        batch_size: Annotated[
-            int,
-            typer.Option(min=2, help="Images a step, over all GPUs; learning rates go with it."),
-        ] = 256,
-        heldout: Annotated[
-            int | None, typer.Option(min=1, help="Training images to hold out for validation.")
-        ] = None,
-        crop: Annotated[
-            float | None,
-            typer.Option(min=0.01, max=1, help="Smallest area of random crops, as a share."),
-        ] = None,
-        flip: Annotated[
-            bool, typer.Option("--flip/--no-flip", help="Mirror half of the images.")
-        ] = True,
-        seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+        data: _DataOption = None,
+        out: _OutOption = None,
+        space: _SpaceOption = DEFAULT_SPACE,
+        teacher: _TeacherOption = None,
+        seed: _SeedOption = 0,
+        scale: _ScaleOption = 1.0,
+        lr_scale: _LrScaleOption = 1.0,
+        batch_size: _BatchOption = 256,
+        clip: _ClipOption = None,
+        heldout: _HeldoutOption = None,
+        crop: _CropOption = None,
+        flip: _FlipOption = True,
         device: DeviceOption = "auto",
-        precision: Annotated[
-            Precision, typer.Option(help="auto: bf16 on GPUs, fp32 elsewhere.")
-        ] = Precision.AUTO,
-        clip: Annotated[
-            float | None, typer.Option(min=1e-6, help="Largest norm of a step's gradient.")
-        ] = None,
-        compile_: Annotated[
-            bool, typer.Option("--compile", help="Run blocks through torch.compile.")
-        ] = False,
+        precision: _PrecisionOption = Precision.AUTO,
+        compile_: _CompileOption = False,
         workers: WorkersOption = None,
-        validate_every: Annotated[
-            float, typer.Option(min=1e-3, metavar="EPOCHS", help="Between validations.")
-        ] = 1.0,
-        save_every: Annotated[
-            float, typer.Option(min=0, metavar="MINUTES", help="Between states on disk.")
-        ] = 5.0,
-        tensorboard: Annotated[
-            bool, typer.Option("--tensorboard", help="Write curves for TensorBoard.")
-        ] = False,
-        fresh: Annotated[
-            bool, typer.Option("--fresh", help="Discard an earlier training in the folder.")
-        ] = False,
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Print the recipe and train nothing.")
-        ] = False,
-        json_: Annotated[
-            bool, typer.Option("--json", help="Print one JSON object at the end.")
-        ] = False,
+        validate_every: _ValidateOption = 1.0,
+        save_every: _SaveOption = 5.0,
+        tensorboard: _TensorboardOption = False,
+        fresh: _FreshOption = False,
+        dry_run: _DryRunOption = False,
+        json_: JsonOption = False,
     ) -> None:
         known = get_space(space)
-        recipe_here = recipe.scaled(scale, lr_scale)
-        recipe_here.check_space(known)
+        scaled = recipe.scaled(scale, lr_scale)
+        scaled.check_space(known)
         if dry_run:
-            _show(recipe_here, batch_size, json_)
+            _show(scaled, batch_size, json_)
             return
         if data is None or out is None:
             raise UserError("a training needs --data and --out", hint="--dry-run needs neither")
-        if (teacher is None) == recipe.needs_teacher:
-            need = "needs" if recipe.needs_teacher else "takes no"
-            hint = "`compofa-train teacher` trains one" if recipe.needs_teacher else None
-            raise UserError(f"{recipe.name} {need} --teacher", hint=hint)
+        _check_teacher(scaled, teacher)
         require_package("torch", "train")
-        from compofa.supernet.ranks import joined_ranks
-        from compofa.supernet.training.launch import Launch, train
-        from compofa.supernet.training.run_files.run_folder import RunFolder
-        from compofa.supernet.training.trainer import Pace
-
-        folder = RunFolder(out)
-        with joined_ranks(device) as ranks:
-            source = TrainingSource(data, heldout, workers, crop, flip)
-            options = (batch_size, seed, precision, compile_, clip)
-            training = _training(recipe_here, known, source, teacher, *options, ranks)
-            pace = Pace(60 * save_every, validate_every)
-            state = train(training, Launch(folder, pace, fresh, tensorboard), ranks)
-            if json_ and ranks.first:
-                costs = [cost.as_json() for cost in state.costs]
-                about = {"recipe": recipe_here.name, "space": known.name, "seed": seed}
-                print_json({"checkpoint": str(folder.checkpoint), **about, "costs": costs})
+        images = TrainingSource(data, heldout, workers, crop, flip)
+        settings = Settings(scaled, known, teacher, batch_size, seed, precision, compile_, clip)
+        files = Files(out, 60 * save_every, validate_every, fresh, tensorboard)
+        _train(settings, images, files, device, json_)
 
     return command
+
+
+def _check_teacher(recipe: Recipe, teacher: Path | None) -> None:
+    if (teacher is None) == recipe.needs_teacher:
+        need = "needs" if recipe.needs_teacher else "takes no"
+        hint = "`compofa-train teacher` trains one" if recipe.needs_teacher else None
+        raise UserError(f"{recipe.name} {need} --teacher", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -144,49 +228,93 @@ class TrainingSource:
     flip: bool
 
 
-def _training(
-    recipe: Recipe,
-    space: Space,
-    source: TrainingSource,
-    teacher: Path | None,
-    batch_size: int,
-    seed: int,
-    precision: Precision,
-    compiled: bool,
-    clip: float | None,
-    ranks: Ranks,
-) -> Training:
-    from compofa.supernet.data.batches.loading import Loading, usual_augmentation, usual_workers
-    from compofa.supernet.data.dataset import open_data
-    from compofa.supernet.data.split import split_data
-    from compofa.supernet.training.start import load_teacher
-    from compofa.supernet.training.steps.step import StepOptions
-    from compofa.supernet.training.training import Training
+@dataclass(frozen=True)
+class Settings:
+    """What decides what the weights will be, apart from the images."""
 
-    data = open_data(source.path)
-    data.check_space(space)
-    usual = usual_augmentation(data.train)
-    augmentation = replace(
-        usual, smallest_area=source.crop or usual.smallest_area, flip=source.flip
-    )
-    workers = source.workers
-    if workers is None:
-        workers = usual_workers(data.train, ranks.beside)
-    half = precision is Precision.BFLOAT16
-    if precision is Precision.AUTO:
-        half = ranks.device.type == "cuda"
-    # Every training on the same data holds the same images out, or a teacher would have seen them.
-    split = split_data(data, heldout=source.heldout)
-    return Training(
-        recipe,
-        space,
-        split,
-        Loading(space.in_channels, ranks.device, workers, augmentation),
-        batch_size,
-        seed,
-        None if teacher is None else load_teacher(teacher, space, split),
-        StepOptions(half, compiled, clip),
-    )
+    recipe: Recipe
+    space: Space
+    teacher: Path | None
+    batch_size: int
+    seed: int
+    precision: Precision
+    compiled: bool
+    clip: float | None
+
+    def training(self, images: TrainingSource, ranks: Ranks) -> Training:
+        """The training of these settings on `images`.
+
+        Raises:
+            UserError: the data cannot be read or does not suit the space, or the teacher does not.
+        """
+        from compofa.supernet.data.batches.loading import Loading, usual_augmentation, usual_workers
+        from compofa.supernet.data.dataset import open_data
+        from compofa.supernet.data.split import split_data
+        from compofa.supernet.training.start import load_teacher
+        from compofa.supernet.training.steps.step import StepOptions
+        from compofa.supernet.training.training import Training
+
+        data = open_data(images.path)
+        data.check_space(self.space)
+        usual = usual_augmentation(data.train)
+        augmentation = replace(
+            usual, smallest_area=images.crop or usual.smallest_area, flip=images.flip
+        )
+        workers = images.workers
+        if workers is None:
+            workers = usual_workers(data.train, ranks.beside)
+        half = self.precision is Precision.BFLOAT16
+        if self.precision is Precision.AUTO:
+            half = ranks.device.type == "cuda"
+        # Every training on the same data holds the same images out, or a teacher would have seen
+        # them.
+        split = split_data(data, heldout=images.heldout)
+        return Training(
+            self.recipe,
+            self.space,
+            split,
+            Loading(self.space.in_channels, ranks.device, workers, augmentation),
+            self.batch_size,
+            self.seed,
+            None if self.teacher is None else load_teacher(self.teacher, self.space, split),
+            StepOptions(half, self.compiled, self.clip),
+        )
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the files of a training go, and when they are written."""
+
+    out: Path
+    save_seconds: float
+    validate_epochs: float
+    fresh: bool
+    tensorboard: bool
+
+
+def _train(
+    settings: Settings, images: TrainingSource, files: Files, device: str, as_json: bool
+) -> None:
+    from compofa.supernet.ranks import joined_ranks
+    from compofa.supernet.training.launch import train
+    from compofa.supernet.training.run_files.run_folder import RunFolder
+    from compofa.supernet.training.trainer import Launch, Pace
+
+    folder = RunFolder(files.out)
+    with joined_ranks(device) as ranks:
+        training = settings.training(images, ranks)
+        pace = Pace(files.save_seconds, files.validate_epochs)
+        state = train(training, Launch(folder, pace, files.fresh, files.tensorboard), ranks)
+        if as_json and ranks.first:
+            print_json(
+                {
+                    "checkpoint": str(folder.checkpoint),
+                    "recipe": settings.recipe.name,
+                    "space": settings.space.name,
+                    "seed": settings.seed,
+                    "costs": [cost.as_json() for cost in state.costs],
+                }
+            )
 
 
 def _show(recipe: Recipe, batch_size: int, as_json: bool) -> None:

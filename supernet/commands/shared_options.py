@@ -21,31 +21,85 @@ if TYPE_CHECKING:
 MOST_SUBNETS = 10_000
 """Of larger spaces, single subnets or a sample are measured."""
 
-CheckpointOption = Annotated[Path, typer.Option(help="The supernet's weights.")]
-DataOption = Annotated[
-    Path, typer.Option(help="Folder of the data set: class folders, shards, idx or CIFAR files.")
+DATA, MEASURING, RUNNING, OUTPUT = "Data", "Measuring", "Running", "Output"
+"""The panels of the help."""
+
+DATA_HELP = (
+    "Folder of the data set: one folder of pictures for each class, WebDataset shards (*.tar), "
+    "MNIST's idx files or CIFAR's binary files."
+)
+
+CheckpointOption = Annotated[
+    Path, typer.Option(help="Checkpoint with the supernet's weights.", rich_help_panel=DATA)
 ]
-SplitOption = Annotated[SplitPart, typer.Option(help="Which images to classify.")]
+DataOption = Annotated[Path, typer.Option(help=DATA_HELP, rich_help_panel=DATA)]
+SplitOption = Annotated[
+    SplitPart,
+    typer.Option(
+        help="Images to classify: those held out of training, or the test images, which are for "
+        "the final figures alone.",
+        rich_help_panel=DATA,
+    ),
+]
 SplitFileOption = Annotated[
     Path | None,
-    typer.Option(help="Record of the split; split.json beside the checkpoint unless given."),
+    typer.Option(
+        help="Record of which images were held out. Without it, the split.json beside the "
+        "checkpoint is read.",
+        rich_help_panel=DATA,
+    ),
 ]
 ResolutionsOption = Annotated[
     str | None,
     typer.Option(
-        metavar="R,R,...", help="Input sizes; those of the checkpoint's space if left out."
+        metavar="R,R,...",
+        help="Input sizes to measure at, such as 160,192,224. Without it, those of the "
+        "checkpoint's space.",
+        rich_help_panel=MEASURING,
     ),
 ]
 CalibrationOption = Annotated[
-    int, typer.Option(min=1, help="Training images for the batch norm statistics.")
+    int,
+    typer.Option(
+        min=1,
+        help="How many training images the batch norm statistics of each subnet are computed on.",
+        rich_help_panel=MEASURING,
+    ),
 ]
-BatchOption = Annotated[int, typer.Option(min=1, help="Images at once.")]
+BatchOption = Annotated[
+    int,
+    typer.Option(min=1, help="How many images are processed at once.", rich_help_panel=RUNNING),
+]
 WorkersOption = Annotated[
-    int | None, typer.Option(min=0, help="Processes that decode pictures, for each GPU.")
+    int | None,
+    typer.Option(
+        min=0,
+        help="Number of processes that decode pictures, for each GPU. Without it, up to 8 for "
+        "pictures and none for images that fit in memory.",
+        rich_help_panel=RUNNING,
+    ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Discard the rows of an old table.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="Where to compute: cpu, cuda, or auto for a GPU if there is one.",
+        rich_help_panel=RUNNING,
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option(min=0, help="Seed of all random choices.", rich_help_panel=RUNNING)
+]
+FreshOption = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Discard the rows that the table already has and measure all of them again.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object at the end.", rich_help_panel=OUTPUT)
+]
 
 
 def resolutions_of(text: str | None, space: Space) -> tuple[int, ...]:
@@ -56,15 +110,15 @@ def resolutions_of(text: str | None, space: Space) -> tuple[int, ...]:
     """
     if text is None:
         return space.resolutions
-    found = []
+    resolutions = []
     for part in text.split(","):
         if not (part.isascii() and part.isdigit() and len(part) < 6):
             raise UserError(f"--resolutions {text!r}: expected whole numbers with commas between")
         if not SMALLEST_RESOLUTION <= int(part) <= LARGEST_RESOLUTION:
             bounds = f"{SMALLEST_RESOLUTION} to {LARGEST_RESOLUTION}"
             raise UserError(f"--resolutions {text!r}: {part} is out of bounds, {bounds}")
-        found.append(int(part))
-    return tuple(dict.fromkeys(found))
+        resolutions.append(int(part))
+    return tuple(dict.fromkeys(resolutions))
 
 
 def chosen_subnets(
@@ -87,10 +141,10 @@ def chosen_subnets(
             raise UserError(message, hint="--sample N measures some, --subnet KEY one")
         return space.enumerate()
     rng = np.random.default_rng(seed)
-    found: dict[Subnet, None] = {}
-    while len(found) < sample:
-        found[space.sample(rng)] = None
-    return tuple(found)
+    drawn: dict[Subnet, None] = {}
+    while len(drawn) < sample:
+        drawn[space.sample(rng)] = None
+    return tuple(drawn)
 
 
 def tell_memory(

@@ -13,6 +13,7 @@ from compofa.common.files import sha256, write_atomically
 from compofa.supernet.commands.evaluate_command import evaluate
 from compofa.supernet.commands.predictor_command import predictor
 from compofa.supernet.commands.recipe_commands import add_recipes
+from compofa.supernet.commands.shared_options import JsonOption
 from compofa.supernet.spaces import get_space
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -20,7 +21,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 
 @app.callback()
 def train() -> None:
-    """Supernets: the weights that all subnets of a space share."""
+    """Train supernets, measure the accuracy of their subnets, and read released weights."""
 
 
 add_recipes(app)
@@ -31,15 +32,17 @@ app.command()(predictor)
 @app.command("import")
 def import_(
     released: Annotated[
-        Path, typer.Argument(metavar="RELEASED.pth", help="A checkpoint of OFA or CompOFA.")
+        Path,
+        typer.Argument(metavar="RELEASED.pth", help="Checkpoint of OFA or CompOFA."),
     ],
-    space: Annotated[str, typer.Option(help="A space's name or a space file.")],
-    out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print what was written as one JSON object.")
-    ] = False,
+    space: Annotated[
+        str,
+        typer.Option(help="Space of the supernet that it holds: a name or a space file."),
+    ],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    json_: JsonOption = False,
 ) -> None:
-    """Turn a released OFA or CompOFA checkpoint into one of ours."""
+    """Convert a checkpoint that OFA or CompOFA released, for the other commands to read."""
     # The space is checked before torch is loaded, which takes seconds.
     known = get_space(space)
     require_package("torch", "train")

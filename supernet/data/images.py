@@ -136,7 +136,7 @@ def listing_digest(names: list[str], labels: Labels) -> str:
 
 
 def _digest(*arrays: npt.NDArray[np.int64] | npt.NDArray[np.uint8]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

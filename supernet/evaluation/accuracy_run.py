@@ -109,7 +109,7 @@ class AccuracyRun:
         there = [(space.key(subnet), size) in self._rows for subnet in unique]
         known = torch.tensor(there, dtype=torch.int64, device=self._ranks.device)
         self._ranks.sum(known)
-        return [s for s, found in zip(unique, known.tolist(), strict=True) if not found]
+        return [s for s, measured in zip(unique, known.tolist(), strict=True) if not measured]
 
     def _measure(self, subnets: Sequence[Subnet], size: int, meter: Meter) -> None:
         here = self._conditions
@@ -136,12 +136,12 @@ class AccuracyRun:
         write_accuracy_table(self._path, self._conditions.remarks, self.rows)
 
 
-def _check_remarks(path: Path, expected: Sequence[str], found: Sequence[str]) -> None:
+def _check_remarks(path: Path, expected: Sequence[str], actual: Sequence[str]) -> None:
     """Raises UserError unless a table's remarks are as expected; says where they differ."""
-    if list(expected) == list(found):
+    if list(expected) == list(actual):
         return
-    now = [remark for remark in expected if remark not in found]
-    was = [remark for remark in found if remark not in expected]
+    now = [remark for remark in expected if remark not in actual]
+    was = [remark for remark in actual if remark not in expected]
     message = "the table was made otherwise: "
     message += f"{was[0]!r}" if was else "it says less of itself"
     message += f", now {now[0]!r}" if now else ""

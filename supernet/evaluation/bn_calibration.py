@@ -55,20 +55,21 @@ def calibrate_tree(
     batches: Sequence[Tensor] = [placed(batch, supernet) for batch in images if len(batch)]
     if not batches:
         raise UserError("there are no images to calibrate batch norm on")
-    found: dict[Node, BatchNormStatistics] = {}
+    by_node: dict[Node, BatchNormStatistics] = {}
 
     def run(node: Node, xs: Sequence[Tensor]) -> Sequence[Tensor]:
         statistics: dict[str, Tensor] = {}
         # In half precision, statistics would lose digits that all later layers build on.
         with torch.no_grad(), torch.autocast(batches[0].device.type, enabled=False):
             for block in node.blocks:
-                xs = _calibrate_block(supernet, block, xs, statistics)
-        found[node] = statistics
+                xs, of_block = _calibrate_block(supernet, block, xs)
+                statistics |= of_block
+        by_node[node] = statistics
         return xs
 
     for _ in walk(tree, batches, run):
         pass
-    return found
+    return by_node
 
 
 def run_calibrated(
@@ -140,20 +141,21 @@ def _most_elements(node: Node, held: int) -> int:
 
 
 def _calibrate_block(
-    supernet: Supernet, block: Block, xs: Sequence[Tensor], found: dict[str, Tensor]
-) -> list[Tensor]:
-    """The outputs of `block` for all batches; the statistics of its layers are added to `found`."""
+    supernet: Supernet, block: Block, xs: Sequence[Tensor]
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """The outputs of `block` for all batches, and the statistics of its layers."""
+    statistics: dict[str, Tensor] = {}
     values = [{block.layers[0].sources[0]: x} for x in xs]
     for layer in block.layers:
         inputs = [[value[source] for source in layer.sources] for value in values]
         if _is_normalised(layer):
-            outputs, statistics = _calibrate_conv(supernet, layer, [x for (x,) in inputs])
-            found |= statistics
+            outputs, of_layer = _calibrate_conv(supernet, layer, [x for (x,) in inputs])
+            statistics |= of_layer
         else:
             outputs = [run_layer(layer, each, supernet.run_layer) for each in inputs]
         for value, output in zip(values, outputs, strict=True):
             value[layer.name] = output
-    return [value[block.layers[-1].name] for value in values]
+    return [value[block.layers[-1].name] for value in values], statistics
 
 
 def _calibrate_conv(
@@ -186,8 +188,8 @@ def moments(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """
     sizes = [batch.numel() / batch.shape[1] for batch in batches]
     weights = torch.tensor(sizes, dtype=torch.float64, device=batches[0].device) / sum(sizes)
-    found = [_mean_and_variance(batch) for batch in batches]
-    means, within = (torch.stack(each).double() for each in zip(*found, strict=True))
+    per_batch = [_mean_and_variance(batch) for batch in batches]
+    means, within = (torch.stack(each).double() for each in zip(*per_batch, strict=True))
     mean = weights @ means
     variance = weights @ (within + (means - mean) ** 2)
     return mean.float(), variance.float()

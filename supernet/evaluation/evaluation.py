@@ -61,8 +61,8 @@ def evaluate(
 
     The arguments and errors are those of `evaluate_groups`.
     """
-    found = evaluate_groups(supernet, subnets, calibration, images, group=group)
-    return [score for scores in found for score in scores]
+    score_groups = evaluate_groups(supernet, subnets, calibration, images, group=group)
+    return [score for scores in score_groups for score in scores]
 
 
 def evaluate_groups(

@@ -89,8 +89,8 @@ def _coremltools() -> ModuleType:
             "coremltools has no compiled parts for this platform, so it cannot write programs",
             hint="it has them for Linux and macOS; the file does not depend on where it is written",
         )
-    found: ModuleType = coremltools
-    return found
+    package: ModuleType = coremltools
+    return package
 
 
 def _converted(coremltools: ModuleType, model: Any) -> tuple[Any, dict[str, bytes]]:
@@ -98,7 +98,7 @@ def _converted(coremltools: ModuleType, model: Any) -> tuple[Any, dict[str, byte
     try:
         with tempfile.TemporaryDirectory(prefix="compofa-coreml-") as folder:
             package = Path(folder, "model.mlpackage")
-            found = coremltools.convert(
+            converted = coremltools.convert(
                 model,
                 convert_to="mlprogram",
                 minimum_deployment_target=coremltools.target.iOS15,
@@ -109,7 +109,7 @@ def _converted(coremltools: ModuleType, model: Any) -> tuple[Any, dict[str, byte
             )
             files = (path for path in package.rglob("*") if path.is_file())
             contents = {path.relative_to(package).as_posix(): path.read_bytes() for path in files}
-            return found.get_spec(), contents
+            return converted.get_spec(), contents
     except OSError as error:
         raise file_error(error, tempfile.gettempdir(), "cannot write the program") from None
 
@@ -200,7 +200,7 @@ class _Writer:
 
     def _conv(self, conv: Conv) -> Any:
         bias = {"bias": self._weight(f"{conv.name}.bias")} if conv.batch_norm else {}
-        found = self.build.conv(
+        output = self.build.conv(
             x=self.values[conv.source],
             weight=self._weight(f"{conv.name}.weight"),
             strides=[conv.stride] * 2,
@@ -210,7 +210,7 @@ class _Writer:
             name=f"{conv.name}/conv",
             **bias,
         )
-        return self._activated(found, conv.activation, conv.name)
+        return self._activated(output, conv.activation, conv.name)
 
     def _squeeze_excite(self, layer: SqueezeExcite) -> Any:
         at, source = layer.name, self.values[layer.source]

@@ -27,7 +27,7 @@ def metadata(
         `space`, `subnet`, `resolution`, `macs`, `params`, `layout`, and `preprocessing` (an object
         as JSON) and `checkpoint_sha256` where they are known.
     """
-    found = {
+    facts = {
         "space": graph.space.name,
         "subnet": graph.space.key(graph.subnet),
         "resolution": str(graph.resolution),
@@ -37,10 +37,10 @@ def metadata(
     }
     wanted = preprocessing(graph.space.in_channels)
     if wanted is not None:
-        found["preprocessing"] = json.dumps(wanted.as_json())
+        facts["preprocessing"] = json.dumps(wanted.as_json())
     if checkpoint_sha256 is not None:
-        found["checkpoint_sha256"] = checkpoint_sha256
-    return found
+        facts["checkpoint_sha256"] = checkpoint_sha256
+    return facts
 
 
 def describe(
@@ -72,8 +72,8 @@ def write_description(
     graph: Graph, batch_size: int = 1, checkpoint_sha256: str | None = None
 ) -> bytes:
     """`describe` as a JSON file."""
-    found = describe(graph, batch_size, checkpoint_sha256)
-    return (json.dumps(found, indent=2) + "\n").encode()
+    description = describe(graph, batch_size, checkpoint_sha256)
+    return (json.dumps(description, indent=2) + "\n").encode()
 
 
 _TYPES: dict[type[Layer], str] = {
@@ -86,7 +86,7 @@ _TYPES: dict[type[Layer], str] = {
 
 
 def _layer(layer: Layer, block: Block) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "name": layer.name,
         "type": _TYPES[type(layer)],
         "unit": None if block.unit is None else block.unit + 1,
@@ -98,16 +98,16 @@ def _layer(layer: Layer, block: Block) -> dict[str, Any]:
         "params": layer.params,
     }
     if isinstance(layer, Conv):
-        found |= {
+        facts |= {
             "kernel": layer.kernel,
             "stride": layer.stride,
             "groups": layer.groups,
             "batch_norm": layer.batch_norm,
         }
     elif isinstance(layer, SqueezeExcite):
-        found["squeezed_channels"] = layer.mid
+        facts["squeezed_channels"] = layer.mid
     elif isinstance(layer, PoolLayer):
-        found |= {"kind": layer.kind, "kernel": layer.kernel, "stride": layer.stride}
+        facts |= {"kind": layer.kind, "kernel": layer.kernel, "stride": layer.stride}
     if isinstance(layer, Conv | Add):
-        found["activation"] = layer.activation
-    return found
+        facts["activation"] = layer.activation
+    return facts

@@ -94,11 +94,11 @@ def parse_format(name: str) -> ModelFormat:
     Raises:
         UserError: there is no such format.
     """
-    found = FORMATS.get(name.lower())
-    if found is None:
+    model_format = FORMATS.get(name.lower())
+    if model_format is None:
         hint = suggestion(name[:60], list(FORMATS))
         raise UserError(f"there is no format {name[:60]!r}", hint=hint)
-    return found
+    return model_format
 
 
 def format_for(path: Path, asked: ModelFormat | None) -> ModelFormat:

@@ -102,12 +102,12 @@ def _field(number: int, content: Sequence[bytes | memoryview]) -> list[bytes | m
 
 def _varint(value: int) -> bytes:
     """An unsigned number in groups of seven bits, the lowest first."""
-    found = bytearray()
+    content = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        content.append(value & 0x7F | 0x80)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    content.append(value)
+    return bytes(content)
 
 
 class _Writer:

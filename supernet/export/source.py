@@ -96,15 +96,15 @@ def open_source(
     from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
-    found = loaded.supernet.space
+    trained = loaded.supernet.space
     # The resolutions of a space say what its tables cover, nothing about its weights.
-    if asked is not None and replace(asked, resolutions=found.resolutions) != found:
-        other = "another definition of it" if asked.name == found.name else asked.name
-        message = f"a checkpoint of space {found.name}, but --space says {other}"
+    if asked is not None and replace(asked, resolutions=trained.resolutions) != trained:
+        other = "another definition of it" if asked.name == trained.name else asked.name
+        message = f"a checkpoint of space {trained.name}, but --space says {other}"
         raise UserError(message, path=checkpoint)
     digest = sha256(checkpoint.read_bytes())
     mixed = _is_mixed(loaded.metadata)
-    return WeightSource(found, loaded.supernet, seed, checkpoint, digest, data, mixed)
+    return WeightSource(trained, loaded.supernet, seed, checkpoint, digest, data, mixed)
 
 
 def _is_mixed(metadata: Metadata) -> bool:

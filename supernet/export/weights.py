@@ -58,7 +58,7 @@ def random_weights(graph: Graph, seed: int) -> dict[str, Float32Array]:
     shapes = weight_shapes(graph)
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     pool = rng.random(max(sizes.values()) + _PLACES, dtype=np.float32) - np.float32(0.5)
-    found: dict[str, Float32Array] = {}
+    weights: dict[str, Float32Array] = {}
     for name, shape in shapes.items():
         variance = 0.01 if len(shape) == 1 else 2 / math.prod(shape[1:])
         if name.endswith("project.weight"):
@@ -66,8 +66,8 @@ def random_weights(graph: Graph, seed: int) -> dict[str, Float32Array]:
         start = int(rng.integers(_PLACES))
         # A uniform of width w has the variance w^2 / 12.
         values = pool[start : start + sizes[name]] * np.float32(math.sqrt(12 * variance))
-        found[name] = values.reshape(shape)
-    return found
+        weights[name] = values.reshape(shape)
+    return weights
 
 
 _PLACES = 10_000
@@ -86,18 +86,18 @@ def folded_weights(
     epsilon = family_of(supernet.space).bn_epsilon
     tensors = supernet.active(subnet) | dict(statistics or {})
     active = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-    found: dict[str, Float32Array] = {}
+    weights: dict[str, Float32Array] = {}
     for name, values in active.items():
         if name.endswith(".conv.weight"):
             layer = name.removesuffix(".conv.weight")
             if f"{layer}.bn.weight" in active:
-                folded, found[f"{layer}.bias"] = _fold(values, active, f"{layer}.bn", epsilon)
-                found[f"{layer}.weight"] = folded
+                folded, weights[f"{layer}.bias"] = _fold(values, active, f"{layer}.bn", epsilon)
+                weights[f"{layer}.weight"] = folded
             else:
-                found[f"{layer}.weight"] = np.ascontiguousarray(values)
+                weights[f"{layer}.weight"] = np.ascontiguousarray(values)
         elif ".bn." not in name:
-            found[name] = np.ascontiguousarray(values)
-    return found
+            weights[name] = np.ascontiguousarray(values)
+    return weights
 
 
 def _fold(

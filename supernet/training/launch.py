@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -16,26 +15,11 @@ from compofa.supernet.training.run_files.curves import Curves
 from compofa.supernet.training.run_files.run_folder import RunFolder, differences
 from compofa.supernet.training.run_files.state import State, read_state, write_state
 from compofa.supernet.training.start import first_supernet
-from compofa.supernet.training.steps.step import Stepper, Teacher, new_optimiser
+from compofa.supernet.training.steps.step import Classifier, Stepper, new_optimiser
 from compofa.supernet.training.stopping import heeding_signals
-from compofa.supernet.training.trainer import Pace, Trainer
+from compofa.supernet.training.trainer import Launch, Trainer
 from compofa.supernet.training.training import Training
 from compofa.supernet.training.training_monitor import TrainingMonitor
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How a training is run, which has no influence on its weights.
-
-    Attributes:
-        fresh: discards an earlier training in the folder.
-        curves: writes scalars for TensorBoard.
-    """
-
-    folder: RunFolder
-    pace: Pace = field(default_factory=Pace)
-    fresh: bool = False
-    curves: bool = False
 
 
 def train(training: Training, launch: Launch, ranks: Ranks) -> State:
@@ -55,9 +39,7 @@ def train(training: Training, launch: Launch, ranks: Ranks) -> State:
             training.options,
         )  # fmt: skip
         stepper.optimiser.load_state_dict(dict(state.optimiser))
-        Trainer(
-            training, stepper, state, launch.folder, ranks, watch, launch.pace, stop_request
-        ).run()
+        Trainer(training, stepper, state, launch, watch, stop_request).run()
     return state
 
 
@@ -98,7 +80,7 @@ def _begin(training: Training, folder: RunFolder) -> None:
     write_split(folder.split, training.split)
 
 
-def _teacher(training: Training, ranks: Ranks) -> Teacher | None:
+def _teacher(training: Training, ranks: Ranks) -> Classifier | None:
     """The teacher as an ordinary network that does not learn any more."""
     if training.teacher is None:
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from compofa.common.errors import UserError
-from compofa.supernet.data.batches.order import TrainingOrder
-from compofa.supernet.data.images import Part
+from compofa.supernet.data.batches.order import Batching, TrainingOrder
 from compofa.supernet.space import Space
 from compofa.supernet.training.recipes.recipe import Phase
 from compofa.supernet.training.recipes.sampling import Sampler
@@ -39,14 +37,12 @@ class PhaseRun:
         number: int,
         phase: Phase,
         space: Space,
-        part: Part,
-        batch_size: int,
-        resolutions: Sequence[int],
+        batching: Batching,
         seed: int,
     ) -> None:
         self.number = number
         self.phase = phase
-        self.order = TrainingOrder(part, batch_size, resolutions, (seed, number, 0))
+        self.order = TrainingOrder(batching, (seed, number, 0))
         self.schedule = Schedule(phase, self.order.steps_per_epoch, self.order.batch_size)
         self.sampler = Sampler(phase, space, (seed, number, 1))
         self._seed = seed
@@ -102,8 +98,8 @@ class StepRecord:
     @cached_property
     def numbers(self) -> list[float]:
         """The result, waited for."""
-        found: list[float] = self.result.tolist()
-        return found
+        numbers: list[float] = self.result.tolist()
+        return numbers
 
     @property
     def stop(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -11,13 +11,12 @@ from compofa.common.errors import UserError
 from compofa.supernet.checkpoints.checkpoint import save_checkpoint
 from compofa.supernet.data.batches.loading import Batch
 from compofa.supernet.data.split import DIGESTS
-from compofa.supernet.ranks import Ranks
 from compofa.supernet.training.cost import TrainingCost, subnet_macs
 from compofa.supernet.training.phase_run import COLUMNS, PhaseRun, StepRecord
 from compofa.supernet.training.run_files.rows import RowFile
 from compofa.supernet.training.run_files.run_folder import RunFolder
 from compofa.supernet.training.run_files.state import State, write_state
-from compofa.supernet.training.steps.importance import sort_channels
+from compofa.supernet.training.steps.importance import sort_channels_
 from compofa.supernet.training.steps.step import Stepper, StepPlan
 from compofa.supernet.training.stopping import StopRequest
 from compofa.supernet.training.training import Training
@@ -43,6 +42,21 @@ class Pace:
     validate_epochs: float = 1.0
 
 
+@dataclass(frozen=True)
+class Launch:
+    """How a training is run, which has no influence on its weights.
+
+    Attributes:
+        fresh: discards an earlier training in the folder.
+        curves: writes scalars for TensorBoard.
+    """
+
+    folder: RunFolder
+    pace: Pace = field(default_factory=Pace)
+    fresh: bool = False
+    curves: bool = False
+
+
 class Trainer:
     """Does the phases that are left."""
 
@@ -51,26 +65,24 @@ class Trainer:
         training: Training,
         stepper: Stepper,
         state: State,
-        folder: RunFolder,
-        ranks: Ranks,
+        launch: Launch,
         watch: TrainingMonitor,
-        pace: Pace,
         stop_request: StopRequest,
     ) -> None:
         self._training = training
         self._stepper = stepper
         self._state = state
-        self._folder = folder
-        self._ranks = ranks
+        self._folder = launch.folder
+        self._pace = launch.pace
+        self._ranks = stepper.ranks
         self._watch = watch
-        self._pace = pace
         self._stop_request = stop_request
         self._pending: list[StepRecord] = []
-        self._ahead = 1 if ranks.device.type == "cpu" else STEPS_AHEAD
+        self._ahead = 1 if self._ranks.device.type == "cpu" else STEPS_AHEAD
         self._saved = time.monotonic()
-        if ranks.first:
-            self._rows = RowFile(folder.steps, COLUMNS)
-            self._validations = RowFile(folder.validation, VALIDATION_COLUMNS)
+        if self._ranks.first:
+            self._rows = RowFile(self._folder.steps, COLUMNS)
+            self._validations = RowFile(self._folder.validation, VALIDATION_COLUMNS)
             for rows in (self._rows, self._validations):
                 rows.cut(state.phase + 1, state.step)
 
@@ -94,7 +106,7 @@ class Trainer:
         if self._state.step == 0:
             self._state.costs[run.number - 1 :] = [TrainingCost()]
             if run.phase.sort_channels:
-                sort_channels(self._stepper.supernet)
+                sort_channels_(self._stepper.supernet)
         before = sum(self._training.phase_run(i).steps for i in range(self._state.phase))
         self._watch.phase(run, self._state.costs[-1], before)
         steps = range(self._state.step, run.steps)

@@ -10,6 +10,7 @@ from typing import Any
 
 from compofa.common.errors import UserError
 from compofa.supernet.data.batches.loading import Loading
+from compofa.supernet.data.batches.order import Batching
 from compofa.supernet.data.split import Split
 from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space
 from compofa.supernet.training.phase_run import PhaseRun
@@ -51,9 +52,7 @@ class Training:
             number + 1,
             self.recipe.phases[number],
             self.space,
-            self.split.train,
-            self.batch_size,
-            self.resolutions,
+            Batching(self.split.train, self.batch_size, tuple(self.resolutions)),
             self.seed,
         )
 
@@ -81,5 +80,5 @@ class Training:
             "half": self.options.half,
             "clip": self.options.clip,
         }
-        found: dict[str, Any] = json.loads(json.dumps(about))
-        return found
+        plain: dict[str, Any] = json.loads(json.dumps(about))
+        return plain

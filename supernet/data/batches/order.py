@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,6 +29,20 @@ class BatchRequest:
     seed: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Batching:
+    """Which images are trained on, and how they come in batches.
+
+    Attributes:
+        batch_size: over all ranks; all images make one batch, where there are fewer.
+        resolutions: each step takes one of them at random.
+    """
+
+    part: Part
+    batch_size: int
+    resolutions: tuple[int, ...]
+
+
 class TrainingOrder:
     """The order in which the images of a part are trained on, epoch by epoch, over all ranks.
 
@@ -39,21 +53,12 @@ class TrainingOrder:
         steps_per_epoch: batches in one pass over the part.
     """
 
-    def __init__(
-        self, part: Part, batch_size: int, resolutions: Sequence[int], seed: tuple[int, ...]
-    ) -> None:
-        """Plans batches of `batch_size` images (all of them, where there are fewer).
-
-        Args:
-            part: the images.
-            batch_size: over all ranks.
-            resolutions: each step takes one of them at random.
-            seed: other seeds give other orders.
-        """
-        self.part = part
-        self.batch_size = min(batch_size, len(part))
-        self.steps_per_epoch = len(part) // self.batch_size
-        self._resolutions = tuple(resolutions)
+    def __init__(self, batching: Batching, seed: tuple[int, ...]) -> None:
+        """Plans the batches; other seeds give other orders."""
+        self.part = batching.part
+        self.batch_size = min(batching.batch_size, len(self.part))
+        self.steps_per_epoch = len(self.part) // self.batch_size
+        self._resolutions = batching.resolutions
         self._seed = seed
         self._epoch = lru_cache(maxsize=1)(self._permutation)
 

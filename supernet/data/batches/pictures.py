@@ -52,16 +52,16 @@ class PictureBatches(Dataset[Decoded]):
     def __getitem__(self, request: BatchRequest) -> Decoded:
         """The pictures of `request`, in its order."""
         rng = None if request.seed is None else np.random.default_rng(request.seed)
-        found: list[npt.NDArray[np.uint8]] = []
+        pictures: list[npt.NDArray[np.uint8]] = []
         labels, failures = [], []
         for position in request.positions:
             try:
-                found.append(self._picture(int(position), request.resolution, rng))
+                pictures.append(self._picture(int(position), request.resolution, rng))
                 labels.append(int(self.images.labels[position]))
             except UnreadableImage as error:
                 failures.append(str(error))
         size = (0, self.channels, request.resolution, request.resolution)
-        stacked = np.stack(found) if found else np.zeros(size, dtype=np.uint8)
+        stacked = np.stack(pictures) if pictures else np.zeros(size, dtype=np.uint8)
         return Decoded(
             request,
             torch.from_numpy(stacked),

@@ -65,19 +65,19 @@ def folder_images(
 
     Args:
         folder: has one folder a class.
-        classes: the names of all classes; those found, if None.
+        classes: the names of all classes; the folders that there are, if None.
         all_classes: whether every class has to have pictures.
 
     Raises:
         UserError: a class has no picture, or a folder is none of the classes.
     """
-    found = class_folders(folder)
-    known = found if classes is None else list(classes)
-    unknown = [name for name in found if name not in set(known)]
+    folders = class_folders(folder)
+    known = folders if classes is None else list(classes)
+    unknown = [name for name in folders if name not in set(known)]
     if unknown:
         message = f"{unknown[0]!r} is not a class of the training images"
         raise UserError(message, path=folder, hint=suggestion(unknown[0], known[:20]))
-    present = set(found)
+    present = set(folders)
     names = [list_pictures(folder / name) if name in present else [] for name in known]
     empty = [name for name, each in zip(known, names, strict=True) if not each]
     if (empty and all_classes) or not any(names):

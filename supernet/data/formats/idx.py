@@ -35,8 +35,8 @@ def idx_images(folder: Path, part: str) -> PixelImages | None:
     Raises:
         UserError: a file is missing, damaged, or does not go with the other.
     """
-    found = {kind: _find(folder, part, kind) for kind in ("images", "labels")}
-    images, labels = found["images"], found["labels"]
+    files = {kind: _find(folder, part, kind) for kind in ("images", "labels")}
+    images, labels = files["images"], files["labels"]
     if images is None and labels is None:
         return None
     if images is None or labels is None:

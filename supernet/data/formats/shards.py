@@ -74,17 +74,17 @@ class ShardImages(FileImages):
 
 def _scan(number: int, path: Path) -> Iterator[ShardEntry]:
     """The pictures of one shard; the members of one picture follow each other."""
-    found = False
+    any_picture = False
     try:
         with tarfile.open(path, "r:") as tar:
             for key, members in _samples(tar):
                 yield _place(number, path, key, members, tar)
-                found = True
+                any_picture = True
     except tarfile.TarError:
         raise UserError("a damaged or compressed tar file", path=path) from None
     except OSError as error:
         raise file_error(error, path, "cannot read the shard") from None
-    if not found:
+    if not any_picture:
         raise UserError("a shard without pictures", path=path)
 
 

@@ -58,8 +58,8 @@ def _array(path: Path, graph: Graph) -> Float32Array:
         raise UserError(f"has images of {given}, the subnet takes {wanted}", path=path)
     if not np.issubdtype(images.dtype, np.floating) or not np.isfinite(images).all():
         raise UserError("its images are not preprocessed: not floats, or not finite", path=path)
-    found: Float32Array = images.astype(np.float32, copy=False)
-    return found
+    inputs: Float32Array = images.astype(np.float32, copy=False)
+    return inputs
 
 
 def _sizes(shape: tuple[object, ...]) -> str:
@@ -73,12 +73,12 @@ def _pictures(folder: Path, graph: Graph) -> Float32Array:
     if steps is None:
         message = f"how pictures become {channels} input channels is not known: give an .npz file"
         raise UserError(message, path=folder)
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not found:
+    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not pictures:
         raise UserError("has no pictures", path=folder, hint=f"such as {', '.join(SUFFIXES[:3])}")
-    count = min(len(found), MOST_PICTURES)
-    taken = np.linspace(0, len(found) - 1, count).round().astype(int)
-    return np.stack([_picture(found[i], steps, graph.resolution) for i in taken])
+    count = min(len(pictures), MOST_PICTURES)
+    taken = np.linspace(0, len(pictures) - 1, count).round().astype(int)
+    return np.stack([_picture(pictures[i], steps, graph.resolution) for i in taken])
 
 
 def _picture(path: Path, steps: Preprocessing, resolution: int) -> Float32Array:

@@ -123,13 +123,13 @@ class Recipe:
 
     def as_json(self) -> dict[str, Any]:
         """As plain values; `ALL` choices become null."""
-        found = dataclasses.asdict(self)
-        for phase in found["phases"]:
+        plain = dataclasses.asdict(self)
+        for phase in plain["phases"]:
             phase["curve"] = list(phase["curve"])
             for choice in ("depths", "expands", "kernels"):
                 phase[choice] = None if phase[choice] == ALL else phase[choice]
-        found["phases"] = list(found["phases"])
-        return found
+        plain["phases"] = list(plain["phases"])
+        return plain
 
 
 def _largest(choices: Iterable[T], count: int) -> tuple[T, ...]:

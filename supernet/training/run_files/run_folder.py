@@ -95,11 +95,11 @@ class RunFolder:
         write_atomically(self.about, json.dumps(about, indent=1) + "\n", "run.json")
 
 
-def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def differences(expected: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
     """Where two descriptions of a run differ: `batch_size: 128, was 256`."""
     told = []
-    for name in sorted(set(expected) | set(found)):
-        now, was = expected.get(name), found.get(name)
+    for name in sorted(set(expected) | set(recorded)):
+        now, was = expected.get(name), recorded.get(name)
         if isinstance(now, Mapping) and isinstance(was, Mapping):
             told += [f"{name}.{each}" for each in differences(now, was)]
         elif now != was:

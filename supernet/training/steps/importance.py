@@ -18,7 +18,7 @@ from compofa.supernet.elastic import ElasticConvUnit, ElasticSqueezeExcite
 from compofa.supernet.supernet import Supernet, hull
 
 
-def sort_channels(supernet: Supernet) -> None:
+def sort_channels_(supernet: Supernet) -> None:
     """Puts the most important channels first, in all blocks of all units, in place."""
     with torch.no_grad():
         for block in supernet.blocks(hull(supernet.space)):

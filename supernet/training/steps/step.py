@@ -26,7 +26,7 @@ from compofa.supernet.training.recipes.recipe import Recipe, Targets
 from compofa.supernet.training.steps.forward import Forward
 from compofa.supernet.training.steps.gradients import Gradients
 
-Teacher = Callable[[Tensor], Tensor]
+Classifier = Callable[[Tensor], Tensor]
 """Images [n, channels, h, w] -> logits [n, classes]."""
 
 
@@ -67,6 +67,7 @@ class Stepper:
 
     Attributes:
         supernet: what it trains, in place.
+        ranks: the processes that train together.
         optimiser: stochastic gradient descent with Nesterov's momentum.
     """
 
@@ -75,12 +76,12 @@ class Stepper:
         supernet: Supernet,
         recipe: Recipe,
         ranks: Ranks,
-        teacher: Teacher | None = None,
+        teacher: Classifier | None = None,
         options: StepOptions | None = None,
     ) -> None:
         self.supernet = supernet.train()
         self._recipe = recipe
-        self._ranks = ranks
+        self.ranks = ranks
         self._teacher = teacher
         self._options = options or StepOptions()
         self._forward = Forward(supernet, recipe.dropout, compiled=self._options.compiled)
@@ -139,7 +140,7 @@ class Stepper:
             return probabilities(self._teacher(images))
 
     def _autocast(self) -> torch.autocast:
-        device = self._ranks.device.type
+        device = self.ranks.device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self._options.half)
 
 

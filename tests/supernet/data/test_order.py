@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compofa.supernet.data.batches.order import MIXED_GROUPS, TrainingOrder
+from compofa.supernet.data.batches.order import MIXED_GROUPS, Batching, TrainingOrder
 from compofa.supernet.data.images import FileImages, Part, PixelImages
 from rigs.image_sets import learnable
 
@@ -17,7 +17,7 @@ def part(count: int) -> Part:
 
 
 def order(count: int, batch_size: int, seed: int = 0) -> TrainingOrder:
-    return TrainingOrder(part(count), batch_size, (16, 20, 24), (seed,))
+    return TrainingOrder(Batching(part(count), batch_size, (16, 20, 24)), (seed,))
 
 
 def test_an_epoch_sees_every_image_once() -> None:
@@ -92,7 +92,9 @@ class Shards(FileImages):
 
 def test_pictures_of_the_same_shards_are_close_together() -> None:
     shards = Shards(4 * MIXED_GROUPS, 5)
-    whole = TrainingOrder(Part(shards, np.arange(len(shards))), 5 * MIXED_GROUPS, (32,), (0,))
+    whole = TrainingOrder(
+        Batching(Part(shards, np.arange(len(shards))), 5 * MIXED_GROUPS, (32,)), (0,)
+    )
     seen: list[int] = []
     for step in range(4):
         positions = whole.request(step).positions

@@ -9,7 +9,7 @@ import torch
 
 from compofa.supernet.space import Space
 from compofa.supernet.supernet import Supernet
-from compofa.supernet.training.steps.importance import sort_channels
+from compofa.supernet.training.steps.importance import sort_channels_
 
 NAMES = ["compofa", "ofa-mbv3", "compofa-proxyless-w1.3", "ofa-resnet50", "compofa-resnet50"]
 
@@ -34,7 +34,7 @@ def test_the_largest_network_computes_the_same(small: Callable[[str], Space], na
     largest, smallest = space.extreme(largest=True), space.extreme(largest=False)
     with torch.no_grad():
         before = [supernet(images, subnet) for subnet in (largest, smallest)]
-        sort_channels(supernet)
+        sort_channels_(supernet)
         after = [supernet(images, subnet) for subnet in (largest, smallest)]
     assert torch.allclose(before[0], after[0], atol=1e-5)
     assert not torch.allclose(before[1], after[1], atol=1e-5)
@@ -43,7 +43,7 @@ def test_the_largest_network_computes_the_same(small: Callable[[str], Space], na
 @pytest.mark.parametrize("name", NAMES)
 def test_important_channels_come_first(small: Callable[[str], Space], name: str) -> None:
     supernet = trained_like(small(name))
-    sort_channels(supernet)
+    sort_channels_(supernet)
     inner = {
         tensor_name: weight.abs().sum((0, 2, 3)).tolist()
         for tensor_name, weight in supernet.named_parameters()
@@ -57,8 +57,8 @@ def test_important_channels_come_first(small: Callable[[str], Space], name: str)
 
 def test_sorting_twice_changes_nothing_more(small: Callable[[str], Space]) -> None:
     supernet = trained_like(small("compofa"))
-    sort_channels(supernet)
+    sort_channels_(supernet)
     once = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
-    sort_channels(supernet)
+    sort_channels_(supernet)
     for name, tensor in supernet.state_dict().items():
         assert torch.equal(tensor, once[name]), name

@@ -24,12 +24,12 @@ from compofa.supernet.data.images import Images
 from compofa.supernet.data.split import split_data
 from compofa.supernet.ranks import Ranks
 from compofa.supernet.space import Space
-from compofa.supernet.training.launch import Launch, train
+from compofa.supernet.training.launch import train
 from compofa.supernet.training.recipes.recipe import COMPOUND, DEPS, PROGRESSIVE, TEACHER, Recipe
 from compofa.supernet.training.run_files.run_folder import RunFolder
 from compofa.supernet.training.run_files.state import State
 from compofa.supernet.training.start import load_teacher
-from compofa.supernet.training.trainer import Pace
+from compofa.supernet.training.trainer import Launch, Pace
 from compofa.supernet.training.training import PUBLISHED_RESOLUTIONS, Training
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
