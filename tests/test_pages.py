@@ -74,3 +74,14 @@ def _check(command: Any, words: list[str], line: str) -> None:
     for word in words:
         if word.startswith("--"):
             assert word.partition("=")[0] in known | {"--help"}, f"{word} in: {line}"
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)\s#]+\.md)", page.read_text())
+        found = {(page.parent / link).resolve() for link in links if not link.startswith("http")}
+        waiting += found - reached
+    assert set(PAGES) <= reached
