@@ -185,12 +185,12 @@ class OnnxRuntime(Runtime):
 
     def placement(self, provider: str) -> Dict[str, int]:
         """Nodes on each execution provider; refuses a model of which `provider` runs nothing."""
-        found: Dict[str, int] = {}
+        nodes: Dict[str, int] = {}
         for part in self.session.get_provider_graph_assignment_info():
-            found[part.ep_name] = found.get(part.ep_name, 0) + len(part.get_nodes())
-        if provider not in found:
+            nodes[part.ep_name] = nodes.get(part.ep_name, 0) + len(part.get_nodes())
+        if provider not in nodes:
             raise Refused("model", f"{provider} takes no part of the model: all of it fell back")
-        return found
+        return nodes
 
     def prepare(self, data: Any) -> Callable[[], Any]:
         """See `Runtime.prepare`; input and output stay where the model runs."""
@@ -654,15 +654,15 @@ def installed_runtimes() -> Dict[str, Dict[str, Optional[str]]]:
     The hash is of the installers' lists of the package's files and their hashes: builds of one
     version differ in it.
     """
-    found: Dict[str, Dict[str, Optional[str]]] = {}
+    known: Dict[str, Dict[str, Optional[str]]] = {}
     for name, runtime in RUNTIMES.items():
         if runtime.system not in (None, platform.system()):
             continue
         for package in runtime.packages:
             if importlib.util.find_spec(package) is not None:
-                found[name] = installed(runtime.distributions or (package,))
+                known[name] = installed(runtime.distributions or (package,))
                 break
-    return found
+    return known
 
 
 def installed(distributions: Sequence[str]) -> Dict[str, Optional[str]]:
@@ -773,8 +773,8 @@ def stopped_periods() -> Optional[int]:
 def frequencies(name: str) -> List[float]:
     """One cpufreq value per CPU, in MHz; empty where the kernel does not tell."""
     paths = glob.glob("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/" + name)
-    found = [read_text(path) for path in sorted(paths, key=lambda p: [int(n) for n in digits(p)])]
-    return [int(text) / 1000 for text in found if text and text.isdigit()]
+    texts = [read_text(path) for path in sorted(paths, key=lambda p: [int(n) for n in digits(p)])]
+    return [int(text) / 1000 for text in texts if text and text.isdigit()]
 
 
 def digits(text: str) -> List[str]:
@@ -784,33 +784,33 @@ def digits(text: str) -> List[str]:
 
 def state() -> Dict[str, Any]:
     """What changes while the device works; a field is left out where the system does not tell."""
-    found: Dict[str, Any] = {"monotonic_s": time.monotonic()}
+    readings: Dict[str, Any] = {"monotonic_s": time.monotonic()}
     if hasattr(os, "getloadavg"):
-        found["load_1m"] = os.getloadavg()[0]
+        readings["load_1m"] = os.getloadavg()[0]
     pressure = re.search(r"some avg10=([\d.]+)", read_text("/proc/pressure/cpu") or "")
     if pressure:
-        found["cpu_pressure_10s"] = float(pressure.group(1))
+        readings["cpu_pressure_10s"] = float(pressure.group(1))
     ticks = (read_text("/proc/stat") or "").split("\n", 1)[0].split()
     if len(ticks) > 8:
-        found["cpu_ticks"] = sum(int(tick) for tick in ticks[1:])
-        found["steal_ticks"] = int(ticks[8])
+        readings["cpu_ticks"] = sum(int(tick) for tick in ticks[1:])
+        readings["steal_ticks"] = int(ticks[8])
     mhz = frequencies("scaling_cur_freq")
     if mhz:
-        found["mhz"] = mhz
+        readings["mhz"] = mhz
     governor = read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if governor:
-        found["governor"] = governor
+        readings["governor"] = governor
     stopped = stopped_periods()
     if stopped is not None:
-        found["nr_throttled"] = stopped
+        readings["nr_throttled"] = stopped
     temperatures = {}
     for zone in glob.glob("/sys/class/thermal/thermal_zone[0-9]*"):
         value = read_text(zone + "/temp")
         if value and re.fullmatch(r"-?\d+", value):
             temperatures[read_text(zone + "/type") or zone] = int(value) / 1000
     if temperatures:
-        found["celsius"] = temperatures
-    return found
+        readings["celsius"] = temperatures
+    return readings
 
 
 def set_affinity(cpus: Optional[Sequence[int]], threads: int) -> Optional[List[int]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from compofa.common.entry_points import load_registered, registered
 from compofa.common.errors import suggestion
-from compofa.profiler.runtimes.spec import RuntimeSpec
+
+if TYPE_CHECKING:
+    from compofa.profiler.runtimes.spec import RuntimeSpec
 
 GROUP = "compofa.runtimes"
 """The entry points: each is called like its runtime and refers to a `RuntimeSpec`."""
@@ -24,17 +27,20 @@ def find_runtime(name: str) -> RuntimeSpec:
     Raises:
         UserError: nobody registers it.
     """
+    # Listing devices takes the names alone, and not what specs import: graphs and formats.
+    from compofa.profiler.runtimes.spec import RuntimeSpec
+
     return load_registered(GROUP, name, "runtime", RuntimeSpec)
 
 
 @cache
 def runtime_settings() -> dict[str, dict[str, tuple[str, ...]]]:
     """Keys of devices.yaml that are one runtime's alone: key -> runtime -> values."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    settings: dict[str, dict[str, tuple[str, ...]]] = {}
     for name in runtime_names():
         for key, values in find_runtime(name).settings.items():
-            found.setdefault(key, {})[name] = values
-    return found
+            settings.setdefault(key, {})[name] = values
+    return settings
 
 
 def setting_problem(key: str, value: object) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,8 +22,10 @@ from compofa.profiler.runtimes.runtime_registry import (
     runtime_settings,
     setting_problem,
 )
-from compofa.profiler.runtimes.spec import RuntimeSpec
 from compofa.supernet.export.dtype import Dtype
+
+if TYPE_CHECKING:
+    from compofa.profiler.runtimes.spec import RuntimeSpec
 
 THIS_COMPUTER = "this computer"
 """The resource of every device whose agent runs where the profiler does."""

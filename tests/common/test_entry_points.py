@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compofa.common.entry_points import load_registered, registered
+from compofa.common.entry_points import all_entry_points, load_registered, registered
 from compofa.common.errors import UserError
 from compofa.profiler.commands import main
 
@@ -34,11 +34,16 @@ GROUP = "compofa.tried"
 Install = Callable[..., None]
 
 
+def forget() -> None:
+    all_entry_points.cache_clear()
+    registered.cache_clear()
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Installs a package that registers `entries` in the group."""
     monkeypatch.syspath_prepend(tmp_path)
-    registered.cache_clear()
+    forget()
 
     def install(package: str, code: str, **entries: str) -> None:
         (tmp_path / f"{package}.py").write_text(code)
@@ -49,7 +54,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         (info / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *lines, ""]))
 
     yield install
-    registered.cache_clear()
+    forget()
 
 
 def test_what_a_package_registers_is_found_by_name(install: Install) -> None:

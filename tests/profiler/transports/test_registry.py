@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from compofa.common.entry_points import registered
+from compofa.common.entry_points import all_entry_points, registered
 from compofa.common.errors import UserError
 from compofa.profiler.inventory import find_device
 from compofa.profiler.transports import open_transport
@@ -73,8 +73,10 @@ def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "devices.yaml").write_text("board: {transport: serial, port: ttyUSB0}\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "lines_", raising=False)
+    all_entry_points.cache_clear()
     registered.cache_clear()
     yield tmp_path
+    all_entry_points.cache_clear()
     registered.cache_clear()
 
 
