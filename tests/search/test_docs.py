@@ -28,6 +28,9 @@ def test_the_snippets_run_and_find_what_they_say(
     names: dict[str, Any] = {}
     exec("\n".join(snippets), names)
     assert names["front"]
+    fastest = [each.latency_ms for each in names["fastest"]]
+    assert fastest == sorted(fastest)
+    assert names["lightest"][0].latency_ms[0] <= 25
     (best,) = names["best"]
     assert best.space == "ofa-mbv3-w1.2"
     assert best.latency_ms[0] <= 20
