@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -21,11 +22,15 @@ from compofa.search.commands.search_command import main as search
 from compofa.supernet.spaces import get_space
 from rigs.fuzzing import agents
 from rigs.fuzzing.mutations import damaged, damaged_json
+from rigs.image_sets import picture, write_folders, write_idx, write_shards
 from rigs.profiles import profile_on_paper
 from rigs.tables import make_table
 from rigs.virtual_device import Noise, VirtualDevice, _VirtualAgent
 
 Main = Callable[[], None]
+
+LOCAL = "--device local --space space.yaml --resolutions 32 --plan 6 --max-time 20s --seed 1"
+"""What is asked of a virtual device."""
 
 TINY_SPACE = "name: tiny\nwidth: 0.25\nclasses: 10\nresolutions: [32, 40]\n"
 
@@ -137,13 +142,36 @@ def checkpoint(folder: Path) -> None:
     save_checkpoint(folder / "c.pt", Supernet(space), {"recipe": "none"})
 
 
-def nothing(_: Path) -> None:
-    pass
+def images(folder: Path) -> None:
+    write_idx(folder / "idx", train=24, test=4, size=8)
+    write_folders(folder / "folders", per_class=8)
+    write_shards(folder / "shards", shards=3, pictures=6)
+
+
+def calibration(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(folder / "images.npz", rng.standard_normal((4, 3, 32, 32)).astype(np.float32))
+    (folder / "pictures").mkdir()
+    for number in range(3):
+        (folder / "pictures" / f"{number}.png").write_bytes(
+            picture((9 * number, 20, 30), kind="PNG")
+        )
+    (folder / "space.yaml").write_text(TINY_SPACE)
+
+
+def local_profile(folder: Path) -> None:
+    local_device(folder)
+    here = Path.cwd()
+    os.chdir(folder)
+    with VirtualDevice(lambda cell: 0.3, Noise()).plugged_in():
+        _good(profile, LOCAL)
+    os.chdir(here)
+    shutil.copy(folder / "local.csv", folder / "plan.csv")
 
 
 def _good(main: Main, line: str) -> None:
     code = _code_of(main, line)
-    assert code == 0, f"{line}: {code}"
+    assert code in (0, 3), f"{line}: {code}"
 
 
 # What takes it.
@@ -163,6 +191,35 @@ def read_checkpoint(_: Random) -> None:
     from compofa.supernet import load_checkpoint
 
     load_checkpoint(Path("c.pt"))
+
+
+def read_images(rng: Random) -> None:
+    from compofa.supernet import Loading, PlainBatches, open_data, split_data
+
+    folder = rng.choice(["idx", "folders", "shards"])
+    split = split_data(open_data(Path(folder)))
+    for part in (split.train, split.heldout, split.test):
+        for _ in PlainBatches(Loading(1 if folder == "idx" else 3), part, 8, 4):
+            pass
+
+
+def read_calibration(rng: Random) -> None:
+    from compofa.supernet import build_graph
+    from compofa.supernet.export.quantisation.calibration_images import calibration_batches
+
+    space = get_space("space.yaml")
+    graph = build_graph(space, space.extreme(False), 32)
+    calibration_batches(Path(rng.choice(["images.npz", "pictures"])), graph, 1)
+
+
+def go_on(line: str) -> Callable[[Random], None]:
+    """An attempt that profiles a device, from what earlier profiles left."""
+
+    def attempt(rng: Random) -> None:
+        with VirtualDevice(lambda cell: 0.3, Noise(), seed=rng.randrange(1000)).plugged_in():
+            call(profile, *shlex.split(line))
+
+    return attempt
 
 
 def read_ssh_config(_: Random) -> None:
@@ -225,13 +282,12 @@ def profile_a_liar(rng: Random) -> None:
             return json.dumps(damaged_json(json.loads(line), rng)).encode() + b"\n"
         return damaged(line, rng)
 
-    line = "--device local --space space.yaml --resolutions 32 --plan 6 --max-time 20s --seed 1"
     device = VirtualDevice(lambda cell: 0.3, Noise(), seed=rng.randrange(1000))
     with device.plugged_in():
         with mock.patch.object(_VirtualAgent, "receive_line", receive):
-            code = _code_of(profile, line)
+            code = _code_of(profile, LOCAL)
         if not lied_of_itself:
-            again = _code_of(profile, line)
+            again = _code_of(profile, LOCAL)
             assert again in (0, 3, 124), f"{again} from an honest device, after {code}"
     raise SystemExit(code)
 
@@ -300,6 +356,11 @@ TARGETS = [
     Target("checkpoint", checkpoint, "c.pt", [
         read_checkpoint,
     ], 1.0),
+    Target("images", images, "*/**/*", [read_images], 1.0),
+    Target("calibration", calibration, "*[sz]*/*.png", [read_calibration], 0.5),
+    Target("calibration array", calibration, "*.npz", [read_calibration], 0.5),
+    Target("journal gone on with", local_profile, "local.*", [go_on(LOCAL)], 0.3),
+    Target("plan", local_profile, "plan.csv", [go_on(f"{LOCAL} --fresh --plan plan.csv")], 0.3),
     Target("options", everything, "", [parse_options], 3.0),
     Target("device replies", local_device, "", [profile_a_liar], 0.3),
     Target("python agent", agents.find_python, "", [agents.ask("python")], 0.3),
