@@ -47,7 +47,7 @@ def front_change(
         after = float(new.top1[now_ms <= limit].max(initial=0.0))
         limits.append(Limit(limit, before, after, bool((excess[as_good] > 0).all())))
     after_ms = [(ms / device, top1) for ms, top1 in _points(new, _members(new))]
-    return FrontChange(tuple(limits), tuple(_points(base, members)), tuple(after_ms))
+    return FrontChange(tuple(limits), tuple(_points(base, members)), tuple(after_ms), new.predicted)
 
 
 def _members(candidates: Candidates) -> IntArray:

@@ -88,7 +88,7 @@ class ColumnMeasure:
             ]
             raise UserError(
                 f"no table has a column {self.name[:60]}",
-                hint=suggestion(self.name, known) or f"there are {', '.join(known)}",
+                hint=suggestion(self.name, known),
             )
         total: FloatArray = np.sum(columns, axis=0)
         return total

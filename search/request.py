@@ -12,7 +12,7 @@ import numpy as np
 from compofa.common.errors import UserError
 from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.answer import Limits, costs_at
-from compofa.search.candidates import Candidates, common_space, join, load_latencies
+from compofa.search.candidates import Candidates, Latencies, common_space, join, load_latencies
 from compofa.search.measures import Bound, Measure, accurate_enough, within_bound
 from compofa.supernet.space import ENUMERABLE, Space
 from compofa.supernet.spaces import get_space
@@ -73,10 +73,30 @@ def find_candidates(request: SearchRequest) -> Candidates:
         from compofa.search.transfer import complete
 
         others = [load_latencies(path, space, request.resolutions) for path in request.like]
+        _check_batch_sizes(latencies, others)
         completed = [complete(each, others, common) for each in latencies]
         latencies, notes = [each for each, _ in completed], [told for _, told in completed]
     joined = join(latencies, common, accuracy, request.batch_size, request.resolutions)
     return replace(joined, notes=(*notes, *joined.notes))
+
+
+def _check_batch_sizes(tables: Sequence[Latencies], others: Sequence[Latencies]) -> None:
+    """Raises UserError where a table and those to learn from were measured at other batch sizes."""
+    for each in tables:
+        own = {row.cell.batch_size for row in each.table.rows}
+        for other in others:
+            theirs = {row.cell.batch_size for row in other.table.rows}
+            if own and theirs and not own & theirs:
+                raise UserError(
+                    f"the table is of batch size {_listed(own)}, but {other.path} of "
+                    f"{_listed(theirs)}",
+                    path=each.path,
+                    hint="measure one of them at the other's, with compofa-profile --batch-size",
+                )
+
+
+def _listed(sizes: set[int]) -> str:
+    return ", ".join(map(str, sorted(sizes)))
 
 
 def find_within_bounds(request: SearchRequest) -> tuple[Candidates, str | None]:

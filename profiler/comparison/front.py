@@ -33,11 +33,18 @@ class FrontChange:
         limits: in rising order.
         base, new: the fronts as (latency in ms, accuracy), in rising order; of the new one,
             with the change of the device itself taken off.
+        predicted: whether any accuracy is a prediction, not a measurement of trained weights.
     """
 
     limits: tuple[Limit, ...]
     base: tuple[tuple[float, float], ...]
     new: tuple[tuple[float, float], ...]
+    predicted: bool = False
+
+    @property
+    def accuracy_name(self) -> str:
+        """What to call the accuracies."""
+        return "predicted accuracy" if self.predicted else "accuracy"
 
     @property
     def falls(self) -> tuple[Limit, ...]:
@@ -48,11 +55,13 @@ class FrontChange:
         """For a report."""
         if not self.falls:
             return [
-                f"Pareto front: no accuracy is surely lost at any of {len(self.limits)} limits."
+                f"Pareto front: no {self.accuracy_name} is surely lost at any of "
+                f"{len(self.limits)} limits."
             ]
         worst = max(self.falls, key=lambda each: each.before - each.after)
         now = f"{worst.after:.2%}" if worst.after else "nothing"
         return [
-            f"Pareto front: at {len(self.falls)} of {len(self.limits)} limits less accuracy can be "
-            f"reached; at {worst.limit_ms:.2f} ms {now} instead of {worst.before:.2%}."
+            f"Pareto front: at {len(self.falls)} of {len(self.limits)} limits less "
+            f"{self.accuracy_name} can be reached; at {worst.limit_ms:.2f} ms {now} instead of "
+            f"{worst.before:.2%}."
         ]

@@ -174,8 +174,8 @@ def device_questions(limits: Sequence[Sequence[float]], tables: int) -> list[Lim
     """
     if len(limits) not in (1, tables):
         hint = "give one for each table, in the same order, or one for all"
-        message = f"--each and --family of {tables} --table need {tables} --latency or one"
-        raise UserError(f"{message}, not {len(limits)}", hint=hint)
+        given = f"of which there are {len(limits)}" if limits else "of which there is none"
+        raise UserError(f"--each and --family answer the limits of --latency, {given}", hint=hint)
     own = list(limits) * (tables if len(limits) == 1 else 1)
     return [
         tuple(limit if i == table else math.inf for i in range(tables))

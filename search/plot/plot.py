@@ -154,7 +154,7 @@ def _panel(candidates: Candidates, answer: Answer, table: int) -> Spec:
         "x": _axis("latency_ms", f"Latency on {candidates.tables[table].device} (ms)"),
         "y": _axis("top1_percent", _accuracy_title(candidates)),
     }
-    dots = {**position, "color": kind, "tooltip": _tooltip()}
+    dots = {**position, "color": kind, "tooltip": _tooltip(candidates)}
     layers: list[Spec] = [
         {
             "name": f"panel_{table}",
@@ -226,12 +226,12 @@ def _points(candidates: Candidates, table: int, which: IntArray, kind: str) -> l
     return points
 
 
-def _tooltip() -> list[Spec]:
+def _tooltip(candidates: Candidates) -> list[Spec]:
     titles = {
         "subnet": "subnet",
         "resolution": "resolution",
         "batch_size": "batch size",
-        "top1_percent": "top-1 (%)",
+        "top1_percent": f"{candidates.top1_name} (%)",
         "latency_ms": "latency (ms)",
         "interval": "interval",
         "basis": "latency is",

@@ -30,15 +30,16 @@ def fronts(change: FrontChange) -> Spec:
         for kind, points in ((BASE, change.base), (NEW, change.new))
         for ms, top1 in points
     ]
+    name = "predicted top-1" if change.predicted else "top-1 accuracy"
     encoding = {
         "x": axis("latency", "latency, ms"),
-        "y": axis("top1", "top-1 accuracy, %"),
+        "y": axis("top1", f"{name}, %"),
         "color": kind_colour(BASE, NEW),
     }
     tooltip = [
         hover("kind", "front"),
         hover("latency", "latency, ms", ".3f"),
-        hover("top1", "top-1, %", ".2f"),
+        hover("top1", f"{name}, %", ".2f"),
     ]
     line = {"type": "line", "interpolate": "step-after", "strokeWidth": 2}
     dot = {"type": "circle", "size": 40, "opacity": 1}

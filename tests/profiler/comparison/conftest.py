@@ -85,6 +85,7 @@ FRONT = FrontChange(
     (Limit(10.0, 0.75, 0.74, fell=True), Limit(12.0, 0.77, 0.77, fell=False)),
     ((10.0, 0.75), (12.0, 0.77)),
     ((10.8, 0.75), (12.0, 0.77)),
+    predicted=True,
 )
 
 

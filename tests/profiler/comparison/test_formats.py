@@ -14,6 +14,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from compofa.profiler.comparison.changes import compare_tables
+from compofa.profiler.comparison.formats.comparison_charts import fronts
 from compofa.profiler.comparison.formats.data_formats import comparison_json, render_csv
 from compofa.profiler.comparison.formats.junit import render_junit
 from compofa.profiler.comparison.formats.markdown import (
@@ -246,3 +247,14 @@ def test_markdown_of_many_devices_fits_too(report: Report) -> None:
     text = render_markdown(Report(devices), COMMENT_BYTES)
     assert len(text.encode()) <= COMMENT_BYTES
     assert text.count("### 🔴 phone") == 40
+
+
+def test_accuracies_that_are_predictions_are_called_so(report: Report) -> None:
+    (compared,) = report.devices
+    assert compared.front is not None
+    both = compared.front, replace(compared.front, predicted=False)
+    told = [sentence for front in both for sentence in front.sentences()]
+    assert "less predicted accuracy can be reached" in told[0]
+    assert "less accuracy can be reached" in told[1]
+    titles = [fronts(front)["layer"][0]["encoding"]["y"]["title"] for front in both]
+    assert titles == ["predicted top-1, %", "top-1 accuracy, %"]

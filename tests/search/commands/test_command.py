@@ -247,7 +247,7 @@ def test_one_limit_serves_all_tables_where_each_is_asked_alone(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--each"], "--each and --family of 2 --table need 2 --latency or one, not 0"),
+        (["--each"], "--each and --family answer the limits of --latency, of which there is none"),
         (["--latency", "20,25", "--latency", 9], "one subnet for several tables has one limit"),
         (["--latency", "20-1:5", "--each"], "--latency '20-1:5' spans 0 limits (at most 10000"),
         (["--latency", "1-9e9:1", "--each"], "--latency must be a number above zero"),
@@ -514,6 +514,13 @@ def test_a_bad_table_is_one_line(search: Search, phone: Path, kind: str) -> None
     message = refused(search("--table", phone, "--latency", 25))
     assert message.startswith(str(phone))
     assert said in message
+
+
+def test_a_table_of_another_batch_size_to_learn_from_is_named(search: Search, phone: Path) -> None:
+    other = phone.with_name("other.csv")
+    write_table(other, make_table("board", batch_size=8))
+    message = refused(search("--table", phone, "--like", other, "--latency", 15))
+    assert message.startswith(f"{phone}: the table is of batch size 1, but {other} of 8")
 
 
 def test_a_table_without_its_option_is_told_how(search: Search, phone: Path) -> None:
