@@ -8,8 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from compofa.profiler import read_table
+from rigs.virtual_device import VirtualDevice
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PACKAGES = ("supernet", "profiler", "search")
@@ -86,3 +90,14 @@ def test_pages_use_the_exported_names_only(page: Path) -> None:
     ):
         exported = importlib.import_module(f"compofa.{package}").__all__
         assert set(re.findall(r"\w+", names)) <= set(exported)
+
+
+def test_the_profile_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (DOCS / "python-api.md").read_text(), re.S)
+    (tmp_path / "devices.yaml").write_text("local: {transport: local}\n")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    with VirtualDevice(lambda cell: 3.0).plugged_in():
+        exec(script, names)
+    assert len(names["outcome"].written.table.rows) == 243
+    assert len(read_table(Path("local.csv")).rows) == 243

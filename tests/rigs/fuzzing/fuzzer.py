@@ -182,7 +182,7 @@ def _wrong_with(end: str | int, out: str, err: str) -> tuple[str, str] | None:
     longest = max(map(len, err.splitlines() or [""]))
     if longest > LONGEST_LINE:
         return f"a message of {longest:,} characters", err[:500]
-    if end == 0 and out.startswith("{"):
+    if end == 0 and out.startswith('{"'):
         try:
             json.loads(out, parse_constant=_no_constant)
         except ValueError as error:
