@@ -16,6 +16,9 @@ from typing import Any, NoReturn
 
 from compofa.common.errors import CompofaError, ExitCode, file_error
 
+LONGEST_MESSAGE = 1000
+"""Characters; of a longer one the middle is left out: it is somebody's input, not ours."""
+
 
 def run_command(command: Callable[[], Any]) -> NoReturn:
     """Runs a typer application and turns its errors into messages and exit codes.
@@ -28,7 +31,7 @@ def run_command(command: Callable[[], Any]) -> NoReturn:
         with _interruptible():
             _run(command)
     except CompofaError as error:
-        leave(f"error: {printable(str(error))}", error.exit_code)
+        leave(_message(f"error: {error}"), error.exit_code)
     except KeyboardInterrupt:
         leave("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
@@ -136,7 +139,7 @@ def leave(message: str, code: int) -> NoReturn:
 
 def note(message: str) -> None:
     """Says something on stderr."""
-    _say(printable(message))
+    _say(_message(message))
 
 
 def _say(message: str) -> None:
@@ -148,6 +151,15 @@ def _say(message: str) -> None:
 def print_json(result: Mapping[str, Any]) -> None:
     """Prints the one object that `--json` promises."""
     print(json.dumps(result, allow_nan=False))
+
+
+def _message(text: str) -> str:
+    """One line of bounded length, whatever a file or an option that is quoted in it holds."""
+    line = printable(text)
+    if len(line) <= LONGEST_MESSAGE:
+        return line
+    end = line[-LONGEST_MESSAGE // 4 :]
+    return f"{line[: LONGEST_MESSAGE // 2]} ... {end}"
 
 
 def printable(text: str) -> str:

@@ -46,7 +46,8 @@ def read_space_file(path: Path, bases: Mapping[str, Space], default_base: str) -
             return default
         accepts, form = _SPACE_FIELDS[field]
         if not accepts(given[field]):
-            raise document.error((field,), f"{field} must be {form}, not {given[field]!r}")
+            said = repr(given[field])[:120]
+            raise document.error((field,), f"{field} must be {form}, not {said}")
         return given[field]
 
     name = read("name", "")

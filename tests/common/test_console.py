@@ -24,6 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def go(what: str, times: int = 1, name: str = ""):
     if what == "path": Path(name).is_dir()
+    if what == "user" and name: raise UserError(f"bad {name} the end", path="t.csv", line=3)
     if what == "user": raise UserError("bad\\x1b[31m row", path="t.csv", line=3)
     if what == "print": print("größe 漢字"); raise UserError("größe 漢字")
     if what == "write": Path(name).write_text("kept"); print("seen")
@@ -165,3 +166,11 @@ def test_what_cannot_be_printed_is_shown_by_its_number(encoding: str) -> None:
 def test_stderr_on_a_full_disk_keeps_the_exit_code() -> None:
     with Path("/dev/full").open("w") as full:
         assert run("user", stderr=full).returncode == 2
+
+
+def test_a_message_that_quotes_very_long_input_is_shortened() -> None:
+    ended = run("user", "--name", "x" * 5000)
+    assert ended.returncode == 2
+    assert len(ended.stderr) < 1100
+    assert ended.stderr.startswith("error: t.csv:3: bad")
+    assert ended.stderr.endswith("the end\n")

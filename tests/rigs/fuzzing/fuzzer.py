@@ -24,6 +24,7 @@ from pathlib import Path
 from random import Random
 from types import FrameType
 
+from compofa.common.console import note
 from compofa.common.errors import CompofaError, ExitCode
 from rigs.fuzzing.targets import TARGETS, Target, damage, restore
 
@@ -150,7 +151,7 @@ def attempt(seed: str, target: Target, number: int, good: Path, folder: Path) ->
             end: str | int = "taken"
         except CompofaError as error:
             end = type(error).__name__
-            print(error, file=sys.stderr)
+            note(str(error))
         except SystemExit as leaving:
             end = leaving.code if isinstance(leaving.code, int) else 0
         except Hang:
