@@ -29,7 +29,12 @@ from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
 from compofa.profiler.statistics.location import QUIET, Slice
 from compofa.profiler.statistics.modes import dip, find_modes
-from compofa.profiler.statistics.stopping import MAX_SESSIONS, MIN_SESSIONS, converged
+from compofa.profiler.statistics.stopping import (
+    EARLY_SESSIONS,
+    EARLY_SHARE,
+    MAX_SESSIONS,
+    converged,
+)
 from compofa.profiler.statistics.variance_components import VarianceComponents
 from compofa.profiler.statistics.warmup import warmup_length
 
@@ -140,8 +145,8 @@ def sequential_coverage(
     for _ in range(repetitions):
         data = setup.measure(MAX_SESSIONS)
         measured = np.zeros(data.shape, dtype=bool)
-        measured[:, :MIN_SESSIONS] = True
-        for n in range(MIN_SESSIONS, MAX_SESSIONS + 1):
+        measured[:, :EARLY_SESSIONS] = True
+        for n in range(EARLY_SESSIONS, MAX_SESSIONS + 1):
             estimates = estimate_cells(as_values(data[:, :n], measured[:, :n]))
             left = [c for c in estimates.keys() - converged(estimates, target) if c != REFERENCE]
             if not left or n == MAX_SESSIONS:
@@ -168,7 +173,7 @@ def rogue_coverage(session: float, noisier: float, repetitions: int) -> Result:
 
 
 def stopped_coverage(
-    confidence: float, min_sessions: int, repetitions: int = 40_000
+    confidence: float, min_sessions: int, repetitions: int = 40_000, early: bool = False
 ) -> dict[float, float]:
     """Coverage of one cell's t intervals after stopping, by sd over target (see `stopping`)."""
     rng = np.random.default_rng(3)
@@ -179,6 +184,8 @@ def stopped_coverage(
     for ratio in (0.05, 0.2, 0.5, 0.8, 1.0, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0):
         width = quantile * ratio * np.sqrt(squares / (n - 1) / n)
         stop = (width <= 1) & (n >= min_sessions)
+        if early:
+            stop |= (width <= EARLY_SHARE) & (n >= EARLY_SESSIONS)
         stop[:, -1] = True
         at = stop.argmax(axis=1)
         reached = width[np.arange(repetitions), at] * np.sqrt(n[at]) / ratio
@@ -443,7 +450,7 @@ def stopped_comparison(repetitions: int, cells: int = 20) -> Result:
 
     def stopped() -> Values:
         data = setup.measure(MAX_SESSIONS)
-        for n in range(MIN_SESSIONS, MAX_SESSIONS):
+        for n in range(EARLY_SESSIONS, MAX_SESSIONS):
             values = as_values(data[:, :n])
             if len(converged(estimate_cells(values), 0.012)) == len(values):
                 break
@@ -522,6 +529,8 @@ def coverage_studies(n: Scaled) -> Studies:
     for confidence, first in ((0.95, 5), (0.96, 5), (0.96, 4)):
         name = f"after stopping, {confidence:.0%} intervals, first look at {first}"
         yield name, partial(stopped_coverage, confidence, first)
+    name = "after stopping, 96% intervals, at 5, or at 3 with a third of the width"
+    yield name, partial(stopped_coverage, 0.96, 5, early=True)
 
 
 def time_studies(n: Scaled) -> Studies:

@@ -29,6 +29,7 @@ from compofa.profiler.statistics.interval import (
     estimate_cells,
     shared_error,
 )
+from compofa.profiler.statistics.stopping import EARLY_SESSIONS, is_enough
 from compofa.profiler.statistics.variance_components import (
     VarianceComponents,
     variance_components,
@@ -130,10 +131,11 @@ class Analysis:
             return False
         if result.failure is not None or result.n_sessions >= protocol.max_sessions:
             return True
-        if result.n_sessions < protocol.min_sessions:
-            return False
-        # More sessions like these would not take a doubt away.
-        return result.doubt is not None or result.converged(protocol.target)
+        if result.doubt is not None:
+            # More sessions like these would not take it away.
+            return result.n_sessions >= protocol.min_sessions
+        half = math.inf if result.estimate is None else result.estimate.relative_half_width
+        return is_enough(half, result.n_sessions, protocol.target, protocol.min_sessions)
 
     def sessions_left(self, cell: Cell, protocol: Protocol) -> int:
         """How many more sessions `cell` will probably need: widths shrink with the square root."""
@@ -145,7 +147,7 @@ class Analysis:
             else (result.estimate.relative_half_width)
         )
         if math.isinf(half):
-            return max(1, protocol.min_sessions - done)
+            return max(1, min(protocol.min_sessions, EARLY_SESSIONS) - done)
         needed = math.ceil(done * (half / protocol.target) ** 2)
         return max(1, min(max(needed, protocol.min_sessions), protocol.max_sessions) - done)
 

@@ -26,10 +26,9 @@ from compofa.profiler.statistics.interval import (
 )
 from compofa.profiler.statistics.moderation import moderate
 from compofa.profiler.statistics.stopping import (
-    StoppingVerdict,
     anytime_reach,
     converged,
-    should_stop,
+    is_enough,
 )
 from compofa.profiler.statistics.two_way import fit_two_way
 from compofa.profiler.statistics.variance_components import variance_components
@@ -70,7 +69,7 @@ def test_intervals_cover_after_stopping_and_stopping_is_early(
 
 
 def test_one_cells_intervals_cover_after_stopping_whatever_its_noise(bench: ModuleType) -> None:
-    coverage = bench.stopped_coverage(0.96, min_sessions=5, repetitions=20_000)
+    coverage = bench.stopped_coverage(0.96, min_sessions=5, repetitions=20_000, early=True)
     # 20,000 repetitions have a standard error below 0.15 %.
     assert min(coverage.values()) >= 0.93 - 0.005
     assert max(coverage.values()) <= 0.97
@@ -249,20 +248,30 @@ def test_a_confidence_that_is_none_is_refused(confidence: float) -> None:
         estimate_cells({"a": {0: 1.0}}, confidence)
 
 
-def test_cells_leave_when_they_converge_and_not_before_five_sessions() -> None:
-    exact = {c: dict.fromkeys(range(4), 1.0) for c in range(8)}
+def test_cells_leave_when_they_converge_and_not_before_three_sessions() -> None:
+    exact = {c: dict.fromkeys(range(2), 1.0) for c in range(8)}
     assert converged(estimate_cells(exact), 0.02) == frozenset()
-    exact = {c: dict.fromkeys(range(5), 1.0) for c in range(8)}
-    estimates = estimate_cells(exact)
-    assert converged(estimates, 0.02) == frozenset(range(8))
-    assert should_stop(estimates, 0.02) is StoppingVerdict.CONVERGED
+    exact = {c: dict.fromkeys(range(3), 1.0) for c in range(8)}
+    assert converged(estimate_cells(exact), 0.02) == frozenset(range(8))
 
 
-def test_a_noisy_cell_goes_on_until_its_sessions_are_spent() -> None:
-    noisy = {0: {s: 1.0 + s % 2 for s in range(6)}}
-    estimates = estimate_cells(noisy)
-    assert should_stop(estimates, 0.02) is StoppingVerdict.CONTINUE
-    assert should_stop(estimates, 0.02, max_sessions=6) is StoppingVerdict.EXHAUSTED
+@pytest.mark.parametrize(
+    ("half_width", "sessions", "fewest", "enough"),
+    [
+        (0.0066, 3, 5, True),  # a third of the target: early
+        (0.0068, 3, 5, False),
+        (0.0068, 4, 5, False),
+        (0.0199, 5, 5, True),
+        (0.0201, 5, 5, False),
+        (0.0001, 3, 16, False),  # whoever asks for more sessions gets them
+        (0.0001, 2, 2, True),
+        (0.0001, 2, 5, False),
+    ],
+)
+def test_an_interval_is_enough_by_its_width_and_its_sessions(
+    half_width: float, sessions: int, fewest: int, enough: bool
+) -> None:
+    assert is_enough(half_width, sessions, 0.02, fewest) is enough
 
 
 @pytest.mark.parametrize("target", [0.0, -0.1, math.nan])
