@@ -175,11 +175,13 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
     corrections = {(s, c): raw[s, c] / ms for c, row in values.items() for s, ms in row.items()}
     return Analysis(
         results={
-            cell: replace(
+            cell: _with_rest(
                 _result(
                     cell, by_cell.get(cell, []), estimates.get(cell), final.get(cell), corrections
                 ),
-                doubt=doubts.get(cell),
+                doubts.get(cell),
+                tick,
+                confidence,
             )
             for cell in {**by_cell, **final}
         },
@@ -277,6 +279,12 @@ def _corrected(
         values[cell][session] = ms / drift.regime_factors[session]
         covariate[cell][session] = statistics.fmean(deviations[session, cell])
     return adjust(values, covariate)
+
+
+def _with_rest(result: CellResult, doubt: str | None, tick: int, confidence: float) -> CellResult:
+    """`result`, with what does not follow from its own estimate."""
+    runs = replace(result.runs, tick_ns=tick, confidence=confidence)
+    return replace(result, runs=runs, doubt=doubt)
 
 
 def _result(

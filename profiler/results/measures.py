@@ -21,8 +21,8 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,8 @@ from compofa.common.entry_points import load_registered, registered
 from compofa.common.errors import UserError
 from compofa.profiler.results.journal import Timing
 from compofa.profiler.results.table import COLUMNS, Cell
+from compofa.profiler.settings import CONFIDENCE
+from compofa.profiler.statistics.clock import is_coarse
 
 if TYPE_CHECKING:
     from compofa.common.arrays import FloatArray
@@ -49,11 +51,24 @@ class CellRuns:
         timings: the journal's lines about it, one for each session that timed it, in their order.
         factors: for each of them, how much slower than usual the device was then; dividing by it
             corrects for drift.
+        tick_ns: of the device's clock; 1 where it is fine.
+        confidence: of intervals.
     """
 
     cell: Cell
     timings: tuple[Timing, ...]
     factors: tuple[float, ...]
+    tick_ns: int = 1
+    confidence: float = CONFIDENCE
+
+    def without(self, session: int) -> CellRuns:
+        """All but one of the sessions, by its place among `timings`."""
+        kept = [i for i in range(len(self.timings)) if i != session]
+        return replace(
+            self,
+            timings=tuple(self.timings[i] for i in kept),
+            factors=tuple(self.factors[i] for i in kept),
+        )
 
     def run_ms(self) -> FloatArray:
         """Milliseconds of every single run, corrected for drift, [n].
@@ -69,6 +84,9 @@ class CellRuns:
             if len(timing.ns) > 1
         ]
         return np.concatenate(known) if known else np.empty(0)
+
+
+Compute = Callable[[CellRuns], float | None]
 
 
 @dataclass(frozen=True)
@@ -87,7 +105,7 @@ class MeasureSpec:
 
     name: str
     meaning: str
-    compute: Callable[[CellRuns], float | None]
+    compute: Compute
     lower_is_better: bool = True
 
     def __post_init__(self) -> None:
@@ -103,14 +121,19 @@ class MeasureSpec:
         return None if value is None or not math.isfinite(value) else float(value)
 
 
-def find_measures(names: Iterable[str]) -> tuple[MeasureSpec, ...]:
+def find_measures(names: Sequence[str]) -> tuple[MeasureSpec, ...]:
     """The measures called `names`, each once, without those that every table has anyway.
+
+    After each of them come those with its confidence interval, where somebody registers them.
 
     Raises:
         UserError: nobody registers one of them, or what is registered is not of that name.
     """
     measures = []
-    for name in dict.fromkeys(names):
+    known = registered(GROUP)
+    wanted = [each for name in names for each in (name, *interval_names(name))]
+    given = set(names)
+    for name in dict.fromkeys(each for each in wanted if each in given or each in known):
         measure = load_registered(GROUP, name, "measured column", MeasureSpec)
         if measure.name != name:
             raise UserError(f"the measured column {name!r} calls itself {measure.name!r}")
@@ -125,10 +148,13 @@ def measure_names() -> tuple[str, ...]:
 
 
 def _quantile(share: float, runs: CellRuns) -> float | None:
+    """None where a coarse clock shows runs as whole ticks: then only their mean is known."""
     import numpy as np
 
     every = runs.run_ms()
-    return float(np.quantile(every, share)) if every.size else None
+    if not every.size or is_coarse(1e6 * float(every.mean()), runs.tick_ns):
+        return None
+    return float(np.quantile(every, share))
 
 
 def _tail_quantile(share: float, runs: CellRuns) -> float | None:
@@ -140,6 +166,52 @@ def _tail_quantile(share: float, runs: CellRuns) -> float | None:
 def _mean(runs: CellRuns) -> float | None:
     every = runs.run_ms()
     return float(every.mean()) if every.size else None
+
+
+def _end(compute: Compute, side: int, runs: CellRuns) -> float | None:
+    """One end of the confidence interval for what `compute` says, -1 the lower, 1 the upper.
+
+    Over sessions, by the jackknife that leaves out one at a time (Tukey 1958; Miller, The
+    jackknife - a review, 1974), on the log scale: with n sessions and a figure x[-i] without the
+    i-th, the variance is (n - 1) / n times the sum of squares of log x[-i] about their mean, and
+    the interval is Student's with n - 1 degrees of freedom, widened as that of the latency is for
+    stopping by its width.
+
+    None where the figure is not known, or there is one session.
+    """
+    import numpy as np
+
+    from compofa.profiler.statistics.interval import PEEKING
+    from compofa.profiler.statistics.student import student_quantile
+
+    n = len(runs.timings)
+    value = compute(runs)
+    left = [compute(runs.without(i)) for i in range(n)] if n > 1 and value else []
+    if not value or not left or not all(left):
+        return None
+    logs = np.log(np.array(left, dtype=np.float64))
+    error = math.sqrt((n - 1) / n * float(((logs - logs.mean()) ** 2).sum()))
+    probability = 1 - PEEKING * (1 - runs.confidence) / 2
+    reach = float(student_quantile(probability, np.array([n - 1.0]))[0])
+    return value * math.exp(side * reach * error)
+
+
+def _interval(of: MeasureSpec) -> tuple[MeasureSpec, MeasureSpec]:
+    """The columns with the ends of the interval for another one."""
+    names = interval_names(of.name)
+    texts = [
+        f"The {end} end of the confidence interval of {of.name}." for end in ("lower", "upper")
+    ]
+    return (
+        MeasureSpec(names[0], texts[0], partial(_end, of.compute, -1)),
+        MeasureSpec(names[1], texts[1], partial(_end, of.compute, 1)),
+    )
+
+
+def interval_names(column: str) -> tuple[str, str]:
+    """What the columns with the interval of a measured column are called: p50_ci_low_ms, ..."""
+    stem, _, unit = column.rpartition("_")
+    return f"{stem}_ci_low_{unit}", f"{stem}_ci_high_{unit}"
 
 
 def _load(runs: CellRuns) -> float | None:
@@ -156,3 +228,6 @@ P99_MS = MeasureSpec(
     "99 % of the runs took at most this; left empty for fewer than a thousand runs.",
     partial(_tail_quantile, 0.99),
 )
+MEAN_CI_LOW_MS, MEAN_CI_HIGH_MS = _interval(MEAN_MS)
+P50_CI_LOW_MS, P50_CI_HIGH_MS = _interval(P50_MS)
+P90_CI_LOW_MS, P90_CI_HIGH_MS = _interval(P90_MS)

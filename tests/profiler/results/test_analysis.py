@@ -100,7 +100,7 @@ def test_one_session_gives_values_without_intervals() -> None:
     assert estimate is not None
     assert math.isinf(estimate.high)
     assert not analysis.settled(CELLS[0], PROTOCOL)
-    assert analysis.sessions_left(CELLS[0], PROTOCOL) == 4
+    assert analysis.sessions_left(CELLS[0], PROTOCOL) == 2
 
 
 def test_one_cell_is_enough() -> None:
