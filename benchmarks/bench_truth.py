@@ -166,6 +166,7 @@ class Counted:
     device_s: list[float] = field(default_factory=list)
     half_widths: list[float] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    named: dict[str, int] = field(default_factory=dict)
 
     def add(
         self, device: VirtualDevice, rows: list[Row], speeds: tuple[float, ...] = (1.0,)
@@ -209,6 +210,7 @@ class Counted:
             "half_width": mean(self.half_widths),
             "sessions": mean(self.sessions),
             "device_s": mean(self.device_s),
+            "named": self.named,
             "notes": dict(sorted(self.notes.items(), key=lambda item: -item[1])[:8]),
         }
 
@@ -244,6 +246,10 @@ def profile(
     if not out.exists():
         counted.failed += 1
         return None
+    meta = json.loads(out.with_suffix(".meta.json").read_text())
+    said = {f"two speeds of {each['of']}" for each in meta.get("speeds", [])}
+    for name in said | {f"doubt: {each}" for each in meta.get("doubts", {}).values()}:
+        counted.named[name] = counted.named.get(name, 0) + 1
     return list(read_table(out).rows)
 
 

@@ -80,7 +80,7 @@ MOST_IN_ROOM = {"profiler": 6, "search": 12}
 # What is still to be put right. A test fails too when something here is right already: take it out.
 UPWARD: set[str] = set()
 CIRCLES: set[str] = set()
-ONLY_TESTED = {"profiler.statistics.modes"}
+ONLY_TESTED: set[str] = set()
 TOO_LONG: set[str] = set()
 TOO_MANY_PARAMETERS: set[str] = set()
 TOO_FULL = {"profiler/statistics"}

@@ -58,6 +58,8 @@ def _described(device: str, end: FinishedJob | FailedJob) -> dict[str, Any]:
         "measured": sum(row.source == "measured" for row in written.table.rows),
         "failed": written.count("failed"),
         "unconverged": written.count("unconverged"),
+        "doubts": written.meta.doubted,
+        "speeds": [each.sentence for each in written.meta.speeds],
         "sessions": written.meta.sessions,
         "held_out_error": meta["held_out_error"],
         "drift": written.meta.drift,
@@ -110,9 +112,13 @@ def _show_summary(device: str, outcome: Outcome) -> None:
                 f"sums of unit terms are off by {checked.residual_sd_percent:.2f} % "
                 f"(bias {checked.bias_percent:+.2f} %) at batch size {batch_size}"
             )
-    for status in ("unconverged", "failed"):
+    for status in ("failed", "unconverged"):
         if written.count(status):
             print(f"{written.count(status)} cells {status}")
+    for doubt, number in written.meta.doubted.items():
+        print(f"{number} of them because {doubt}")
+    for speeds in written.meta.speeds:
+        print(speeds.sentence)
     for cell, reason in written.meta.failures.items():
         print(printable(f"{cell}: {reason}"))
     if outcome.out_of_time:

@@ -17,6 +17,7 @@ from compofa.profiler.results.journal import (
     utc_now,
 )
 from compofa.profiler.results.measures import CellRuns
+from compofa.profiler.results.speeds import TwoSpeeds, find_speeds, split_cells
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.profiler.statistics.clock import clock_tick, condense_timed
@@ -43,6 +44,7 @@ CLOCK_TIMINGS = 200
 """Of a journal, by which it is judged how fine the clock is."""
 
 COLD = "the device takes longer to warm up than its runs lasted"
+SPLIT = "its loads run at two speeds, and the latency lies between them"
 WARMING = "its runs were still getting faster when they were timed"
 
 
@@ -88,6 +90,7 @@ class Analysis:
         reference_ms: the reference model's raw latency in each session, in order of time.
         shared_error: that the estimates of all cells have in common.
         tick_ns: of the device's clock; 1 where it is fine.
+        speeds: two speeds that sessions, loads or runs were seen at.
         died: cells on which an agent died before they were ever measured; they get a second chance.
     """
 
@@ -102,6 +105,7 @@ class Analysis:
     died: frozenset[Cell]
     shared_error: SharedError = NO_SHARED_ERROR
     tick_ns: int = 1
+    speeds: tuple[TwoSpeeds, ...] = ()
 
     def estimate(self, cell: Cell) -> Estimate | None:
         """What is known of the latency of `cell`, in milliseconds."""
@@ -169,7 +173,8 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
     level = drift.level_sessions if drift else None
     estimates = estimate_cells(values, confidence, level_sessions=level)
     by_cell = _by_cell(timings)
-    doubts = _doubts(by_cell, tick)
+    speeds = find_speeds(timings, values, drift) if drift and tick == 1 else ()
+    doubts = dict.fromkeys(split_cells(values, speeds), SPLIT) | _doubts(by_cell, tick)
     failures = {failure.cell: failure for failure in of_kind(lines, Failure)}
     final = {cell: failure for cell, failure in failures.items() if failure.final}
     corrections = {(s, c): raw[s, c] / ms for c, row in values.items() for s, ms in row.items()}
@@ -195,6 +200,7 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
         died=frozenset(cell for cell, f in failures.items() if not f.final and cell not in by_cell),
         shared_error=shared_error(values, level) if values else NO_SHARED_ERROR,
         tick_ns=tick,
+        speeds=speeds,
     )
 
 

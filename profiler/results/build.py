@@ -226,6 +226,7 @@ def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis
         noise=analysis.noise,
         shared_error=shared if math.isfinite(shared.freedom) else None,
         clock_tick_ns=analysis.tick_ns,
+        speeds=analysis.speeds,
         doubts=_named(analysis, lambda result: result.doubt),
         pauses=tuple(of_kind(lines, Pause)),
         failures=_named(analysis, lambda result: result.failure),

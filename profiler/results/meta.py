@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from compofa.common.errors import UserError, file_error
 from compofa.common.files import write_atomically
 from compofa.profiler.latency_model import Additivity, HeldOutError
 from compofa.profiler.results.journal import Pause
+from compofa.profiler.results.speeds import TwoSpeeds
 from compofa.profiler.results.table import SetUp
 from compofa.profiler.statistics.interval import SharedError
 from compofa.profiler.statistics.variance_components import VarianceComponents
@@ -56,6 +58,7 @@ class Meta(BaseModel):
             in common, and its degrees of freedom.
         clock_tick_ns: of the device's clock; 1 where it is fine enough not to matter.
         doubts: why cells are not to be trusted although they were measured, by cell.
+        speeds: two speeds that sessions, loads or runs were seen at.
         failures: reasons, by cell.
         additivity: per batch size.
         measures: the measured columns that were asked for, by name.
@@ -84,10 +87,16 @@ class Meta(BaseModel):
     shared_error: SharedError | None = None
     clock_tick_ns: int | None = None
     doubts: dict[str, str] = {}
+    speeds: tuple[TwoSpeeds, ...] = ()
     pauses: tuple[Pause, ...] = ()
     failures: dict[str, str] = {}
     additivity: dict[str, Additivity | None] = {}
     measures: dict[str, MeasuredColumn] = {}
+
+    @property
+    def doubted(self) -> dict[str, int]:
+        """How many cells there is the same doubt about, by what the doubt is."""
+        return dict(Counter(self.doubts.values()))
 
     def to_json(self) -> dict[str, Any]:
         """What the file holds, as JSON has it: numbers that are not known are null."""
