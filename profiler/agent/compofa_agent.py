@@ -745,7 +745,7 @@ def control_groups() -> List[str]:
         parts = [part for part in path.split("/") if part not in ("", "..")]
         for top in tops:
             found += ["/".join([top, *parts[:end]]) for end in range(len(parts), -1, -1)]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def cpu_quota() -> Optional[float]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +19,7 @@ from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.session import Session
 from compofa.profiler.models.prefetch import ModelPrefetcher, spare_cpus
 from compofa.profiler.results.analysis import Analysis, analyse, corrected_line
-from compofa.profiler.results.journal import Failure, Journal, SessionLine, of_kind
+from compofa.profiler.results.journal import Caveat, Failure, Journal, SessionLine, of_kind, utc_now
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.change_points import slowdown
@@ -39,6 +40,7 @@ class Sessions:
 
     def __post_init__(self) -> None:
         self._analysed: tuple[int, Analysis] | None = None
+        self._caveats: set[tuple[int, str]] = set()
         self._looks: list[float] = []
         self._monitor = DeviceMonitor(
             self.access.listener.note,
@@ -57,10 +59,11 @@ class Sessions:
             UserError: see `Journal.open`.
         """
         hello = access.hello
-        for shortage in cpu_shortages(access.device.threads, hello.affinity, hello.facts):
-            access.listener.note(shortage)
         with Journal.open(path, access.header, fresh=fresh) as journal:
-            yield cls(access, protocol, journal)
+            sessions = cls(access, protocol, journal)
+            for shortage in cpu_shortages(access.device.threads, hello.affinity, hello.facts):
+                sessions._caveat(sessions._last_session() + 1, shortage)
+            yield sessions
 
     def run(self, pending: Callable[[Analysis], Sequence[Cell]], seed: int) -> bool:
         """Measures session by session; returns whether time ran out first.
@@ -74,7 +77,7 @@ class Sessions:
             DeviceError: the device cannot measure at all, or several sessions brought nothing.
         """
         name, lost, why = self.access.device.name, 0, ""
-        number = max((s.session for s in of_kind(self.journal.lines, SessionLine)), default=0)
+        number = self._last_session()
         while left := pending(self.analysis()):
             if self._out_of_time():
                 if not self._measured():
@@ -96,6 +99,19 @@ class Sessions:
                 raise DeviceError(f"{name}: {message}")
         return False
 
+    def _last_session(self) -> int:
+        return max((s.session for s in of_kind(self.journal.lines, SessionLine)), default=0)
+
+    def _caveat(self, number: int, text: str) -> None:
+        """Says what casts doubt on a session, on the screen and in the journal."""
+        # A clock that is wrong is wrong at every request: once a session is enough.
+        kind = text.partition(":")[0]
+        if (number, kind) in self._caveats:
+            return
+        self._caveats.add((number, kind))
+        self.access.listener.note(text)
+        self.journal.append(Caveat(number, text, utc_now()))
+
     def _session(self, number: int, order: list[Cell]) -> None:
         access, analysis = self.access, self.analysis()
         expected = max(analysis.sessions_left(cell, self.protocol) for cell in order)
@@ -105,7 +121,7 @@ class Sessions:
             ModelPrefetcher(access.models, access.transport, spare) as prefetcher,
             access.transport.start_agent() as channel,
         ):
-            link = AgentLink(channel)
+            link = AgentLink(channel, partial(self._caveat, number))
             session = Session(
                 number=number,
                 link=link,

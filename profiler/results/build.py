@@ -20,6 +20,7 @@ from compofa.profiler.latency_model import (
 )
 from compofa.profiler.results.analysis import Analysis, CellResult, analyse
 from compofa.profiler.results.journal import (
+    Caveat,
     Header,
     JournalLine,
     Pause,
@@ -227,6 +228,7 @@ def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis
         shared_error=shared if math.isfinite(shared.freedom) else None,
         clock_tick_ns=analysis.tick_ns,
         speeds=analysis.speeds,
+        caveats=tuple(dict.fromkeys(each.text for each in of_kind(lines, Caveat))),
         doubts=_named(analysis, lambda result: result.doubt),
         pauses=tuple(of_kind(lines, Pause)),
         failures=_named(analysis, lambda result: result.failure),

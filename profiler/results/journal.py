@@ -129,6 +129,15 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Caveat:
+    """Something that casts doubt on what a session measured, in plain words."""
+
+    session: int
+    text: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Corrected:
     """A finished session: for each cell its condensed latency, raw and corrected for drift."""
 
@@ -138,9 +147,9 @@ class Corrected:
     finished_at: str
 
 
-JournalLine = PlanLine | SessionLine | Timing | Failure | Pause | Corrected
+JournalLine = PlanLine | SessionLine | Timing | Failure | Pause | Caveat | Corrected
 
-L = TypeVar("L", PlanLine, SessionLine, Timing, Failure, Pause, Corrected)
+L = TypeVar("L", PlanLine, SessionLine, Timing, Failure, Pause, Caveat, Corrected)
 
 _KINDS: dict[str, type[JournalLine]] = {
     "plan": PlanLine,
@@ -148,6 +157,7 @@ _KINDS: dict[str, type[JournalLine]] = {
     "timing": Timing,
     "failure": Failure,
     "pause": Pause,
+    "caveat": Caveat,
     "corrected": Corrected,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}

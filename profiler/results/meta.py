@@ -59,6 +59,7 @@ class Meta(BaseModel):
         clock_tick_ns: of the device's clock; 1 where it is fine enough not to matter.
         doubts: why cells are not to be trusted although they were measured, by cell.
         speeds: two speeds that sessions, loads or runs were seen at.
+        caveats: what casts doubt on all of the figures, in plain words, each once.
         failures: reasons, by cell.
         additivity: per batch size.
         measures: the measured columns that were asked for, by name.
@@ -89,6 +90,7 @@ class Meta(BaseModel):
     doubts: dict[str, str] = {}
     speeds: tuple[TwoSpeeds, ...] = ()
     pauses: tuple[Pause, ...] = ()
+    caveats: tuple[str, ...] = ()
     failures: dict[str, str] = {}
     additivity: dict[str, Additivity | None] = {}
     measures: dict[str, MeasuredColumn] = {}

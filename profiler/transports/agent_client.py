@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from compofa.common.console import printable
 from compofa.common.errors import DeviceError
 from compofa.profiler.agent import compofa_agent
+from compofa.profiler.transports.agent_reply import (
+    LARGEST_INTEGER,
+    LARGEST_TENSOR,
+    AgentReply,
+    check_integer,
+    check_text,
+)
 from compofa.profiler.transports.base import Channel
 
 LONGEST_REPLY = 16 << 20
 
 LONGEST_RUN_NS = 3600 * 10**9
 """An hour: no single inference is longer, so the device's clock was set during a longer one."""
+
+OVERRUN, OVERRUN_S = 1.05, 0.02
+"""Runs may take this share of the time that their request took here, and this much more: no two
+clocks run at quite the same pace."""
+
+LAST_CPU, LAST_PID = 2**16, 2**31
 
 ANSWER_S = 60.0
 """How long a request that runs no model may take."""
@@ -70,11 +84,20 @@ class Loaded:
     settings: dict[str, Any]
 
 
+def _ignore(_: str) -> None:
+    """Nobody is told."""
+
+
 @dataclass
 class AgentLink:
-    """One agent, spoken to over `channel`."""
+    """One agent, spoken to over `channel`.
+
+    Attributes:
+        caveat: told what casts doubt on the times that the agent reports.
+    """
 
     channel: Channel
+    caveat: Callable[[str], None] = _ignore
     _asked: int = field(default=0, init=False)
 
     def hello(
@@ -102,16 +125,18 @@ class AgentLink:
                 f"this is {compofa_agent.VERSION}"
             )
         try:
-            affinity = ok["affinity"]
+            reply = AgentReply(ok)
+            runtimes = {name: _installed(reply, name) for name in reply.mapping("runtimes")}
+            affinity = reply.integers("affinity", 0, LAST_CPU) if reply.has("affinity") else None
             return Hello(
-                pid=int(ok["pid"]),
-                affinity=None if affinity is None else tuple(map(int, affinity)),
-                runtimes={str(k): str(v["version"]) for k, v in ok["runtimes"].items()},
-                runtime_hashes={str(k): v["sha256"] for k, v in ok["runtimes"].items()},
-                facts=dict(ok["facts"]),
-                state=dict(ok["state"]),
+                pid=reply.integer("pid", 0, LAST_PID),
+                affinity=affinity,
+                runtimes={name: version for name, (version, _) in runtimes.items()},
+                runtime_hashes={name: digest for name, (_, digest) in runtimes.items()},
+                facts=_facts(reply),
+                state=reply.mapping("state"),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except ValueError as error:
             raise self._nonsense("hello", error) from None
 
     def load(
@@ -120,18 +145,19 @@ class AgentLink:
         """Loads a model that was put on the device and runs it once."""
         ok = self._request("load", deadline_s, model=sha256, runtime=runtime, options=options)
         try:
-            loaded = Loaded(
-                handle=int(ok["model"]),
-                runtime_version=str(ok["version"]),
-                load_ns=int(ok["load_ns"]),
-                input_shape=tuple(map(int, ok["input"])),
-                output_size=int(ok["output_size"]),
-                output=tuple(map(float, ok["output"])),
-                settings=dict(ok.get("settings", {})),
+            # A network may compute what is no number: then it fails, and not the device.
+            reply = AgentReply(ok, unchecked=frozenset({"output"}))
+            return Loaded(
+                handle=reply.integer("model", 0, LAST_PID),
+                runtime_version=reply.text("version"),
+                load_ns=reply.integer("load_ns", 0, LONGEST_RUN_NS),
+                input_shape=reply.integers("input", 1, LARGEST_TENSOR),
+                output_size=reply.integer("output_size", 0, LARGEST_TENSOR),
+                output=reply.numbers("output", compofa_agent.CHECKED_OUTPUTS),
+                settings=reply.mapping("settings", optional=True),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except ValueError as error:
             raise self._nonsense("load", error) from None
-        return loaded
 
     def run(
         self, handle: int, runs: int, seed: int, deadline_s: float
@@ -144,27 +170,35 @@ class AgentLink:
         Raises:
             DeviceError: the reply makes no sense, or no run is left.
         """
+        begun = time.monotonic()
         ok = self._request("run", deadline_s, model=handle, runs=runs, seed=seed)
+        wall_s = time.monotonic() - begun
         try:
-            times, state = ok["ns"], dict(ok["state"])
+            reply = AgentReply(ok)
+            times = reply.integers("ns", -LARGEST_INTEGER, LARGEST_INTEGER)
+            state = reply.mapping("state")
             if len(times) != runs:
                 raise ValueError(f"{len(times)} times for {runs} runs")
-            for ns in times:
-                if type(ns) is not int:
-                    raise ValueError(f"a run of {ns!r} ns")
             kept = tuple(ns for ns in times if 0 <= ns < LONGEST_RUN_NS)
             if not kept:
-                raise ValueError(f"a run of {times[0]} ns")
-            return kept, state
-        except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"a run of {times[0]} ns by the device's clock")
+        except ValueError as error:
             raise self._nonsense("run", error) from None
+        told_s = sum(kept) * 1e-9
+        if told_s > OVERRUN * wall_s + OVERRUN_S:
+            self.caveat(
+                f"the device's clock is not to be trusted: by it, {len(kept)} runs took "
+                f"{told_s:.3g} s, and here they were over within {wall_s:.3g} s"
+            )
+        return kept, state
 
     def state(self) -> dict[str, Any]:
         """The device's state now."""
-        state = self._request("state", ANSWER_S).get("state")
-        if not isinstance(state, dict):
-            raise self._nonsense("state", ValueError("no state"))
-        return state
+        ok = self._request("state", ANSWER_S)
+        try:
+            return AgentReply(ok).mapping("state")
+        except ValueError as error:
+            raise self._nonsense("state", error) from None
 
     def unload(self, handle: int) -> None:
         """Lets go of a model."""
@@ -200,3 +234,23 @@ class AgentLink:
     @staticmethod
     def _nonsense(do: str, error: Exception) -> DeviceError:
         return DeviceError(f"the agent's reply to {do} makes no sense: {printable(str(error))}")
+
+
+def _facts(reply: AgentReply) -> dict[str, Any]:
+    """What the device says of itself, of which some is computed with."""
+    facts = reply.mapping("facts")
+    if facts.get("cpus") is not None:
+        check_integer(facts["cpus"], "facts.cpus", 1, LAST_CPU)
+    return facts
+
+
+def _installed(reply: AgentReply, name: str) -> tuple[str, str | None]:
+    """Version and hash of a runtime that the device has."""
+    said = reply.mapping("runtimes")[name]
+    if not isinstance(said, dict):
+        raise ValueError(f"the runtime {name} is {said!r}, not an object")
+    digest = said.get("sha256")
+    return (
+        check_text(said.get("version"), f"the version of {name}"),
+        None if digest is None else check_text(digest, f"the hash of {name}"),
+    )

@@ -575,6 +575,86 @@ static int count_cpus(const char *list, int *last) {
     return count;
 }
 
+/* The least of the CPU quotas of this process's control groups, in CPUs, and how many periods they
+   stopped it in; both negative where nothing tells. */
+struct quota {
+    double cpus;
+    long long stopped;
+};
+
+/* Takes in what a group says of itself, in either version of cgroups. */
+static void read_group(struct quota *quota, const char *folder) {
+    char path[1200];
+    char *end;
+    snprintf(path, sizeof path, "%s/cpu.max", folder);
+    const char *limit = read_text(path);
+    double most = is_digit(*limit) ? strtod(limit, &end) : 0;
+    double period = most > 0 ? strtod(end, NULL) : 0;
+    if (!*limit) {
+        snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
+        limit = read_text(path);
+        most = is_digit(*limit) ? strtod(limit, NULL) : 0;
+        snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
+        period = strtod(read_text(path), NULL);
+    }
+    if (most > 0 && period > 0 && (quota->cpus < 0 || most / period < quota->cpus))
+        quota->cpus = most / period;
+    snprintf(path, sizeof path, "%s/cpu.stat", folder);
+    const char *stat = read_text(path);
+    const char *at = strstr(stat, "nr_throttled ");
+    if (at) {
+        long long stopped = strtoll(strchr(at, ' '), NULL, 10);
+        quota->stopped = (quota->stopped < 0 ? 0 : quota->stopped) + stopped;
+    }
+}
+
+/* Takes in a group and all those above it, of which `top` is the folder of the first. */
+static void read_groups(struct quota *quota, const char *top, const char *group) {
+    char folder[1024];
+    int size = snprintf(folder, sizeof folder, "%s%s", top, group);
+    if (size < 0 || size >= (int)sizeof folder || strstr(group, "/.."))
+        snprintf(folder, sizeof folder, "%s", top);
+    for (;;) {
+        size_t length = strlen(folder);
+        while (length > strlen(top) && folder[length - 1] == '/')
+            folder[--length] = 0;
+        read_group(quota, folder);
+        if (length <= strlen(top))
+            return;
+        *strrchr(folder, '/') = 0;
+    }
+}
+
+static struct quota cpu_quota(void) {
+    struct quota quota = {-1, -1};
+    char groups[4096], line[1024], top[256];
+    snprintf(groups, sizeof groups, "%s", read_text("/proc/self/cgroup"));
+    for (const char *at = groups; *at; at += *at == '\n') {
+        copy_line(line, sizeof line, at);
+        at += strcspn(at, "\n");
+        char *controllers = strchr(line, ':');
+        char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group)
+            continue;
+        *group++ = 0;
+        controllers++;
+        if (!*controllers && strncmp(line, "0:", 2) == 0) {
+            read_groups(&quota, "/sys/fs/cgroup", group);
+            read_groups(&quota, "/sys/fs/cgroup/unified", group);
+            continue;
+        }
+        char list[300];
+        snprintf(list, sizeof list, ",%.256s,", controllers);
+        if (!strstr(list, ",cpu,"))
+            continue;
+        snprintf(top, sizeof top, "/sys/fs/cgroup/%.200s", controllers);
+        read_groups(&quota, top, group);
+        if (strcmp(controllers, "cpu") != 0)
+            read_groups(&quota, "/sys/fs/cgroup/cpu", group);
+    }
+    return quota;
+}
+
 /* A property of Android's; false elsewhere. */
 static bool android_property(const char *name, char value[92]) {
     int (*get)(const char *, char *);
@@ -669,6 +749,9 @@ static void print_facts(struct text *out) {
     int cpus = count_cpus(read_text("/sys/devices/system/cpu/online"), &last);
     print_key(out, "cpus");
     print(out, cpus ? "%d" : "null", cpus);
+    double quota = cpu_quota().cpus;
+    print_key(out, "cpu_quota");
+    print(out, quota > 0 ? "%.9g" : "null", quota);
     const char *memory = field(read_text("/proc/meminfo"), "MemTotal", ':');
     print_key(out, "memory_kb");
     print(out, memory ? "%lld" : "null", memory ? strtoll(memory, NULL, 10) : 0);
@@ -745,6 +828,11 @@ static void print_state(struct text *out) {
         out->size = before;
     if (*governor())
         print_member(out, "governor", governor());
+    long long stopped = cpu_quota().stopped;
+    if (stopped >= 0) {
+        print_key(out, "nr_throttled");
+        print(out, "%lld", stopped);
+    }
     print_temperatures(out);
     append(out, "}", 1);
 }

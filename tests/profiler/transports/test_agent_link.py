@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -54,10 +55,10 @@ def ok(**fields: Any) -> Callable[[dict[str, Any]], Any]:
         (ok(), "makes no sense"),
         (ok(ns=[1, 2], state={}), "2 times for 3 runs"),
         (ok(ns=[-5, -1, -1], state={}), "a run of -5 ns"),
-        (ok(ns=[1, 2, float("nan")], state={}), "a run of nan ns"),
+        (ok(ns=[1, 2, float("nan")], state={}), "not JSON|no finite number"),
         (ok(ns=[10**15] * 3, state={}), "a run of 1000000000000000 ns"),
-        (ok(ns=[1, 2, True], state={}), "a run of True ns"),
-        (ok(ns="abc", state={}), "a run of 'a' ns"),
+        (ok(ns=[1, 2, True], state={}), "ns is True, not a whole number"),
+        (ok(ns="abc", state={}), "ns is 'abc', not a list"),
         (ok(ns=[1, 2, 3], state=7), "makes no sense"),
     ],
 )
@@ -67,6 +68,109 @@ def test_replies_that_make_no_sense_are_the_device_s_fault(
     with pytest.raises(DeviceError, match=said) as caught:
         AgentLink(Scripted(answer)).run(1, 3, 0, 1.0)
     assert "\x1b" not in str(caught.value)
+
+
+HELLO: dict[str, Any] = {
+    "version": 1, "pid": 1, "affinity": [0], "runtimes": {}, "facts": {}, "state": {},
+}  # fmt: skip
+LOADED: dict[str, Any] = {
+    "model": 1, "version": "1.0", "load_ns": 5, "input": [1, 3, 32, 32], "output_size": 10,
+    "output": [0.5] * 10,
+}  # fmt: skip
+DEEP: Any = 0
+for _ in range(20):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pid": "1e999"}, "pid is '1e999', not a whole number"),
+        ({"pid": 1.5}, "pid is 1.5"),
+        ({"pid": 10**400}, "it holds a number that is too large|pid"),
+        ({"pid": -1}, "pid is -1"),
+        ({"affinity": [True]}, "affinity is True"),
+        ({"affinity": 3}, "affinity is 3, not a list"),
+        ({"runtimes": {"onnxruntime": {"version": "1\x1b[31m", "sha256": None}}}, "do not print"),
+        ({"runtimes": {"onnxruntime": {"version": 1, "sha256": None}}}, "onnxruntime is 1"),
+        ({"runtimes": {"onnxruntime": {"version": "1" * 301, "sha256": None}}}, "a short text"),
+        ({"runtimes": {"onnxruntime": {}}}, "the version of onnxruntime is None"),
+        ({"runtimes": {"onnx\nruntime": {"version": "1", "sha256": None}}}, "do not print"),
+        ({"facts": {"memory_kb": float("nan")}}, "memory_kb holds nan"),
+        ({"facts": {"gpu": {"watts": float("inf")}}}, "facts.gpu.watts holds inf"),
+        ({"facts": {"cpu": "x" * 5000}}, "a text of 5000 characters"),
+        ({"facts": {"cpu": "a\x00b"}}, "facts.cpu holds characters that do not print"),
+        ({"facts": {"cpus": "many"}}, "facts.cpus is 'many'"),
+        ({"facts": {"x": DEEP}}, "facts.x is too deep"),
+        ({"facts": dict.fromkeys(map(str, range(2000)), 1)}, "facts is too deep or too large"),
+        ({"state": {"load_1m": 10**30}}, "state.load_1m holds a number that is too large"),
+        ({"state": 3}, "state is 3, not an object"),
+    ],
+)
+def test_a_hello_is_checked_to_the_last_value(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeviceError, match=f"hello makes no sense: .*({said})") as caught:
+        AgentLink(Scripted(ok(**{**HELLO, **change}))).hello(1, None)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_an_ordinary_hello_passes_with_all_it_says() -> None:
+    facts = {"cpu": "Cortex-A72", "cpus": 4, "max_mhz": [1500.0], "gpu": None, "board": "Pi 4 ®"}
+    runtimes = {"onnxruntime": {"version": "1.2", "sha256": None}}
+    hello = AgentLink(Scripted(ok(**{**HELLO, "facts": facts, "runtimes": runtimes}))).hello(
+        1, None
+    )
+    assert hello.facts == facts
+    assert hello.affinity == (0,)
+    assert hello.runtimes == {"onnxruntime": "1.2"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "1"}, "model is '1'"),
+        ({"load_ns": -1}, "load_ns is -1"),
+        ({"load_ns": 10**400}, "too large"),
+        ({"input": [0]}, "input is 0"),
+        ({"output_size": 1e3}, "output_size is 1000.0"),
+        ({"output": ["x"]}, "output holds 'x', which is no number"),
+        ({"output": [10**400]}, "output holds a number that is too large"),
+        ({"output": [0.0] * 1000}, "output has 1000 numbers, more than 256"),
+        ({"settings": []}, "settings is \\[\\]"),
+        ({"settings": {"a": "\x07"}}, "do not print"),
+    ],
+)
+def test_a_loaded_model_is_checked_to_the_last_value(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeviceError, match=f"load makes no sense: .*({said})"):
+        AgentLink(Scripted(ok(**{**LOADED, **change}))).load("0" * 64, "onnxruntime", {})
+
+
+def test_what_a_network_computes_may_be_no_number() -> None:
+    output = [float("nan"), float("inf")]
+    loaded = AgentLink(Scripted(ok(**{**LOADED, "output": output}))).load("0" * 64, "x", {})
+    assert math.isnan(loaded.output[0])
+
+
+@pytest.mark.parametrize("state", [{"mhz": [1.0, float("nan")]}, {"gpu": {"a": "\x1b"}}])
+def test_a_state_is_checked_wherever_it_comes(state: dict[str, Any]) -> None:
+    with pytest.raises(DeviceError, match="state makes no sense"):
+        AgentLink(Scripted(ok(state=state))).state()
+    with pytest.raises(DeviceError, match="run makes no sense"):
+        AgentLink(Scripted(ok(ns=[5], state=state))).run(1, 1, 0, 1.0)
+
+
+def test_times_beyond_the_wall_time_of_their_call_are_doubted_and_kept() -> None:
+    caveats: list[str] = []
+    link = AgentLink(Scripted(ok(ns=[3000 * 10**9] * 2, state={})), caveats.append)
+    assert link.run(1, 2, 0, 1.0)[0] == (3000 * 10**9,) * 2
+    (said,) = caveats
+    assert "the device's clock is not to be trusted: by it, 2 runs took 6e+03 s" in said
+
+
+def test_times_within_the_wall_time_of_their_call_are_not_doubted() -> None:
+    caveats: list[str] = []
+    AgentLink(Scripted(ok(ns=[10**6, 2 * 10**6], state={})), caveats.append).run(1, 2, 0, 1.0)
+    assert not caveats
 
 
 def test_runs_in_which_the_clock_was_set_are_left_out() -> None:
@@ -92,11 +196,8 @@ def test_another_version_of_the_protocol_is_refused() -> None:
 @pytest.mark.parametrize("facts", [None, 3, []])
 def test_a_hello_without_facts_is_refused(facts: object) -> None:
     hello = ok(version=1, pid=1, affinity=None, runtimes={}, facts=facts, state={})
-    if facts == []:
-        assert AgentLink(Scripted(hello)).hello(1, None).facts == {}
-    else:
-        with pytest.raises(DeviceError, match="hello makes no sense"):
-            AgentLink(Scripted(hello)).hello(1, None)
+    with pytest.raises(DeviceError, match="hello makes no sense: facts is"):
+        AgentLink(Scripted(hello)).hello(1, None)
 
 
 def program(code: str) -> LocalChannel:
