@@ -51,7 +51,7 @@ class Preprocessing:
         from PIL.Image import Resampling
 
         size, middle = (resolution, resolution), middle_box(*picture.size)
-        scaled = picture.convert(self.channels).resize(size, Resampling.BILINEAR, middle)
+        scaled = in_mode(picture, self.channels).resize(size, Resampling.BILINEAR, middle)
         values = np.atleast_3d(np.asarray(scaled, np.float32)) / np.float32(255)
         mean, deviation = (np.array(each, np.float32) for each in (self.mean, self.deviation))
         return np.ascontiguousarray(((values - mean) / deviation).transpose(2, 0, 1))
@@ -67,6 +67,26 @@ GREY = Preprocessing("L", (0.449,), (0.226,))
 def preprocessing(channels: int) -> Preprocessing | None:
     """What networks with that many input channels expect; None where no convention tells."""
     return {1: GREY, 3: IMAGENET}.get(channels)
+
+
+def in_mode(picture: Image, mode: str) -> Image:
+    """`picture` with the channels of `mode`, which has 8 bits each.
+
+    Pictures of 16-bit grey are scaled from 0..65535 to 0..255; pillow's own conversion would clip
+    them, so that nearly all of them became white.
+
+    Raises:
+        ValueError: it has floating-point or 32-bit numbers, whose range nothing tells.
+    """
+    if picture.mode.startswith("I;16"):
+        from PIL import Image as pillow
+
+        deep = np.asarray(picture).astype(np.float32)
+        return pillow.fromarray((deep / 257).round().astype(np.uint8)).convert(mode)
+    if picture.mode in ("I", "F"):
+        kind = "32-bit" if picture.mode == "I" else "floating-point"
+        raise ValueError(f"it has {kind} numbers, and nothing tells which of them is white")
+    return picture.convert(mode)
 
 
 def middle_box(width: int, height: int, kept: float = KEPT) -> Box:

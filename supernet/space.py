@@ -126,17 +126,7 @@ class Space:
 
     def extreme(self, largest: bool) -> Subnet:
         """The largest subnet of the space, or the smallest."""
-        pick = max if largest else min
-        chosen = []
-        for unit in self.units:
-            depth = pick(unit.depths)
-            expand, width = pick(unit.expands), pick(unit.widths)
-            if unit.coupling is not None:
-                expand, width = unit.coupled(depth)
-            blocks = unit.base_blocks + depth
-            kernels = (pick(unit.kernels),) * blocks
-            chosen.append(UnitChoice(depth, (expand,) * blocks, kernels, width))
-        return self.subnet(chosen)
+        return self.subnet([unit.extreme(largest) for unit in self.units])
 
     def __contains__(self, subnet: object) -> bool:
         return isinstance(subnet, Subnet) and self.why_not(subnet) is None

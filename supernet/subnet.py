@@ -98,6 +98,17 @@ class Unit:
         powers: list[int] = [each ** (self.base_blocks + d) for d in self.depths]
         return len(self.widths) * sum(powers)
 
+    def extreme(self, largest: bool) -> UnitChoice:
+        """The largest choice of this unit, or the smallest."""
+        pick = max if largest else min
+        depth = pick(self.depths)
+        expand, width = pick(self.expands), pick(self.widths)
+        if self.coupling is not None:
+            expand, width = self.coupled(depth)
+        blocks = self.base_blocks + depth
+        kernels = (pick(self.kernels),) * blocks
+        return UnitChoice(depth, (expand,) * blocks, kernels, width)
+
     def choices(self) -> Iterator[UnitChoice]:
         """All choices of this unit, smaller depths first."""
         for depth in self.depths:

@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = {
     "common": """
-        errors arrays closing
+        errors closing
+        arrays
         command_groups console csv_lines normal_interval entry_points files option_values scratch
         progress_meter yaml_lines
     """,

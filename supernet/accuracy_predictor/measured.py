@@ -12,7 +12,7 @@ from compofa.common.errors import UserError
 from compofa.supernet.accuracy_predictor.choices import Choices, choices_of
 from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
 from compofa.supernet.space import Space
-from compofa.supernet.spaces import get_space
+from compofa.supernet.spaces import SPACES
 from compofa.supernet.subnet import Subnet
 
 
@@ -55,7 +55,11 @@ def read_measured(path: Path, space: Space | None) -> MeasuredAccuracies:
         if len(names) != 1:
             message = f"the accuracy table has {len(names)} spaces"
             raise UserError(message, path=path, hint="--space says which")
-        space = get_space(names[0])
+        if names[0] not in SPACES:
+            message = f"the accuracy table is of space {names[0]}, which has no definition here"
+            hint = "--space FILE.yaml names the space file that it was trained with"
+            raise UserError(message, path=path, hint=hint)
+        space = SPACES[names[0]]
     rows = [row for row in rows if row.space == space.name]
     if not rows:
         hint = f"it has {', '.join(names)}"

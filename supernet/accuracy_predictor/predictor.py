@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compofa.common.arrays import FloatArray
-from compofa.common.errors import UserError, file_error
+from compofa.common.arrays import FloatArray, read_npz
+from compofa.common.errors import UserError
 from compofa.common.files import sha256, write_atomically
 from compofa.supernet.accuracy_predictor.choices import Choices, OneHot
 from compofa.supernet.accuracy_predictor.gaussian import GaussianProcess
@@ -134,9 +134,10 @@ def read_predictor(path: Path) -> AccuracyPredictor:
             float(about["rmse"]),
             str(about["source"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:
+        # What an archive holds can be of any type and shape, so that anything can go wrong here.
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"not an accuracy predictor: {reason}", path=path) from None
+        raise UserError(f"not an accuracy predictor: {reason[:200]}", path=path) from error
 
 
 def _gaussian(arrays: Mapping[str, npt.NDArray[Any]]) -> GaussianProcess:
@@ -177,20 +178,7 @@ def _perceptron(arrays: Mapping[str, npt.NDArray[Any]], encoding: Mapping[str, A
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays of an archive, all of finite numbers or text."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-    except OSError as error:
-        raise file_error(error, path, "cannot read the predictor") from None
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if len(raw) > LARGEST or sum(part.file_size for part in archive.infolist()) > LARGEST:
-                raise UserError("the predictor is too large", path=path)
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        message = "not an accuracy predictor: no archive of plain arrays, or a damaged one"
-        raise UserError(message, path=path) from error
+    arrays = read_npz(path, "the predictor", LARGEST)
     for name, values in arrays.items():
         if values.dtype.kind in "fi" and not np.isfinite(values).all():
             raise UserError(f"its array {name!r} holds numbers that are not finite", path=path)

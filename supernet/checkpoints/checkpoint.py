@@ -26,6 +26,9 @@ from compofa.supernet.supernet import Supernet
 FORMAT = "compofa checkpoint"
 VERSION = 1
 
+TEACHER = "teacher"
+"""The recipe of checkpoints that were trained as one network."""
+
 Metadata = Mapping[str, str | int | float | bool]
 
 
@@ -35,6 +38,16 @@ class Checkpoint:
 
     supernet: Supernet
     metadata: Metadata
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its batch norm statistics mix those of many subnets, so that none works by them.
+
+        So it is for what was trained as many subnets, by us or by those who released it; a
+        `TEACHER` was trained as one network, and its statistics are its own.
+        """
+        trained_as = self.metadata.get("recipe", TEACHER)
+        return "imported_from" in self.metadata or trained_as != TEACHER
 
 
 def checkpoint_bytes(supernet: Supernet, metadata: Metadata) -> bytes:

@@ -7,7 +7,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def read_torch_file(path: Path, what: str) -> Any:
         with warnings.catch_warnings():
             # Torch warns of odd versions in damaged files, on which it then fails.
             warnings.simplefilter("ignore")
-            return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+            content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = re.search(r"nsupported (?:global: )?GLOBAL ([\w.]+)", str(error))
         if refused is None:
@@ -58,6 +58,37 @@ def read_torch_file(path: Path, what: str) -> Any:
     except Exception as error:
         # On damaged files torch's readers raise whatever they stumble over.
         raise _unreadable(path, what, raw) from error
+    reason = _why_not_plain(content)
+    if reason is not None:
+        raise UserError(f"{what} holds {reason}", path=path)
+    return content
+
+
+def _why_not_plain(content: object) -> str | None:
+    """What a file holds that is no ordinary tensor with its numbers; None where all is well."""
+    size = 0
+    for tensor in _tensors(content):
+        if tensor.layout is not torch.strided or tensor.is_quantized:
+            return "sparse or quantised tensors, not plain ones"
+        if tensor.is_meta:
+            return "tensors without numbers (on the meta device)"
+        # A small file can claim any size, by a shape that repeats the same numbers.
+        size += tensor.numel() * tensor.element_size()
+        if size > LARGEST:
+            return f"tensors of more than {LARGEST:,} bytes"
+    return None
+
+
+def _tensors(content: object) -> Iterator[Tensor]:
+    """All tensors in nested dictionaries, lists and tuples."""
+    if isinstance(content, Tensor):
+        yield content
+    elif isinstance(content, Mapping):
+        for each in content.values():
+            yield from _tensors(each)
+    elif isinstance(content, list | tuple):
+        for each in content:
+            yield from _tensors(each)
 
 
 def _unreadable(path: Path, what: str, raw: bytes) -> UserError:

@@ -106,7 +106,7 @@ def _checked(path: Path, kind: str, train: Images | None, test: Images | None) -
 
 
 def _unrecognised(path: Path) -> UserError:
-    loose = list_pictures(path)
+    loose = list_pictures(path, nested=False)
     message = "pictures without class folders" if loose else "no data set that can be recognised"
     hint = (
         "it may have train/CLASS/*.jpg (and val/), CLASS/*.jpg, *.tar shards, MNIST's idx files "

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from compofa.common.console import note
+from compofa.common.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,8 +26,42 @@ Labels = npt.NDArray[np.int64]
 """Numbers of classes, counted from 0, one an image."""
 
 
+MOST_UNREADABLE = 100
+"""Pictures that may be left out before a data set counts as damaged."""
+
+
 class UnreadableImage(Exception):
     """A picture that cannot be decoded; says which one, and why."""
+
+
+@dataclass
+class UnreadablePictures:
+    """Pictures that were left out: each is told once, and too many are an error.
+
+    Attributes:
+        limit: so many are left out.
+        tell: says which one and why.
+        seen: those so far.
+    """
+
+    limit: int = MOST_UNREADABLE
+    tell: Callable[[str], None] = note
+    seen: set[str] = field(default_factory=set)
+
+    def add(self, message: str) -> None:
+        """One more; nothing happens if it has been told before.
+
+        Raises:
+            UserError: it is one too many.
+        """
+        if message in self.seen:
+            return
+        self.seen.add(message)
+        if len(self.seen) > self.limit:
+            raise UserError(
+                f"more than {self.limit} pictures cannot be read; the last one is {message}"
+            )
+        self.tell(f"left out, {len(self.seen)} so far: {message}")
 
 
 @dataclass(frozen=True)
@@ -96,10 +134,10 @@ class FileImages(ABC):
             return Image.open(io.BytesIO(self.content(position)))
         except Exception as error:
             # On damaged files decoders raise whatever they stumble over.
-            raise unreadable(self.name(position), error) from error
+            raise unreadable_image(self.name(position), error) from error
 
 
-def unreadable(name: str, error: Exception) -> UnreadableImage:
+def unreadable_image(name: str, error: Exception) -> UnreadableImage:
     """`error` as one of the picture `name`."""
     reason = "it is no picture" if type(error).__name__ == "UnidentifiedImageError" else str(error)
     return UnreadableImage(f"{name}: {reason or type(error).__name__}")

@@ -15,11 +15,7 @@ from compofa.supernet.space import Space
 from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 
 if TYPE_CHECKING:
-    from compofa.supernet.checkpoints.checkpoint import Metadata
     from compofa.supernet.supernet import Supernet
-
-TEACHER = "teacher"
-"""The recipe of checkpoints that were trained as one network: their statistics are its own."""
 
 MIXED = (
     "note: the batch norm statistics of this checkpoint mix those of all its subnets, which costs "
@@ -103,10 +99,4 @@ def open_source(
         message = f"a checkpoint of space {trained.name}, but --space says {other}"
         raise UserError(message, path=checkpoint)
     digest = sha256(checkpoint.read_bytes())
-    mixed = _is_mixed(loaded.metadata)
-    return WeightSource(trained, loaded.supernet, seed, checkpoint, digest, data, mixed)
-
-
-def _is_mixed(metadata: Metadata) -> bool:
-    """Whether a checkpoint was trained as many subnets, by us or by those who released it."""
-    return "imported_from" in metadata or metadata.get("recipe", TEACHER) != TEACHER
+    return WeightSource(trained, loaded.supernet, seed, checkpoint, digest, data, loaded.mixed)

@@ -9,7 +9,10 @@ from contextlib import ExitStack, contextmanager
 from torch import nn
 
 from compofa.common.errors import UserError
+from compofa.supernet.data.batches.loading import PlainBatches
 from compofa.supernet.data.split import write_split
+from compofa.supernet.evaluation.bn_calibration import calibrate
+from compofa.supernet.evaluation.evaluation_options import CALIBRATION_IMAGES
 from compofa.supernet.ranks import Ranks
 from compofa.supernet.training.run_files.curves import Curves
 from compofa.supernet.training.run_files.run_folder import RunFolder, differences
@@ -35,7 +38,7 @@ def train(training: Training, launch: Launch, ranks: Ranks) -> State:
         supernet = first_supernet(training.space, training.teacher, training.seed)
         supernet.load_state_dict(state.weights)
         stepper = Stepper(
-            supernet.to(ranks.device), training.recipe, ranks, _teacher(training, ranks),
+            supernet.to(ranks.device), training.recipe, ranks, teaching_network(training, ranks),
             training.options,
         )  # fmt: skip
         stepper.optimiser.load_state_dict(dict(state.optimiser))
@@ -80,9 +83,19 @@ def _begin(training: Training, folder: RunFolder) -> None:
     write_split(folder.split, training.split)
 
 
-def _teacher(training: Training, ranks: Ranks) -> Classifier | None:
+def teaching_network(training: Training, ranks: Ranks) -> Classifier | None:
     """The teacher as an ordinary network that does not learn any more."""
-    if training.teacher is None:
+    teacher = training.teacher
+    if teacher is None:
         return None
-    network: nn.Module = training.teacher.supernet.extract(training.teacher.subnet)
+    network: nn.Module = teacher.supernet.extract(teacher.subnet)
+    if teacher.mixed:
+        # A supernet's own statistics fit none of its subnets: by them, even its largest one is
+        # hardly better than guessing.
+        part = training.split.train.sample(CALIBRATION_IMAGES)
+        size = max(training.resolutions)
+        images = PlainBatches(training.loading, part, size, training.batch_size)
+        supernet = teacher.supernet.to(ranks.device)
+        statistics = calibrate(supernet, teacher.subnet, (batch.images for batch in images))
+        network.load_state_dict(dict(statistics), strict=False)
     return network.to(ranks.device).eval().requires_grad_(False)

@@ -24,11 +24,13 @@ class Teacher:
 
     Attributes:
         sha256: of its file.
+        mixed: whether its batch norm statistics have to be computed anew (`Checkpoint.mixed`).
     """
 
     path: Path
     supernet: Supernet
     sha256: str
+    mixed: bool = False
 
     @property
     def subnet(self) -> Subnet:
@@ -53,7 +55,7 @@ def load_teacher(path: Path, space: Space, split: Split) -> Teacher:
     if split.contradicts(loaded.metadata):
         message = "this teacher may have been trained on images that are held out here"
         raise UserError(message, path=path, hint="give --heldout as it was given for the teacher")
-    return Teacher(path, supernet, hashlib.sha256(path.read_bytes()).hexdigest())
+    return Teacher(path, supernet, hashlib.sha256(path.read_bytes()).hexdigest(), loaded.mixed)
 
 
 def first_supernet(space: Space, teacher: Teacher | None, seed: int) -> Supernet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,20 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compofa.common.console import note
-from compofa.common.errors import UserError
 from compofa.supernet.data.batches.colour import normalise, vary
 from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.batches.pictures import picture_batches
 from compofa.supernet.data.batches.pixels import pixel_batches
-from compofa.supernet.data.images import Images, Part, PixelImages
+from compofa.supernet.data.images import Images, Part, PixelImages, UnreadablePictures
 from compofa.supernet.data.view import PICTURES, SMALL_IMAGES, Augmentation
 
 MOST_WORKERS = 8
 """Processes that decode, unless told otherwise; more seldom help one GPU."""
-
-MOST_UNREADABLE = 100
-"""Pictures that may be left out before a data set counts as damaged."""
 
 
 class Batch(NamedTuple):
@@ -32,36 +27,6 @@ class Batch(NamedTuple):
 
     images: Tensor
     labels: Tensor
-
-
-@dataclass
-class UnreadablePictures:
-    """Pictures that were left out: each is told once, and too many are an error.
-
-    Attributes:
-        limit: so many are left out.
-        tell: says which one and why.
-        seen: those so far.
-    """
-
-    limit: int = MOST_UNREADABLE
-    tell: Callable[[str], None] = note
-    seen: set[str] = field(default_factory=set)
-
-    def add(self, message: str) -> None:
-        """One more; nothing happens if it has been told before.
-
-        Raises:
-            UserError: it is one too many.
-        """
-        if message in self.seen:
-            return
-        self.seen.add(message)
-        if len(self.seen) > self.limit:
-            raise UserError(
-                f"more than {self.limit} pictures cannot be read; the last one is {message}"
-            )
-        self.tell(f"left out, {len(self.seen)} so far: {message}")
 
 
 @dataclass(frozen=True)

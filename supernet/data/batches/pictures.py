@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from compofa.supernet.data.batches.order import BatchRequest
-from compofa.supernet.data.images import FileImages, UnreadableImage, unreadable
+from compofa.supernet.data.images import FileImages, UnreadableImage, unreadable_image
 from compofa.supernet.data.view import Augmentation, random_boxes
-from compofa.supernet.preprocessing import Box, middle_box
+from compofa.supernet.preprocessing import Box, in_mode, middle_box
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -85,7 +85,7 @@ class PictureBatches(Dataset[Decoded]):
             values = np.asarray(_seen(picture, box, resolution, self._mode))
         except Exception as error:
             # On damaged files decoders raise whatever they stumble over.
-            raise unreadable(self.images.name(position), error) from error
+            raise unreadable_image(self.images.name(position), error) from error
         return np.ascontiguousarray(np.atleast_3d(values).transpose(2, 0, 1))
 
 
@@ -100,7 +100,7 @@ def _seen(picture: Image, box: Box, resolution: int, mode: str) -> Image:
     picture.draft(mode, (math.ceil(scale * width), math.ceil(scale * height)))
     across, down = picture.size[0] / width, picture.size[1] / height
     scaled = (left * across, top * down, right * across, bottom * down)
-    return picture.convert(mode).resize((resolution, resolution), Resampling.BILINEAR, scaled)
+    return in_mode(picture, mode).resize((resolution, resolution), Resampling.BILINEAR, scaled)
 
 
 def picture_batches(

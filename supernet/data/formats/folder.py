@@ -1,4 +1,4 @@
-"""Pictures in one folder a class, as ImageNet is laid out."""
+"""Pictures in one folder a class, as ImageNet is laid out; each may have folders below it."""
 
 from __future__ import annotations
 
@@ -85,13 +85,35 @@ def folder_images(
     return FolderImages(folder, known, names)
 
 
-def list_pictures(folder: Path) -> list[str]:
-    """The names of the pictures right in `folder`, sorted."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder))
-    except OSError as error:
-        raise file_error(error, folder, "cannot list the images") from None
-    return [name for name in names if name.lower().endswith(SUFFIXES) and name[0] != "."]
+def list_pictures(folder: Path, *, nested: bool = True) -> list[str]:
+    """The paths of the pictures in `folder` and the folders below it, as seen from it, sorted.
+
+    Hidden files and folders are passed over. Links to folders are not followed, but `folder` may
+    be one itself.
+
+    Args:
+        folder: where to look.
+        nested: whether to look below it too.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+    pictures: list[tuple[str, ...]] = []
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting:
+        place = waiting.pop()
+        try:
+            entries = list(os.scandir(folder.joinpath(*place)))
+        except OSError as error:
+            raise file_error(error, folder.joinpath(*place), "cannot list the images") from None
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting += [(*place, entry.name)] if nested else []
+            elif entry.name.lower().endswith(SUFFIXES):
+                pictures.append((*place, entry.name))
+    return ["/".join(parts) for parts in sorted(pictures)]
 
 
 def _is_class(entry: os.DirEntry[str]) -> bool:
@@ -99,7 +121,7 @@ def _is_class(entry: os.DirEntry[str]) -> bool:
 
 
 def _empty(folder: Path, classes: list[str]) -> UserError:
-    if not classes or list_pictures(folder):
+    if not classes or list_pictures(folder, nested=False):
         return UserError("it has no class folders with pictures", path=folder)
     more = f" (and {len(classes) - 1} more)" if len(classes) > 1 else ""
     hint = "remove the folder, or put its pictures there"

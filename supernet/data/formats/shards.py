@@ -92,9 +92,10 @@ def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarI
     """Members that share a key, which is their name up to the first dot behind the last slash."""
     key, members = "", dict[str, tarfile.TarInfo]()
     for member in tar:
-        if not member.isfile():
-            continue
         folder, slash, name = member.name.rpartition("/")
+        # Hidden files, such as the `._` ones that macOS adds to archives, are no pictures of ours.
+        if not member.isfile() or name.startswith("."):
+            continue
         stem, dot, suffix = name.partition(".")
         if members and folder + slash + stem != key:
             yield key, members

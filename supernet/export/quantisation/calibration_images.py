@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from compofa.common.arrays import Float32Array
-from compofa.common.errors import MissingExtra, UserError, file_error
-from compofa.supernet.data.formats.folder import SUFFIXES
+from compofa.common.arrays import Float32Array, read_npz
+from compofa.common.errors import MissingExtra, UserError
+from compofa.supernet.data.formats.folder import SUFFIXES, list_pictures
+from compofa.supernet.data.images import UnreadableImage, UnreadablePictures, unreadable_image
 from compofa.supernet.graph import Graph
 from compofa.supernet.preprocessing import Preprocessing, preprocessing
 
@@ -40,19 +40,10 @@ def calibration_batches(path: Path, graph: Graph, batch_size: int) -> list[Float
 
 def _array(path: Path, graph: Graph) -> Float32Array:
     """The images in an .npz file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(part.file_size for part in archive.infolist()) > LARGEST:
-                raise UserError(f"holds more than {LARGEST:,} bytes", path=path)
-        with np.load(path, allow_pickle=False) as members:
-            if len(members.files) != 1:
-                raise UserError(f"has {len(members.files)} arrays, not one of images", path=path)
-            images = members[members.files[0]]
-    except OSError as error:
-        raise file_error(error, path, "cannot read the calibration images") from None
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError):
-        hint = "give a file of numpy.savez, or a folder of pictures"
-        raise UserError("not an .npz file of numbers", path=path, hint=hint) from None
+    arrays = read_npz(path, "the calibration file", LARGEST)
+    if len(arrays) != 1:
+        raise UserError(f"has {len(arrays)} arrays, not one of images", path=path)
+    (images,) = arrays.values()
     if images.ndim != 4 or images.shape[1:] != graph.input or not len(images):
         given, wanted = _sizes(images.shape), _sizes(("n", *graph.input))
         raise UserError(f"has images of {given}, the subnet takes {wanted}", path=path)
@@ -67,18 +58,27 @@ def _sizes(shape: tuple[object, ...]) -> str:
 
 
 def _pictures(folder: Path, graph: Graph) -> Float32Array:
-    """The pictures below `folder`, preprocessed."""
+    """The pictures below `folder`, preprocessed; those that cannot be read are left out."""
     channels = graph.space.in_channels
     steps = preprocessing(channels)
     if steps is None:
         message = f"how pictures become {channels} input channels is not known: give an .npz file"
         raise UserError(message, path=folder)
-    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    pictures = list_pictures(folder)
     if not pictures:
         raise UserError("has no pictures", path=folder, hint=f"such as {', '.join(SUFFIXES[:3])}")
     count = min(len(pictures), MOST_PICTURES)
     taken = np.linspace(0, len(pictures) - 1, count).round().astype(int)
-    return np.stack([_picture(pictures[i], steps, graph.resolution) for i in taken])
+    unreadable = UnreadablePictures()
+    images = []
+    for i in taken:
+        try:
+            images.append(_picture(folder / pictures[i], steps, graph.resolution))
+        except UnreadableImage as error:
+            unreadable.add(str(error))
+    if not images:
+        raise UserError("none of its pictures can be read as one", path=folder)
+    return np.stack(images)
 
 
 def _picture(path: Path, steps: Preprocessing, resolution: int) -> Float32Array:
@@ -91,4 +91,4 @@ def _picture(path: Path, steps: Preprocessing, resolution: int) -> Float32Array:
             return steps.apply(picture, resolution)
     except Exception as error:
         # On damaged files decoders raise whatever they stumble over.
-        raise UserError(f"cannot be read as a picture: {error}", path=path) from error
+        raise unreadable_image(str(path), error) from error

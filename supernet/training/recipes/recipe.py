@@ -65,9 +65,9 @@ class Phase:
         """The warm-up included."""
         return self.warmup_epochs + self.epochs
 
-    def narrowed(self, space: Space) -> Space:
-        """The part of `space` that this phase draws from; its subnets are of `space` too."""
-        return replace(space, units=tuple(self._narrowed(unit) for unit in space.units))
+    def narrowed(self, units: Iterable[Unit]) -> tuple[Unit, ...]:
+        """The choices that this phase leaves to the units of a space."""
+        return tuple(self._narrowed(unit) for unit in units)
 
     def _narrowed(self, unit: Unit) -> Unit:
         return replace(

@@ -13,12 +13,18 @@ class Sampler:
     """Draws the subnets of a phase's steps.
 
     Attributes:
-        space: what they are drawn from: the phase's part of the space.
+        space: what they are of; the phase may leave only some of its choices.
+        largest, smallest: of what the phase leaves.
     """
 
     def __init__(self, phase: Phase, space: Space, seed: tuple[int, ...]) -> None:
-        self.space = phase.narrowed(space)
-        self.largest, self.smallest = (self.space.extreme(end) for end in (True, False))
+        self.space = space
+        # Choices unit by unit, not a smaller space: where a phase leaves one width to a unit, a
+        # space of its units would have none to choose, and subnets without widths.
+        self._units = phase.narrowed(space.units)
+        self.largest, self.smallest = (
+            space.subnet([unit.extreme(end) for unit in self._units]) for end in (True, False)
+        )
         self._phase = phase
         self._seed = seed
 
@@ -35,4 +41,7 @@ class Sampler:
             return [self.largest]
         fixed = [self.largest, self.smallest] if self._phase.sampling == "sandwich" else []
         rng = np.random.default_rng((*self._seed, step))
-        return fixed + [self.space.sample(rng) for _ in range(self._phase.subnets - len(fixed))]
+        return fixed + [self._draw(rng) for _ in range(self._phase.subnets - len(fixed))]
+
+    def _draw(self, rng: np.random.Generator) -> Subnet:
+        return self.space.subnet([unit.sample(rng) for unit in self._units])

@@ -202,15 +202,15 @@ def archive(path: Path, made: Made, **changes: npt.ArrayLike) -> Path:
 
 ABOUT = {"format": "compofa accuracy predictor", "version": 1, "space": "compofa"}
 DAMAGED = {
-    "no archive": (lambda path, _: path.write_text("accuracy"), "no archive of plain arrays"),
-    "a pickle": (lambda path, _: path.write_bytes(pickle.dumps({})), "no archive of plain"),
+    "no archive": (lambda path, _: path.write_text("accuracy"), "not an archive of plain arrays"),
+    "a pickle": (lambda path, _: path.write_bytes(pickle.dumps({})), "not an archive of plain"),
     "pickled objects": (
         lambda path, made: archive(path, made, weights=np.array([{}], dtype=object)),
-        "no archive of plain arrays",
+        "not an archive of plain arrays",
     ),
     "half of it": (
         lambda path, made: path.write_bytes(archive(path, made).read_bytes()[:2000]),
-        "no archive of plain arrays, or a damaged one",
+        "not an archive of plain arrays, or a damaged one",
     ),
     "another format": (
         lambda path, made: archive(path, made, about=np.array('{"format": "x", "version": 1}')),

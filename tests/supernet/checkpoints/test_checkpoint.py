@@ -147,6 +147,18 @@ BAD: dict[str, tuple[object, str]] = {
         content(state_dict={k: v for k, v in content()["state_dict"].items() if k[:4] != "stem"}),
         r"6 missing: stem.conv.weight, stem.bn.weight, stem.bn.bias, \.\.\.$",
     ),
+    "a sparse weight": (
+        content(state_dict={"a": torch.eye(4).to_sparse()}),
+        "holds sparse or quantised tensors, not plain ones",
+    ),
+    "a weight without numbers": (
+        content(state_dict={"a": torch.empty(4, device="meta")}),
+        r"holds tensors without numbers \(on the meta device\)",
+    ),
+    "a small file of huge weights": (
+        content(state_dict={"a": torch.zeros(1).expand(1 << 20, 1 << 20)}),
+        "holds tensors of more than 2,147,483,648 bytes",
+    ),
     "an unexpected weight": (
         content(state_dict=content()["state_dict"] | {"extra": torch.zeros(2)}),
         "1 unexpected: extra$",

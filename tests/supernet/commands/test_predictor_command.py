@@ -165,7 +165,7 @@ def test_a_table_of_an_unknown_space_needs_to_be_told_which(
     accuracies = table(tmp_path / "a.csv", space="mine")
     ended = predictor("--accuracy", accuracies)
     assert ended.code == 2
-    assert "unknown space 'mine'" in ended.err
+    assert "is of space mine, which has no definition here (--space FILE.yaml" in ended.err
     ended = predictor("--accuracy", accuracies, "--space", "compofa")
     assert "has nothing of space compofa (it has mine)" in ended.err
 

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from compofa.common.errors import UserError
 from compofa.supernet.data.dataset import open_data
+from compofa.supernet.data.formats.folder import FolderImages
 from compofa.supernet.data.formats.idx import read_idx
 from compofa.supernet.data.images import FileImages, PixelImages
 from compofa.supernet.spaces import SPACES
@@ -125,6 +126,26 @@ def test_shards_in_folders_of_their_own(tmp_path: Path) -> None:
     data = open_data(tmp_path)
     assert data.test is not None
     assert (len(data.train), len(data.test)) == (18, 6)
+
+
+def test_hidden_files_in_a_shard_are_passed_over(tmp_path: Path) -> None:
+    members = {"a.jpg": picture((1, 2, 3)), "a.cls": b"0"}
+    # What macOS puts beside every file of an archive.
+    hidden = {f"._{name}": b"\0\5\x16\7" for name in members}
+    write_shard(tmp_path / "a.tar", hidden | members)
+    data = open_data(tmp_path)
+    assert len(data.train) == 1
+
+
+def test_pictures_are_found_in_folders_below_their_class(tmp_path: Path) -> None:
+    for place in ("cat", "cat/indoors/day", "dog", "dog/.thumbnails"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "1.png").write_bytes(picture((1, 2, 3), kind="PNG"))
+    train = open_data(tmp_path).train
+    assert isinstance(train, FolderImages)
+    names = [Path(train.name(i)).relative_to(tmp_path).as_posix() for i in range(len(train))]
+    assert names == ["cat/1.png", "cat/indoors/day/1.png", "dog/1.png"]
+    assert train.labels.tolist() == [0, 0, 1]
 
 
 SHARD_DAMAGE = {

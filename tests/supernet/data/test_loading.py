@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from compofa.common.errors import UserError
 from compofa.supernet.data.batches.colour import normalise, vary
-from compofa.supernet.data.batches.loading import Loading, PlainBatches, UnreadablePictures
+from compofa.supernet.data.batches.loading import Loading, PlainBatches
 from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.dataset import open_data
-from compofa.supernet.data.images import Part, PixelImages
+from compofa.supernet.data.images import Part, PixelImages, UnreadablePictures
 from compofa.supernet.data.split import split_data
 from compofa.supernet.data.view import PICTURES, SMALL_IMAGES, random_boxes
 from rigs.image_sets import COLOURS, learnable, picture, write_folders, write_shards
@@ -147,6 +148,22 @@ def test_evaluation_sees_every_image_even_a_last_one_alone() -> None:
     batches = PlainBatches(Loading(1), Part(images, np.arange(9)), 12, 4)
     assert [len(batch.labels) for batch in batches] == [4, 4, 1]
     assert torch.cat([batch.labels for batch in batches]).tolist() == images.labels.tolist()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_pictures_of_16_bits_keep_their_brightness(tmp_path: Path, channels: int) -> None:
+    for name, level in (("bright", 50_000), ("dark", 5_000)):
+        (tmp_path / name).mkdir()
+        deep = np.full((20, 20), level, np.uint16)
+        for number in range(2):
+            Image.fromarray(deep).save(tmp_path / name / f"{number}.png")
+    images = open_data(tmp_path).train
+    loading = Loading(channels)
+    (batch,) = loading.batches(images, [BatchRequest(FIRST, 8)])
+    plain = normalise(
+        torch.tensor([50_000, 5_000]).view(2, 1, 1, 1).expand(2, channels, 8, 8) / 65535
+    )
+    assert torch.allclose(batch.images[[0, 2]], plain, atol=0.02)
 
 
 def test_grey_and_transparent_pictures_are_read(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
@@ -17,6 +17,7 @@ from compofa.supernet.training.recipes.recipe import (
     TEACHER,
     Phase,
 )
+from compofa.supernet.training.recipes.sampling import Sampler
 
 
 def test_the_recipes_are_those_of_the_papers() -> None:
@@ -62,9 +63,9 @@ def test_channels_are_sorted_once_before_width_becomes_elastic() -> None:
 
 def choices(phase: Phase, name: str) -> list[set[float]]:
     """The depths, expand ratios and kernels that occur in a phase's subnets."""
-    space = phase.narrowed(SPACES[name])
-    rng = np.random.default_rng(0)
-    subnets = [space.sample(rng) for _ in range(100)]
+    phase = replace(phase, sampling="random", subnets=1)
+    sampler = Sampler(phase, SPACES[name], (0,))
+    subnets = [subnet for step in range(100) for subnet in sampler.subnets(step)]
     assert all(subnet in SPACES[name] for subnet in subnets)
     return [
         {value for subnet in subnets for value in getattr(subnet, field) if value}
@@ -84,15 +85,15 @@ def test_progressive_phases_open_kernels_then_depths_then_widths() -> None:
 
 
 def test_widths_of_a_resnet_open_with_its_expand_ratios() -> None:
-    space = SPACES["ofa-resnet50"]
-    widths = [{unit.widths for unit in phase.narrowed(space).units} for phase in PROGRESSIVE.phases]
+    units = SPACES["ofa-resnet50"].units
+    widths = [{unit.widths for unit in phase.narrowed(units)} for phase in PROGRESSIVE.phases]
     assert widths == [{(1.0,)}] * 3 + [{(0.8, 1.0)}, {(0.65, 0.8, 1.0)}]
 
 
 @pytest.mark.parametrize("name", ["compofa", "compofa-elastic", "compofa-resnet50"])
 def test_compound_phases_train_all_subnets(name: str) -> None:
     for phase in COMPOUND.phases:
-        assert phase.narrowed(SPACES[name]).size == SPACES[name].size
+        assert phase.narrowed(SPACES[name].units) == SPACES[name].units
 
 
 def test_scaling_shortens_everything_and_keeps_the_shape() -> None:

@@ -17,14 +17,16 @@ import torch
 
 from compofa.common.errors import UserError
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint
-from compofa.supernet.data.batches.loading import Batch, Loading
+from compofa.supernet.data.batches.loading import Batch, Loading, PlainBatches
 from compofa.supernet.data.batches.order import BatchRequest
 from compofa.supernet.data.dataset import DataSet
 from compofa.supernet.data.images import Images
 from compofa.supernet.data.split import split_data
+from compofa.supernet.evaluation.bn_calibration import extract_calibrated
+from compofa.supernet.evaluation.evaluation_options import CALIBRATION_IMAGES
 from compofa.supernet.ranks import Ranks
 from compofa.supernet.space import Space
-from compofa.supernet.training.launch import train
+from compofa.supernet.training.launch import teaching_network, train
 from compofa.supernet.training.recipes.recipe import COMPOUND, DEPS, PROGRESSIVE, TEACHER, Recipe
 from compofa.supernet.training.run_files.run_folder import RunFolder
 from compofa.supernet.training.run_files.state import State
@@ -67,12 +69,20 @@ def trained_teacher(
 
 
 CASES = [
+    (TEACHER, "compofa", None),
+    (TEACHER, "compofa-proxyless-w1.3", None),
+    (TEACHER, "ofa-resnet50", None),
     (COMPOUND, "compofa", "ofa-mbv3"),
     (COMPOUND, "compofa-elastic", "ofa-mbv3"),
+    (COMPOUND, "compofa-proxyless-w1.3", "ofa-proxyless-w1.3"),
     (COMPOUND, "compofa-resnet50", "ofa-resnet50"),
     (PROGRESSIVE, "ofa-mbv3", "ofa-mbv3"),
+    (PROGRESSIVE, "ofa-proxyless-w1.3", "ofa-proxyless-w1.3"),
+    (PROGRESSIVE, "ofa-resnet50", "ofa-resnet50"),
     (DEPS, "compofa", None),
     (DEPS, "compofa-elastic", None),
+    (DEPS, "compofa-proxyless-w1.3", None),
+    (DEPS, "ofa-resnet50", None),
 ]
 
 
@@ -126,6 +136,35 @@ def test_validation_uses_held_out_images_and_leaves_the_training_alone(
     found = rows(often.validation)
     assert len(found) > len(rows(seldom.validation)) == 1
     assert {row["images"] for row in found} == {str(len(training.split.heldout))}
+
+
+def test_a_supernet_that_teaches_does_so_with_statistics_of_its_largest_subnet(
+    training_of: Make, small: Small, data: DataSet, tmp_path: Path
+) -> None:
+    space = small("compofa")
+    go(training_of(DEPS.scaled(0.02), space), tmp_path / "deps")
+    teacher = load_teacher(tmp_path / "deps" / "supernet.pt", space, split_data(data))
+    assert teacher.mixed
+    training = training_of(COMPOUND.scaled(0.002), space, teacher=teacher)
+    network = teaching_network(training, ALONE)
+    assert network is not None
+    images = PlainBatches(training.loading, training.split.train, 16, 10)
+    part = training.split.train.sample(CALIBRATION_IMAGES)
+    calibration = (batch.images for batch in PlainBatches(training.loading, part, 16, 10))
+    expected = extract_calibrated(teacher.supernet, teacher.subnet, calibration)
+    (first, *_) = images
+    with torch.no_grad():
+        assert torch.allclose(network(first.images), expected(first.images), atol=1e-5)
+        own = teacher.supernet.extract(teacher.subnet).eval()
+        assert not torch.allclose(network(first.images), own(first.images), atol=1e-2)
+
+
+def test_a_teacher_that_was_trained_alone_keeps_its_statistics(
+    training_of: Make, small: Small, trained_teacher: Trained, data: DataSet
+) -> None:
+    space = small("compofa")
+    teacher = load_teacher(trained_teacher("compofa"), space, split_data(data))
+    assert not teacher.mixed
 
 
 def test_the_first_weights_are_the_teachers(

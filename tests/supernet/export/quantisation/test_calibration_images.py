@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_pictures_of_any_mode_become_rgb(tmp_path: Path) -> None:
         ([np.zeros((1, 3, 32, 32), np.uint8)], "not preprocessed: not floats"),
         ([np.full((1, 3, 32, 32), np.nan)], "not preprocessed: not floats, or not finite"),
         ([np.zeros(2), np.zeros(2)], "has 2 arrays, not one of images"),
-        ([np.array([{}], dtype=object)], "not an .npz file of numbers"),
+        ([np.array([{}], dtype=object)], "not an archive of plain arrays, or a damaged one"),
     ],
 )
 def test_arrays_that_are_no_inputs_are_refused(
@@ -116,7 +117,7 @@ def test_files_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
     np.savez(whole, images(2))
     cut.write_bytes(whole.read_bytes()[:-100])
     for path in (text, cut):
-        with pytest.raises(UserError, match="not an .npz file of numbers"):
+        with pytest.raises(UserError, match="not an archive of plain arrays, or a damaged one"):
             calibration_batches(path, GRAPH, 1)
 
 
@@ -130,16 +131,64 @@ def test_a_file_that_grows_beyond_bounds_is_refused(
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no.npz: cannot read the calibration images: no such"):
+    with pytest.raises(UserError, match=r"no.npz: cannot read the calibration file: no such"):
         calibration_batches(tmp_path / "no.npz", GRAPH, 1)
     with pytest.raises(UserError, match=r"has no pictures \(such as .jpg"):
         calibration_batches(tmp_path, GRAPH, 1)
 
 
-def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
+def test_a_damaged_picture_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.jpg").write_text("no picture")
-    with pytest.raises(UserError, match=r"a\.jpg: cannot be read as a picture"):
+    with pytest.raises(UserError, match="none of its pictures can be read"):
         calibration_batches(tmp_path, GRAPH, 1)
+    picture(tmp_path / "b.png", red=51)
+    assert len(calibration_batches(tmp_path, GRAPH, 1)) == 1
+    assert f"left out, 1 so far: {tmp_path}/a.jpg: it is no picture" in capsys.readouterr().err
+
+
+def test_hidden_files_are_passed_over_as_in_training(tmp_path: Path) -> None:
+    picture(tmp_path / "cats" / "a.png", red=51)
+    (tmp_path / "cats" / "._a.png").write_bytes(b"\0\5\x16\7")
+    assert len(calibration_batches(tmp_path, GRAPH, 1)) == 1
+
+
+@pytest.mark.parametrize("level", [2_000, 40_000])
+def test_grey_of_16_bits_keeps_its_brightness(tmp_path: Path, level: int) -> None:
+    deep = np.full((40, 40), level, np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    (found,) = calibration_batches(tmp_path, GRAPH, 1)
+    assert found[0, 0] * 0.229 + 0.485 == pytest.approx(level / 65535, abs=1 / 255)
+
+
+def test_a_picture_whose_white_nothing_tells_is_left_out_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(tmp_path / "b.png", red=51)
+    Image.fromarray(np.ones((40, 40), np.float32)).save(tmp_path / "float.tiff")
+    assert len(calibration_batches(tmp_path, GRAPH, 1)) == 1
+    assert "it has floating-point numbers" in capsys.readouterr().err
+
+
+def test_an_archive_of_other_files_is_refused_in_one_line(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("images.txt", "not an array")
+    with pytest.raises(UserError, match="not an archive of plain arrays, or a damaged one"):
+        calibration_batches(tmp_path / "x.npz", GRAPH, 1)
+
+
+def test_an_encrypted_archive_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, images(1))
+    content = bytearray(path.read_bytes())
+    # The first bit of a member's flags says that it is encrypted: in its header, and in the list
+    # of members at the end.
+    for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(signature) + place] |= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not an archive of plain arrays, or a damaged one"):
+        calibration_batches(path, GRAPH, 1)
 
 
 @pytest.mark.parametrize(("channels", "value"), [(1, (0.299 - 0.449) / 0.226), (3, 0.514 / 0.229)])
