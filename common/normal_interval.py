@@ -14,6 +14,23 @@ if TYPE_CHECKING:
 
 _NORMAL = NormalDist()
 
+LEAST_CONFIDENCE, MOST_CONFIDENCE = 1e-3, 1 - 1e-9
+"""Beyond these an interval says next to nothing, and rounding makes its reach zero or infinite."""
+
+
+def check_confidence(confidence: float) -> float:
+    """Returns `confidence` if it can be that of an interval.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
+    if not LEAST_CONFIDENCE <= confidence <= MOST_CONFIDENCE:
+        least, most = LEAST_CONFIDENCE, MOST_CONFIDENCE
+        raise ValueError(f"confidence must be from {least} to {most}, not {confidence}")
+    return confidence
+
 
 def quantile(probability: float) -> float:
     """The number of standard deviations above the mean that a normal figure stays below.

@@ -13,10 +13,11 @@ import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from compofa.common.console import printable
 from compofa.common.errors import UserError, file_error
 from compofa.common.files import sha256, write_atomically
 from compofa.profiler.comparison.sides import load_side
@@ -34,6 +35,20 @@ COMMIT = r"[0-9A-Za-z][0-9A-Za-z._+-]{0,99}"
 """A hash, or a tag or version without slashes: it becomes part of file names."""
 
 
+def _utc(moment: datetime) -> datetime:
+    """`moment` in UTC; without a zone it is that already.
+
+    Raises:
+        ValueError: in UTC it would be before the first year, or after the last.
+    """
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is beyond the calendar") from None
+
+
 class Entry(BaseModel):
     """One profile of one commit.
 
@@ -47,10 +62,10 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     commit: str = Field(pattern=f"^{COMMIT}$")
-    at: datetime
+    at: Annotated[datetime, AfterValidator(_utc)]
     setup: SetUp
     facts: dict[str, Any]
-    reference_ms: float | None = Field(default=None, gt=0)
+    reference_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     table: str = Field(pattern=r"^[0-9A-Za-z._+-]+\.csv$")
 
 
@@ -139,10 +154,11 @@ def _entry(path: Path) -> Entry:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UserError(f"the entry is damaged: {place}: {first['msg']}", path=path) from None
+        message = printable(f"the entry is damaged: {place}: {first['msg']}")
+        raise UserError(message[:300], path=path) from None
     except (ValueError, RecursionError):
         raise UserError("the entry is not JSON", path=path) from None
-    return entry.model_copy(update={"at": _utc(entry.at)})
+    return entry
 
 
 def _read(path: Path, largest: int = 200_000_000) -> bytes:
@@ -160,9 +176,6 @@ def _moment(text: str) -> datetime:
     try:
         return _utc(datetime.fromisoformat(text))
     except ValueError:
-        message = f"{text!r} is not a time" if text else "the table does not say when it was made"
+        unknown = "the table does not say when it was made"
+        message = f"{text[:60]!r} is not a time" if text else unknown
         raise UserError(message, hint="--time 2026-01-31T12:00:00Z gives it") from None
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

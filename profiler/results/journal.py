@@ -10,157 +10,47 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, Self
 
 from compofa.common.closing import Closing
-from compofa.common.console import note
+from compofa.common.console import note, printable
 from compofa.common.errors import UserError, file_error
-from compofa.profiler.results.table import Cell, SetUp
+from compofa.profiler.results.journal_lines import (
+    NAMES,
+    Caveat,
+    Corrected,
+    Failure,
+    Header,
+    JournalLine,
+    Pause,
+    PlanLine,
+    SessionLine,
+    Timing,
+    of_kind,
+    parse_line,
+)
 
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Header:
-    """What all lines of a journal have in common.
-
-    Attributes:
-        fingerprint: facts that tell one device from another; tables of different ones do not merge.
-    """
-
-    setup: SetUp
-    fingerprint: dict[str, Any]
-    schema: int = SCHEMA
-
-
-@dataclass(frozen=True)
-class PlanLine:
-    """What was to be measured, when a profile was started or resumed.
-
-    Attributes:
-        cells: candidates of the table: those not measured are predicted.
-        fit, held_out: indices into `cells` of those to measure: for the latency model, and to test
-            it.
-        columns: the measures that were asked for, by name.
-    """
-
-    space: str
-    plan: str
-    seed: int
-    cells: tuple[Cell, ...]
-    fit: tuple[int, ...]
-    held_out: tuple[int, ...]
-    protocol: dict[str, Any]
-    started_at: str
-    columns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SessionLine:
-    """The start of a session: one fresh agent process."""
-
-    session: int
-    started_at: str
-    pid: int
-    facts: dict[str, Any]
-    state: dict[str, Any]
-    affinity: tuple[int, ...] | None
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The timed runs of one cell in one session; `cell` None is the reference model.
-
-    Attributes:
-        at_s: seconds since the session's start at which the timed runs ended.
-        warmup_ns: the runs before the model was warm; not part of any estimate.
-        ns: of each run; 0 where it took less than a tick of the device's clock.
-        settings: how the runtime ran it, as it said when it loaded the model; else empty.
-        warm: False where it had fewer runs to warm up than this device's models were seen to take.
-    """
-
-    session: int
-    cell: Cell | None
-    model_sha256: str
-    at_s: float
-    load_ns: int
-    warmup_ns: tuple[int, ...]
-    ns: tuple[int, ...]
-    state: dict[str, Any]
-    measured_at: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    warm: bool = True
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A cell that could not be measured, and why.
-
-    Attributes:
-        final: False where another session may try again (the agent died on the way).
-    """
-
-    session: int
-    cell: Cell
-    reason: str
-    final: bool
-    model_sha256: str
-    measured_at: str
-
-
-@dataclass(frozen=True)
-class Pause:
-    """A disturbance of the device, and how long it was waited out.
-
-    Attributes:
-        reasons: in plain words.
-        cleared: whether it had passed when measuring went on.
-    """
-
-    session: int
-    reasons: tuple[str, ...]
-    seconds: float
-    cleared: bool
-    at: str
-
-
-@dataclass(frozen=True)
-class Caveat:
-    """Something that casts doubt on what a session measured, in plain words."""
-
-    session: int
-    text: str
-    at: str
-
-
-@dataclass(frozen=True)
-class Corrected:
-    """A finished session: for each cell its condensed latency, raw and corrected for drift."""
-
-    session: int
-    raw_ms: tuple[tuple[Cell, float], ...]
-    corrected_ms: tuple[tuple[Cell, float], ...]
-    finished_at: str
-
-
-JournalLine = PlanLine | SessionLine | Timing | Failure | Pause | Caveat | Corrected
-
-L = TypeVar("L", PlanLine, SessionLine, Timing, Failure, Pause, Caveat, Corrected)
-
-_KINDS: dict[str, type[JournalLine]] = {
-    "plan": PlanLine,
-    "session": SessionLine,
-    "timing": Timing,
-    "failure": Failure,
-    "pause": Pause,
-    "caveat": Caveat,
-    "corrected": Corrected,
-}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
+__all__ = [
+    "Caveat",
+    "Corrected",
+    "Failure",
+    "Header",
+    "Journal",
+    "JournalLine",
+    "Pause",
+    "PlanLine",
+    "SessionLine",
+    "Timing",
+    "journal_path",
+    "lock_journal",
+    "of_kind",
+    "read_journal",
+    "utc_now",
+]
 
 
 def journal_path(table: Path) -> Path:
@@ -219,7 +109,7 @@ class Journal(Closing):
         Raises:
             UserError: it cannot be written, as on a full disk; what was there before stays.
         """
-        self._write({"kind": _NAMES[type(line)], **asdict(line)})
+        self._write({"kind": NAMES[type(line)], **asdict(line)})
         self.lines.append(line)
 
     def _write(self, record: Mapping[str, Any]) -> None:
@@ -251,11 +141,6 @@ def read_journal(path: Path) -> tuple[Header, list[JournalLine]]:
     return header, lines
 
 
-def of_kind(lines: Iterable[JournalLine], kind: type[L]) -> list[L]:
-    """Those of `lines` that are of one kind."""
-    return [line for line in lines if isinstance(line, kind)]
-
-
 def utc_now() -> str:
     """The time as journals and tables write it: ISO 8601, UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -274,53 +159,17 @@ def _read(path: Path) -> tuple[Header | None, list[JournalLine], int]:
     lines: list[JournalLine] = []
     for number, text in enumerate(raw[:intact].splitlines(), start=1):
         try:
-            record = json.loads(text)
-            kind = record.pop("kind")
-            if (kind == "header") != (number == 1):
+            line = parse_line(text)
+            if isinstance(line, Header) != (number == 1):
                 raise ValueError("a journal has one header, on its first line")
-            if kind == "header":
-                header = _header(record)
-            else:
-                lines.append(_line(kind, record))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            message = f"the journal is damaged: {error}"
+        except ValueError as error:
+            message = f"the journal is damaged: {printable(str(error))[:200]}"
             raise UserError(message, path=path, line=number, hint="--fresh starts over") from None
+        if isinstance(line, Header):
+            header = line
+        else:
+            lines.append(line)
     return header, lines, intact
-
-
-def _header(record: dict[str, Any]) -> Header:
-    if record["schema"] != SCHEMA:
-        raise ValueError(f"schema {record['schema']!r}, this version knows {SCHEMA}")
-    return Header(SetUp(**record["setup"]), dict(record["fingerprint"]))
-
-
-def _line(name: str, record: dict[str, Any]) -> JournalLine:
-    kind = _KINDS[name]
-    for field_name in (
-        "cells",
-        "fit",
-        "held_out",
-        "columns",
-        "ns",
-        "warmup_ns",
-        "affinity",
-        "reasons",
-    ):
-        if isinstance(record.get(field_name), list):
-            record[field_name] = tuple(record[field_name])
-    if kind is PlanLine:
-        record["cells"] = tuple(Cell(**cell) for cell in record["cells"])
-    if record.get("cell") is not None:
-        record["cell"] = Cell(**record["cell"])
-    if kind is Timing:
-        times = record["ns"]
-        if not all(type(ns) is int and ns >= 0 for ns in times) or not any(times):
-            raise ValueError("times must be whole nanoseconds, and not all zero")
-    for field_name in ("raw_ms", "corrected_ms"):
-        if field_name in record:
-            pairs = record[field_name]
-            record[field_name] = tuple((Cell(**cell), float(ms)) for cell, ms in pairs)
-    return kind(**record)
 
 
 def _check_same(found: Header, wanted: Header, path: Path) -> None:
@@ -330,11 +179,16 @@ def _check_same(found: Header, wanted: Header, path: Path) -> None:
     for name in new:
         if old.get(name) != new[name]:
             raise UserError(
-                f"the journal is of another set-up: {name} was {old.get(name)!r} and is "
-                f"{new[name]!r} now",
+                f"the journal is of another set-up: {name} was {_short(old.get(name))} and is "
+                f"{_short(new[name])} now",
                 path=path,
                 hint="--out writes elsewhere, --fresh starts over",
             )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 90 else f"{text[:90]}..."
 
 
 def lock_journal(file: IO[bytes], path: Path) -> None:

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from compofa.common.console import printable
 from compofa.common.errors import UserError, file_error
 from compofa.common.files import write_atomically
 from compofa.profiler.latency_model import Additivity, HeldOutError
 from compofa.profiler.results.journal import Pause
+from compofa.profiler.results.journal_lines import check_schema
 from compofa.profiler.results.speeds import TwoSpeeds
 from compofa.profiler.results.table import SetUp
 from compofa.profiler.statistics.interval import SharedError
@@ -144,14 +146,18 @@ def read_meta(path: Path) -> Meta:
         data = json.loads(raw)
     except (ValueError, RecursionError):
         raise UserError("the meta file is not JSON", path=path) from None
-    if not isinstance(data, dict) or data.get("schema") != META_SCHEMA:
-        raise UserError(f"not a meta file of schema {META_SCHEMA}", path=path)
+    if not isinstance(data, dict):
+        raise UserError("the meta file holds no JSON object", path=path)
     try:
+        check_schema(data.get("schema"), META_SCHEMA)
         return Meta.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UserError(f"the meta file is damaged: {place}: {first['msg']}", path=path) from None
+        message = f"the meta file is damaged: {place}: {first['msg']}"
+        raise UserError(printable(message)[:300], path=path) from None
+    except ValueError as error:
+        raise UserError(f"not a meta file that can be read here: {error}", path=path) from None
 
 
 def _finite(value: Any) -> Any:

@@ -23,6 +23,7 @@ from compofa.common.csv_lines import (
 )
 from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
+from compofa.common.normal_interval import check_confidence
 from compofa.profiler.settings import CONFIDENCE
 from compofa.supernet.export.dtype import usual_name
 
@@ -286,8 +287,7 @@ def _check_row(row: Row) -> None:
         raise ValueError(
             f"status must be ok, unconverged or failed, not {shown(row.status)}{NEWER}"
         )
-    if not 0 < row.confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, not {row.confidence}")
+    check_confidence(row.confidence)
     if min(row.cell.resolution, row.cell.batch_size) < 1 or min(row.n_sessions, row.n_runs) < 0:
         raise ValueError(f"a size or a count is negative or zero: {row}")
     _check_latencies(row)

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compofa.common.csv_lines import check_text, parse_count, parse_number, read_lines
+from compofa.common.csv_lines import check_text, parse_count, parse_number, read_lines, shown
 from compofa.common.errors import UserError
 from compofa.common.files import write_atomically
-from compofa.common.normal_interval import reach
+from compofa.common.normal_interval import check_confidence, reach
 
 ACCURACY_COLUMNS = ("space", "subnet", "resolution", "top1", "source")
 """What a table has at least; `top1` is a fraction of one."""
@@ -110,7 +110,7 @@ def read_accuracy_table(path: Path) -> tuple[list[str], list[AccuracyRow]]:
             row = _row(values)
             cell = (row.space, row.subnet, row.resolution)
             if cell in seen:
-                place = f"{row.space} {row.subnet} at {row.resolution}"
+                place = f"{shown(row.space)[1:-1]} {shown(row.subnet)[1:-1]} at {row.resolution}"
                 raise ValueError(f"the accuracy of {place} is given twice")
         except ValueError as error:
             raise UserError(str(error), path=path, line=line) from None
@@ -132,9 +132,7 @@ def _row(values: Sequence[str]) -> AccuracyRow:
     if not low and not high:
         return AccuracyRow(space, subnet, pixels, accuracy, source)
     ends = _fraction(low, "top1_low"), _fraction(high, "top1_high")
-    sure = parse_number(confidence, "confidence") if confidence else CONFIDENCE
-    if not 0 < sure < 1:
-        raise ValueError(f"confidence must be between 0 and 1, not {sure}")
+    sure = check_confidence(parse_number(confidence, "confidence")) if confidence else CONFIDENCE
     if not ends[0] <= accuracy <= ends[1]:
         raise ValueError(f"the interval {ends[0]} to {ends[1]} does not hold the top1 {accuracy}")
     return AccuracyRow(space, subnet, pixels, accuracy, source, *ends, sure)

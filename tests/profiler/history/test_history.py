@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,3 +230,29 @@ def test_the_page_draws_the_picture_and_marks_the_changes(
     assert len(browser.find_elements(By.CSS_SELECTOR, "svg.spark polyline")) == 26
     assert len(browser.find_elements(By.CSS_SELECTOR, "svg.spark circle")) == 26
     assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(
+    "time", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "x" * 500]
+)
+def test_a_time_beyond_the_calendar_is_a_mistake(tmp_path: Path, time: str) -> None:
+    table = profile_on_paper(tmp_path / "t.csv", **SMALL)
+    with pytest.raises(UserError, match="is not a time") as caught:
+        add_entry(tmp_path / "history", table, "c0ffee", time)
+    assert len(str(caught.value)) < 300
+    add_entry(tmp_path / "history", table, "c0ffee", "9999-12-31T23:59:59Z")
+    (entry,) = (tmp_path / "history").glob("*.json")
+    entry.write_text(entry.read_text().replace("9999-12-31T23:59:59Z", time[:30]))
+    with pytest.raises(UserError, match="the entry is damaged: at: "):
+        read_history(tmp_path / "history")
+
+
+def test_a_pipe_is_no_table_for_a_history(tmp_path: Path) -> None:
+    table = profile_on_paper(tmp_path / "t.csv", **SMALL)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(table.read_bytes()))
+    writer.start()
+    with pytest.raises(UserError, match="so it cannot be a pipe"):
+        add_entry(tmp_path / "history", pipe, "c0ffee")
+    writer.join()

@@ -37,27 +37,29 @@ def timing(session: int = 1, cell: Cell | None = CELL, ns: tuple[int, ...] = (5,
 
 
 cells = st.builds(
-    Cell, st.text(min_size=1), st.text(min_size=1), st.integers(1, 4096), st.integers(1, 64)
+    Cell, *[st.text(min_size=1, max_size=50)] * 2, st.integers(1, 4096), st.integers(1, 64)
 )
+PROTOCOL = {"target": 0.02, "confidence": 0.95, "prediction_confidence": 0.9, "max_sessions": 5}
 nanoseconds = st.lists(st.integers(1, 10**12), min_size=1).map(tuple)
 lines = st.one_of(
-    st.builds(timing, st.integers(0), st.none() | cells, nanoseconds),
-    st.builds(Failure, st.integers(0), cells, st.text(), st.booleans(), st.text(), st.text()),
+    st.builds(timing, st.integers(0, 2**63), st.none() | cells, nanoseconds),
+    st.builds(Failure, st.integers(0, 9), cells, st.text(), st.booleans(), st.text(), st.text()),
     st.builds(
         Corrected,
-        st.integers(0),
+        st.integers(0, 9),
         st.lists(st.tuples(cells, st.floats(1e-3, 1e6))).map(tuple),
         st.lists(st.tuples(cells, st.floats(1e-3, 1e6))).map(tuple),
         st.text(),
     ),
     st.builds(
-        SessionLine, st.integers(0), st.text(), st.integers(1), st.just({"a": 1}),
-        st.just({"b": [1.5]}), st.none() | st.lists(st.integers(0)).map(tuple),
+        SessionLine, st.integers(0, 9), st.text(), st.integers(1, 2**63), st.just({"a": 1}),
+        st.just({"b": [1.5]}), st.none() | st.lists(st.integers(0, 9)).map(tuple),
     ),
     st.builds(
-        PlanLine, st.text(), st.text(), st.integers(0), st.lists(cells).map(tuple),
-        st.lists(st.integers(0)).map(tuple), st.lists(st.integers(0)).map(tuple),
-        st.just({"target": 0.02}), st.text(),
+        PlanLine, st.text(), st.text(), st.integers(0, 2**63),
+        st.lists(cells, min_size=3, unique=True).map(tuple),
+        st.lists(st.integers(0, 2)).map(tuple), st.lists(st.integers(0, 2)).map(tuple),
+        st.just(PROTOCOL), st.text(),
     ),
 )  # fmt: skip
 
@@ -123,7 +125,7 @@ def test_times_that_cannot_be_are_damage(tmp_path: Path, bad: object) -> None:
     record = json.loads(path.read_text().splitlines()[1])
     with path.open("a") as file:
         file.write(json.dumps({**record, "ns": [5, bad]}) + "\n")
-    with pytest.raises(UserError, match="whole nanoseconds"):
+    with pytest.raises(UserError, match=r"x\.jsonl:3: the journal is damaged: timing\.ns\.1: "):
         read_journal(path)
 
 
@@ -188,3 +190,74 @@ def test_an_empty_journal_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").touch()
     with pytest.raises(UserError, match="the journal is empty"):
         read_journal(tmp_path / "x.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"at_s": "x"}, "timing.at_s: "),
+        ({"at_s": "1.5"}, "timing.at_s: "),
+        ({"at_s": float("inf")}, "timing.at_s: "),
+        ({"ns": [10**400]}, "timing.ns.0: "),
+        ({"ns": [True]}, "timing.ns.0: "),
+        ({"ns": []}, "timing.ns: "),
+        ({"ns": [0, 0]}, "timing: ns: all runs took no time"),
+        ({"load_ns": -1}, "timing.load_ns: "),
+        ({"session": 1.5}, "timing.session: "),
+        ({"cell": []}, "timing.cell: "),
+        ({"cell": {"space": "", "subnet": "x", "resolution": 1, "batch_size": 1}}, "timing.cell: "),
+        (
+            {"cell": {"space": "x", "subnet": "x", "resolution": 0, "batch_size": 1}},
+            "timing.cell: ",
+        ),
+        ({"state": None}, "timing.state: "),
+        ({"measured_at": 7}, "timing.measured_at: "),
+        ({"kind": "plan"}, "plan.space: Field required"),
+        ({"kind": ["timing"]}, "no line of that kind is known"),
+    ],
+)
+def test_a_changed_value_is_damage_with_its_place(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    path = tmp_path / "x.jsonl"
+    with Journal.open(path, HEADER) as journal:
+        journal.append(timing(1))
+    head, line = path.read_text().splitlines()
+    path.write_text(f"{head}\n{json.dumps({**json.loads(line), **changes})}\n")
+    with pytest.raises(UserError, match=f"x.jsonl:2: the journal is damaged: {said}") as caught:
+        read_journal(path)
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fit": [99]}, "plan: fit or held_out names a cell that is none of 1"),
+        ({"held_out": [-1]}, "plan.held_out.0: "),
+        ({"protocol": {}}, "plan.protocol: target has to be between 0 and 1"),
+        ({"protocol": {**PROTOCOL, "confidence": "95"}}, "plan.protocol: confidence has to be"),
+        (
+            {"protocol": {**PROTOCOL, "confidence": 5e-324}},
+            "plan.protocol: confidence must be",
+        ),
+        ({"seed": -1}, "plan.seed: "),
+        ({"cells": {}}, "plan.cells: "),
+    ],
+)
+def test_a_plan_that_does_not_fit_together_is_damage(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    path = tmp_path / "x.jsonl"
+    with Journal.open(path, HEADER) as journal:
+        journal.append(PlanLine("compofa", "1", 0, (CELL,), (0,), (), PROTOCOL, "2026-01-01"))
+    head, line = path.read_text().splitlines()
+    path.write_text(f"{head}\n{json.dumps({**json.loads(line), **changes})}\n")
+    with pytest.raises(UserError, match=f"x.jsonl:2: the journal is damaged: {said}"):
+        read_journal(path)
+
+
+def test_a_journal_of_a_newer_version_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    Journal.open(path, replace(HEADER, schema=2)).__exit__(None, None, None)
+    with pytest.raises(UserError, match="a newer compofa wrote it: schema 2, this one knows 1"):
+        read_journal(path)

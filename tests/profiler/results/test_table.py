@@ -387,6 +387,12 @@ def test_confidence_may_be_empty_where_there_is_no_interval(tmp_path: Path) -> N
     assert refused(path) == ":2: confidence is empty although there is an interval"
 
 
+@pytest.mark.parametrize("confidence", ["5e-324", "1e-9", "0.9999999999"])
+def test_an_interval_that_says_nothing_is_refused(tmp_path: Path, confidence: str) -> None:
+    path = write(tmp_path / "t.csv", HEADER, line(confidence=confidence))
+    assert refused(path).startswith(":2: confidence must be from 0.001 to 0.999999999, not ")
+
+
 def test_a_word_of_a_newer_version_is_told_from_a_mistake(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", HEADER, line(status="throttled"))
     assert refused(path).endswith("not 'throttled' (or did a newer compofa write this table?)")
