@@ -146,10 +146,8 @@ def read_meta(path: Path) -> Meta:
         data = json.loads(raw)
     except (ValueError, RecursionError):
         raise UserError("the meta file is not JSON", path=path) from None
-    if not isinstance(data, dict):
-        raise UserError("the meta file holds no JSON object", path=path)
     try:
-        check_schema(data.get("schema"), META_SCHEMA)
+        check_schema(data.get("schema") if isinstance(data, dict) else None, META_SCHEMA)
         return Meta.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
@@ -157,7 +155,8 @@ def read_meta(path: Path) -> Meta:
         message = f"the meta file is damaged: {place}: {first['msg']}"
         raise UserError(printable(message)[:300], path=path) from None
     except ValueError as error:
-        raise UserError(f"not a meta file that can be read here: {error}", path=path) from None
+        message = f"not a meta file of schema {META_SCHEMA}: {error}"
+        raise UserError(message, path=path) from None
 
 
 def _finite(value: Any) -> Any:
