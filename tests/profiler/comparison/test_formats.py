@@ -126,6 +126,17 @@ def test_bencher_takes_nanoseconds_with_bounds(report: Report, attacked: Report)
     assert metric["value"] == pytest.approx(1e6 * 10 * 1.08 * 1.06, rel=0.01)
 
 
+def test_bencher_has_no_bounds_where_none_are_known(report: Report) -> None:
+    (compared,) = report.devices
+    new = compared.changes.new
+    rows = tuple(replace(row, ci_low_ms=None, ci_high_ms=None) for row in new.table.rows)
+    side = replace(new, table=replace(new.table, rows=rows))
+    changes = replace(compared.changes, new=side)
+    said = json.loads(render_bencher(Report((replace(compared, changes=changes),))))
+    assert all(list(each["latency"]) == ["value"] for each in said.values())
+    assert said
+
+
 def check_junit(element: ElementTree.Element) -> None:
     attributes, children = JUNIT[element.tag]
     assert set(element.attrib) <= attributes

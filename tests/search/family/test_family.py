@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.family.family import find_family
+from compofa.search.family.family_output import family_columns
 from compofa.search.family.k_median import choose_family
 from rigs.tables import COMPOFA, make_table
 
@@ -91,3 +93,24 @@ def test_nothing_serves_limits_that_nothing_meets() -> None:
     found = find_family(fleet(), [(1.0, np.inf)], 2)
     assert len(found.members) == 0
     assert found.served[0].member is None
+
+
+def test_each_member_is_shown_with_the_limits_that_it_serves() -> None:
+    tables = [make_table("phone"), make_table("board", slope=1.2)]
+    candidates = join(
+        [Latencies(Path(f"{table.setup.device}.csv"), table) for table in tables],
+        COMPOFA,
+        load_accuracy(None, COMPOFA),
+    )
+    questions = [(12.0, math.inf), (14.0, math.inf), (28.0, math.inf), (math.inf, 40.0)]
+    family = find_family(candidates, questions, 2)
+    phone, board = family_columns(candidates, family)
+    assert (phone.name, board.name) == ("limits on phone", "limits on board")
+    served = [each.member for each in family.served]
+    for member, (on_phone, on_board) in enumerate(zip(phone.values, board.values, strict=True)):
+        mine = [limit for limit, who in zip((12, 14, 28), served, strict=False) if who == member]
+        expected = {0: "none", 1: f"{min(mine, default=0)} ms"}.get(
+            len(mine), f"{min(mine, default=0)} to {max(mine, default=0)} ms"
+        )
+        assert on_phone == expected
+        assert on_board == ("40 ms" if served[3] == member else "none")

@@ -1,0 +1,32 @@
+"""compofa-profile selftest, on a device whose noise is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from compofa.profiler.commands import main
+from rigs.virtual_device import Noise, VirtualDevice, run_command_on
+
+
+@pytest.mark.parametrize(
+    ("options", "cells", "sessions"), [((), 8, 16), (("--cells", 3, "--sessions", 5), 3, 5)]
+)
+def test_it_measures_as_many_cells_and_sessions_as_it_says(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_space_file: Path,
+    options: tuple[object, ...],
+    cells: int,
+    sessions: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("devices.yaml").write_text("here: {transport: local}\n")
+    words = ("selftest", "--device", "here", "--space", tiny_space_file, *options)
+    device = VirtualDevice(lambda cell: 0.5, Noise(session=0.02))
+    said = json.loads(run_command_on(device, main, *words, "--json").out)
+    assert (said["cells"], said["sessions"], said["comparisons"]) == (cells, sessions, 200)
+    text = run_command_on(device, main, *words).out
+    assert text.startswith(f"here: {cells} cells in {sessions} sessions\n")
