@@ -51,7 +51,7 @@ def _check_setup(setup: SetUp) -> SetUp:
 
 
 # What may stand in a line; also what is constructed here keeps to it, but only reading checks it.
-Text = Annotated[str, StringConstraints(max_length=10_000)]
+JournalText = Annotated[str, StringConstraints(max_length=10_000)]
 Count = Annotated[int, Field(ge=0, le=2**63)]
 Nanoseconds = Annotated[int, Field(ge=0, le=LONGEST_NS)]
 Runs = Annotated[tuple[Nanoseconds, ...], Field(min_length=1)]
@@ -86,15 +86,15 @@ class PlanLine:
         columns: the measures that were asked for, by name.
     """
 
-    space: Text
-    plan: Text
+    space: JournalText
+    plan: JournalText
     seed: Count
     cells: tuple[CellOfLine, ...]
     fit: tuple[Count, ...]
     held_out: tuple[Count, ...]
     protocol: ProtocolOfLine
-    started_at: Text
-    columns: tuple[Text, ...] = ()
+    started_at: JournalText
+    columns: tuple[JournalText, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class SessionLine:
     """The start of a session: one fresh agent process."""
 
     session: Count
-    started_at: Text
+    started_at: JournalText
     pid: Count
     facts: dict[str, Any]
     state: dict[str, Any]
@@ -123,13 +123,13 @@ class Timing:
 
     session: Count
     cell: CellOfLine | None
-    model_sha256: Text
+    model_sha256: JournalText
     at_s: Seconds
     load_ns: Nanoseconds
     warmup_ns: tuple[Nanoseconds, ...]
     ns: Runs
     state: dict[str, Any]
-    measured_at: Text
+    measured_at: JournalText
     settings: dict[str, Any] = field(default_factory=dict)
     warm: bool = True
 
@@ -144,10 +144,10 @@ class Failure:
 
     session: Count
     cell: CellOfLine
-    reason: Text
+    reason: JournalText
     final: bool
-    model_sha256: Text
-    measured_at: Text
+    model_sha256: JournalText
+    measured_at: JournalText
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,10 @@ class Pause:
     """
 
     session: Count
-    reasons: tuple[Text, ...]
+    reasons: tuple[JournalText, ...]
     seconds: Seconds
     cleared: bool
-    at: Text
+    at: JournalText
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,8 @@ class Caveat:
     """Something that casts doubt on what a session measured, in plain words."""
 
     session: Count
-    text: Text
-    at: Text
+    text: JournalText
+    at: JournalText
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Corrected:
     session: Count
     raw_ms: tuple[tuple[CellOfLine, Milliseconds], ...]
     corrected_ms: tuple[tuple[CellOfLine, Milliseconds], ...]
-    finished_at: Text
+    finished_at: JournalText
 
 
 JournalLine = PlanLine | SessionLine | Timing | Failure | Pause | Caveat | Corrected
