@@ -144,6 +144,7 @@ def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space:
         if chosen is None and len(held) > 1:
             message = f"the table holds spaces {', '.join(held)}"
             raise UserError(message, path=each.path, hint="choose one with --space")
+        # One subnet cannot be of two spaces, even where their keys look alike.
         if chosen is None and held != names[0]:
             message = f"the table is of space {held[0]}, but {tables[0].path} is of {names[0][0]}"
             raise UserError(message, path=each.path)
@@ -179,6 +180,7 @@ def join(
     by_table = [_rows(each, space, batch_size, resolutions) for each in tables]
     shared = _shared(tables, by_table)
     notes = []
+    # Of the largest table, so that a small one beside it does not hide what was left out.
     most = max(map(len, by_table))
     if len(shared) < most:
         notes.append(f"{most - len(shared):,} cells are not in every table and were left out")
@@ -223,6 +225,7 @@ def _rows(
         message = f"the table has batch sizes {_listed(batches)}"
         raise UserError(message, path=given.path, hint="choose one with --batch-size")
     rows = _narrowed(given, rows, "batch_size", None if batch_size is None else [batch_size])
+    # A cell that failed to be measured has no latency: it can never be chosen.
     by_cell = {row.cell: row for row in rows if row.latency_ms is not None}
     if not by_cell:
         raise UserError("every cell of the table failed to be measured", path=given.path)

@@ -48,6 +48,7 @@ class Deployment:
             UserError: the checkpoint is of another space than the results, or see `formats.write`
                 and `Source.weights`.
         """
+        # Once for all winners: a checkpoint may hold hundreds of megabytes.
         source = open_source(None, self.checkpoint, data=self.data)
         if source.space.units != space.units or source.space.family != space.family:
             raise UserError(

@@ -25,6 +25,7 @@ def probability_within(
     if low_ms is None or high_ms is None:
         return None
     half = high_ms - latency_ms if limit >= latency_ms else latency_ms - low_ms
+    # An interval without width says that the latency is known exactly.
     if half <= 0:
         return float(latency_ms <= limit)
     return probability_below(limit, latency_ms, standard_deviation(half, confidence))

@@ -72,6 +72,7 @@ class BlockTable:
         if not is_separable(space):
             return np.array([self.latency(space, each, resolution) for each in subnets])
         latencies = self.slot_terms(space, resolution).totals(space.arrays(subnets))
+        # Asked again for the first that is missing, for the error that names the block.
         for i in np.flatnonzero(np.isnan(latencies))[:1]:
             self.latency(space, subnets[i], resolution)
         return latencies

@@ -95,6 +95,7 @@ class Changes:
         """
         if self.broken or self.of(Verdict.SLOWER) or self.overall.verdict is Verdict.SLOWER:
             return Verdict.SLOWER
+        # A suspect is more than a cell of which little is known: it looks slower.
         if self.suspects or self.missing or self.overall.verdict is Verdict.CANNOT_TELL:
             return Verdict.CANNOT_TELL
         return Verdict.FASTER if self.of(Verdict.FASTER) else Verdict.SAME
@@ -155,6 +156,8 @@ def _compared(
     confidence: float,
 ) -> Comparison[Cell]:
     """Ratios of the `shared` cells."""
+    # Without journals of two sessions a side, what cells have in common is not known: then the
+    # intervals of the tables have to do.
     if base.values is None or new.values is None or min(base.sessions, new.sessions) < 2:
         before, after = base.measured(), new.measured()
         means = [interval_means([rows[cell] for cell in shared]) for rows in (before, after)]

@@ -179,6 +179,7 @@ def _wanted(changes: Changes) -> tuple[list[CellChange], list[Cell]]:
     """The cells in doubt, those that seem slowest first; and which of them stand for all."""
     doubtful = {*changes.of(Verdict.SLOWER), *changes.suspects}
     sample: set[CellChange] = set()
+    # A change that all cells share shows in a few of them as well as in all, and sooner.
     if changes.overall.verdict in (Verdict.SLOWER, Verdict.CANNOT_TELL):
         rng = np.random.default_rng(0)
         size = min(SAMPLE, len(changes.cells))
@@ -196,6 +197,7 @@ def _pairs(
     pairs, identical = [], []
     for each in wanted:
         rows = before[each.cell], after[each.cell]
+        # One file cannot be slower than itself: what differed was the device.
         if rows[0].model_sha256 and rows[0].model_sha256 == rows[1].model_sha256:
             identical.append(each.cell)
         else:
@@ -234,6 +236,7 @@ class _Judge:
 
     def _settled(self, pair: _Pair, analysis: Analysis, ratios: Mapping[Cell, Ratio]) -> bool:
         results = [analysis.results.get(side) for side in (pair.base, pair.new)]
+        # What fails once fails again: no session will settle it.
         if any(result is not None and result.failure is not None for result in results):
             return True
         count = self._count(pair, analysis)
@@ -285,6 +288,7 @@ def _overall(changes: Changes, ratios: Mapping[Cell, Ratio], sample: Sequence[Ce
     if not sample or any(cell not in ratios for cell in sample):
         return changes.overall
     sampled = {number: ratios[cell].value for number, cell in enumerate(sample)}
+    # Ratios that are all the same have no scatter to make an interval of.
     if len({*sampled.values()}) == 1:
         return ratios[sample[0]]
     # The cells take the place of sessions: what they scatter by is what the mean is unsure of.

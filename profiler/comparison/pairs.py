@@ -38,6 +38,7 @@ def find_pairs(base: Path, new: Path) -> Pairs:
         reason = "is a table" if other.exists() else "does not exist"
         raise UserError(f"{folder} is a folder, but {other} {reason}", hint="two of one kind")
     before, after = _tables(base), _tables(new)
+    # By name: a folder of each side has one table for each device.
     shared = sorted(before.keys() & after.keys())
     if not shared:
         raise UserError(

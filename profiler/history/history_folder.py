@@ -112,6 +112,7 @@ def add_entry(folder: Path, table: Path, commit: str, at: str | None = None) -> 
         table=f"{stem}.csv",
     )
     place = folder / f"{stem}.json"
+    # The name holds the hash of the table: the same table is added once, however often it is given.
     if place.exists():
         return entry, False
     try:

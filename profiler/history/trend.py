@@ -144,6 +144,7 @@ def _slope(latency_ms: Mapping[Cell, FloatArray], reference_ms: FloatArray) -> f
     known = np.isfinite(steps).any(axis=0)
     moved = np.nanmean(steps[:, known], axis=0)
     reference = np.diff(np.log(reference_ms))[known]
+    # Where the reference did not move, it says nothing about how far cells covary with it.
     moved, reference = moved[reference != 0], reference[reference != 0]
     if not reference.size:
         return 1.0
@@ -167,6 +168,8 @@ def _events(
     }
     for cell, steps in _steps(series, min_effect).items():
         for step in steps:
+            # Beside the reference a device does not show: what is left is the code, unless the
+            # set-up changed at the same entry, which explains it first.
             cause = Cause.CODE if relative else Cause.UNKNOWN
             cause = Cause.SETUP if step.start in facts else cause
             moved.setdefault((step.start, cause), []).append(Moved(cell, step.ratio))

@@ -81,6 +81,7 @@ def make_section(evidence: Evidence, own_space: Space | None = None) -> Section:
     try:
         judgement = judge(evidence, own_space)
     except UserError as error:
+        # The page is about the table all the same: it says what it cannot show.
         missing.append(f"Predictions cannot be judged: {error}.")
     if max(_sessions(evidence), default=0) < 2:
         missing.append("No cell was measured in two sessions: the noise is not known.")

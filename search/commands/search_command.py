@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -17,7 +16,6 @@ from compofa.common.console import leave, note, print_json, printable, run_comma
 from compofa.common.errors import ExitCode, UserError
 from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes
-from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.search.answer import Answer, Limits, Result, ask, wants_front
 from compofa.search.candidates import Candidates
 from compofa.search.commands import search_help as options
@@ -29,7 +27,6 @@ from compofa.search.commands.search_options import (
     parse_objectives,
     questions,
 )
-from compofa.search.export import Deployment
 from compofa.search.output import (
     Column,
     as_json,
@@ -46,6 +43,9 @@ from compofa.supernet.export.formats import ONNX
 from compofa.supernet.export.model_format import ModelFormat
 from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
+if TYPE_CHECKING:
+    from compofa.search.export import Deployment
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -59,7 +59,9 @@ class _TableNamed(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and "--table" not in args:
-            table = shlex.quote(args[0])
+            from shlex import quote
+
+            table = quote(args[0])
             hint = f"did you mean compofa-search --table {table}?"
             raise UserError(f"{args[0][:60]!r} is no option", hint=hint)
         return super().parse_args(ctx, args)
@@ -119,7 +121,7 @@ def search_command(
         seed=seed,
     )
     seconds = math.inf if max_time is None else parse_duration(max_time, "max-time")
-    verifying = VerifyOptions(inventory, seconds, PATIENCE_S if pause else 0.0)
+    verifying = VerifyOptions(inventory, seconds, pause)
     outputs = Outputs(
         plot, out, _deployment(export, checkpoint, format_, dtype, calibration, data), json_
     )
@@ -130,11 +132,11 @@ def search_command(
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """How --verify measures: on which devices, for how long, and how long it waits for one."""
+    """How --verify measures: on which devices, for how long, and whether it waits for them."""
 
     inventory: Path
     seconds: float
-    patience_s: float
+    pause: bool
 
 
 @dataclass(frozen=True)
@@ -300,6 +302,8 @@ def _deployment(
             "--export needs --checkpoint: a winner without its weights is of no use",
             hint="compofa-export writes subnets with random weights, for timing",
         )
+    from compofa.search.export import Deployment
+
     return Deployment(folder, checkpoint, format_ or ONNX, dtype, calibration, data)
 
 
@@ -318,6 +322,7 @@ def _infeasible(candidates: Candidates, answer: Answer) -> list[str]:
 
 def _verified(candidates: Candidates, request: SearchRequest, options: VerifyOptions) -> _Told:
     """The answer after the finalists have been measured."""
+    from compofa.profiler.measurement.device_monitor import PATIENCE_S
     from compofa.search.verification.measure_finalists import FinalistMeasurement, devices_of
     from compofa.search.verification.verification_output import (
         before_column,
@@ -333,7 +338,7 @@ def _verified(candidates: Candidates, request: SearchRequest, options: VerifyOpt
         [table.path for table in candidates.tables],
         lambda: find_within_bounds(request)[0],
         until,
-        options.patience_s,
+        PATIENCE_S if options.pause else 0.0,
     )
     done = verify(candidates, request.questions, measuring, request.risk)
     out_of_time = time.monotonic() >= until and not all(each.sure for each in done.questions)

@@ -65,6 +65,7 @@ def find_family(
     """
     cost = costs_at(candidates, risk)
     limits = np.array(questions, dtype=np.float64)
+    # The family is chosen for all questions together, and each then takes the member that suits it.
     members = choose_family(candidates.top1, cost, limits, count)
     order = ranking(candidates.top1, candidates.latency_ms)
     best = first_within(order, cost, limits)

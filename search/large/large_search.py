@@ -73,6 +73,7 @@ def search_large(
         UserError: no resolution is known to all; the accuracies know listed subnets only; a
             device's table lacks a block; a constraint is on a table's own column.
     """
+    # A table of accuracies lists some subnets; the search asks about any.
     if not hasattr(accuracy, "top1_of"):
         raise UserError(
             f"space {space.name} has {space.size:.3g} subnets, and an accuracy table lists some",
@@ -90,6 +91,7 @@ def search_large(
         bound.most / measure.unit(*dtypes)
         for bound, measure in zip(bounds.constraints, measures, strict=True)
     ]
+    # A front has no limits to search within: some are laid along it.
     asked = questions or _spread(problem, len(devices))
     limits = np.array([(*each, *most) for each in asked], dtype=np.float64)
     pool = explore(problem, limits, seed)

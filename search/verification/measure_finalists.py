@@ -51,6 +51,7 @@ class FinalistMeasurement:
                 for cell, questions in wanted.items()
             }
             cells = [cell for cell, here in limits.items() if here]
+            # With several tables, a question may be about one of them alone.
             if not cells:
                 continue
 

@@ -17,8 +17,9 @@ def verification_sentence(done: Verification) -> str:
     moved = sum(each.changed for each in done.questions)
     undecided = sum(not each.decided for each in done.questions)
     unsure = sum(each.decided and not each.sure for each in done.questions)
+    said = "verification ended early" if undecided else "verified"
     parts = [
-        f"verified: {len(done.measured)} cells measured in {done.rounds} rounds",
+        f"{said}: {len(done.measured)} cells measured in {done.rounds} rounds",
         f"{moved} of {len(done.questions)} answers changed",
     ]
     if undecided:
