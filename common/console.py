@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -165,3 +166,12 @@ def _message(text: str) -> str:
 def printable(text: str) -> str:
     """`text` on one line, without control characters: it may come from a file or a device."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def without_homes(text: str) -> str:
+    """`text` with `~` for home folders, of this computer or another: they name people."""
+    # A home of this computer's may lie anywhere; those of devices lie where they usually do.
+    here = os.environ.get("HOME", "")
+    if len(here) > 1 and here.startswith("/"):
+        text = re.sub(rf"{re.escape(here)}(?![\w.-])", "~", text)
+    return re.sub(r"/(?:(?:home|Users|var/home)/[^/\s:'\"]+|root)(?![\w.-])", "~", text)

@@ -17,6 +17,7 @@ from compofa.profiler.results.journal import Timing, journal_path, of_kind
 from compofa.profiler.results.table import Cell, Row, Table
 from compofa.profiler.statistics.interval import LogMeans
 from compofa.profiler.statistics.student import student_quantile
+from compofa.profiler.transports.device_identity import SERIAL, same_serial
 
 UNCHECKED = ("device",)
 """Of the set-up: a name is whatever somebody calls the device; its fingerprint tells it apart."""
@@ -146,9 +147,14 @@ def check_comparable(base: Side, new: Side, allowed: Collection[str]) -> dict[st
 
 def unalike(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What two sets of facts both tell, and differently."""
-    return {
+    different = {
         name: (base[name], new[name]) for name in base if name in new and base[name] != new[name]
     }
+    serials = different.get(SERIAL, (None, None))
+    # Where there was no key, nobody knows which device it was.
+    if None in serials or same_serial(*serials):
+        different.pop(SERIAL, None)
+    return different
 
 
 def interval_means(rows: list[Row]) -> LogMeans:

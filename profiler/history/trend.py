@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from compofa.common.arrays import FloatArray
+from compofa.profiler.comparison.sides import unalike
 from compofa.profiler.history.history_folder import Entry, Profile
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.device_change import STEEPEST
@@ -206,7 +207,7 @@ def _changed_facts(entries: Sequence[Entry]) -> dict[int, dict[str, tuple[Any, A
     changed = {}
     for position in range(1, len(entries)):
         before, after = entries[position - 1].facts, entries[position].facts
-        names = [name for name in before if name in after and before[name] != after[name]]
-        if names:
-            changed[position] = {name: (before[name], after[name]) for name in names}
+        different = unalike(before, after)
+        if different:
+            changed[position] = different
     return changed

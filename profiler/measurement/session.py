@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from compofa.common.console import without_homes
 from compofa.common.errors import DeviceError
 from compofa.profiler.measurement.device_monitor import DeviceMonitor
 from compofa.profiler.measurement.stopwatch import INPUT_SEED, Stopwatch, Timed, run_deadline
@@ -127,6 +128,8 @@ class Session:
             raise SessionLost(f"{cell.subnet}: {error.message}") from None
 
     def _fail(self, cell: Cell, model: ModelFile, reason: str, final: bool) -> None:
+        # Journals and meta files are shared; whose home folder it was is nobody's business.
+        reason = without_homes(reason)
         self.record(Failure(self.number, cell, reason, final, model.sha256, utc_now()))
 
     def _load(self, model: ModelFile) -> Loaded:

@@ -33,6 +33,7 @@ from compofa.profiler.results.journal_lines import (
     of_kind,
     parse_line,
 )
+from compofa.profiler.transports.device_identity import SERIAL, same_serial
 
 __all__ = [
     "Caveat",
@@ -177,10 +178,14 @@ def _check_same(found: Header, wanted: Header, path: Path) -> None:
     old = {**asdict(found.setup), **found.fingerprint}
     new = {**asdict(wanted.setup), **wanted.fingerprint}
     for name in new:
-        if old.get(name) != new[name]:
+        before, now = old.get(name), new[name]
+        # Without a key nobody knows which device it was; earlier versions wrote serials unkeyed.
+        if name == SERIAL and (None in (before, now) or same_serial(before, now)):
+            continue
+        if before != now:
             raise UserError(
-                f"the journal is of another set-up: {name} was {_short(old.get(name))} and is "
-                f"{_short(new[name])} now",
+                f"the journal is of another set-up: {name} was {_short(before)} and is "
+                f"{_short(now)} now",
                 path=path,
                 hint="--out writes elsewhere, --fresh starts over",
             )

@@ -19,6 +19,7 @@ from compofa.profiler.transports.agent_reply import (
     check_text,
 )
 from compofa.profiler.transports.base import Channel
+from compofa.profiler.transports.device_identity import with_keyed_serial
 
 LONGEST_REPLY = 16 << 20
 
@@ -241,7 +242,7 @@ def _facts(reply: AgentReply) -> dict[str, Any]:
     facts = reply.mapping("facts")
     if facts.get("cpus") is not None:
         check_integer(facts["cpus"], "facts.cpus", 1, LAST_CPU)
-    return facts
+    return with_keyed_serial(facts)
 
 
 def _installed(reply: AgentReply, name: str) -> tuple[str, str | None]:

@@ -6,7 +6,7 @@ import os
 import select
 import subprocess
 import sys
-import tempfile
+import threading
 from pathlib import Path
 from typing import IO, Literal
 
@@ -69,6 +69,9 @@ class LocalTransport(Transport):
         self._scratch.close()
 
 
+KEPT_STDERR = 2000
+"""Bytes, as of every other transport."""
+
 TRANSPORT = TransportSpec(LocalDevice, LocalTransport)
 
 
@@ -83,33 +86,55 @@ def _lock_file() -> Path:
     return folder.resolve() / "lock"
 
 
+class _LastWords:
+    """The end of what a process writes to stderr, read as it comes: however much it is."""
+
+    def __init__(self, stderr: IO[bytes]) -> None:
+        self._stderr, self._kept = stderr, b""
+        # A daemon: a process that the agent left behind may hold the pipe open for ever.
+        self._reader = threading.Thread(target=self._read, name="stderr", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with self._stderr:
+            while part := self._stderr.read(1 << 16):
+                self._kept = (self._kept + part)[-KEPT_STDERR:]
+
+    def lines(self) -> list[str]:
+        """Its last lines; all of them once the process has ended."""
+        self._reader.join(timeout=1)
+        return self._kept.decode(errors="replace").strip().splitlines()
+
+    def close(self) -> None:
+        """Waits a moment for what is still on its way."""
+        self._reader.join(timeout=1)
+
+
 class LocalChannel(StreamChannel):
     """The pipes of a child process."""
 
     def __init__(self, command: list[str]) -> None:
         super().__init__()
-        handle, name = tempfile.mkstemp(prefix="compofa-")
-        Path(name).unlink()
-        self._stderr: IO[bytes] = os.fdopen(handle, "w+b")
         try:
             # A session of its own: Ctrl-C is for the host, which then ends the agent in order.
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._stderr,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
                 bufsize=0,
             )
         except OSError as error:
-            self._stderr.close()
             raise UserError(
                 f"cannot start the agent with {command[0]}: {error.strerror}",
                 hint="the device's python names an interpreter",
             ) from None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        assert self._process.stderr is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._last_words = _LastWords(self._process.stderr)
 
     @property
     def pid(self) -> int:
@@ -138,11 +163,7 @@ class LocalChannel(StreamChannel):
         parts = []
         if code is not None:
             parts.append(f"signal {-code}" if code < 0 else f"exit code {code}")
-        if not self._stderr.closed:
-            size = self._stderr.seek(0, os.SEEK_END)
-            self._stderr.seek(max(0, size - 2000))
-            last = self._stderr.read().decode(errors="replace").strip().splitlines()
-            parts += last[-1:]
+        parts += self._last_words.lines()[-1:]
         return ", ".join(parts)
 
     def close(self) -> None:
@@ -155,4 +176,4 @@ class LocalChannel(StreamChannel):
                 self._process.kill()
                 self._process.wait()
             self._stdout.close()
-            self._stderr.close()
+            self._last_words.close()

@@ -12,7 +12,7 @@ from typing import IO
 
 import pytest
 
-from compofa.common.console import printable
+from compofa.common.console import printable, without_homes
 
 APP = """
 import signal, sys, time, typer
@@ -174,3 +174,18 @@ def test_a_message_that_quotes_very_long_input_is_shortened() -> None:
     assert len(ended.stderr) < 1100
     assert ended.stderr.startswith("error: t.csv:3: bad")
     assert ended.stderr.endswith("the end\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cannot open /home/ada/m.tflite", "cannot open ~/m.tflite"),
+        ("/Users/ada/Library/x: no", "~/Library/x: no"),
+        ("at /root/.cache/compofa/ab", "at ~/.cache/compofa/ab"),
+        ("at /srv/ada/x and '/home/bo'", "at ~/x and '~'"),
+        ("/opt/homebrew/lib, /roots, /srv/adam", "/opt/homebrew/lib, /roots, /srv/adam"),
+    ],
+)
+def test_home_folders_are_not_told(monkeypatch: pytest.MonkeyPatch, text: str, shown: str) -> None:
+    monkeypatch.setenv("HOME", "/srv/ada")
+    assert without_homes(text) == shown

@@ -27,6 +27,7 @@ from compofa.profiler.results.table import (
     read_table,
     write_table,
 )
+from compofa.supernet.export.dtype import usual_name
 
 SETUP = SetUp("rpi4", "tflite", "2.16", "cpu", 4, "float32")
 OK = Row(
@@ -90,7 +91,8 @@ def rows(draw: st.DrawFn) -> Row:
     return Row(cell, latency, low, high, confidence, p90, source, status, *counts, *words)
 
 
-setups = st.builds(SetUp, texts, texts, texts, texts, st.integers(0, 1000), texts)
+# A table says a number type by its usual name, whatever its writer called it.
+setups = st.builds(SetUp, texts, texts, texts, texts, st.integers(0, 1000), texts.map(usual_name))
 
 
 @settings(deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -223,6 +224,40 @@ def test_a_peer_that_dies_is_named_with_its_last_words() -> None:
         pytest.raises(DeviceError, match="the agent ended: exit code 1, no memory left"),
     ):
         AgentLink(channel).unload(1)
+
+
+def test_complaints_without_end_are_neither_kept_nor_in_the_way() -> None:
+    loud = (
+        "import sys, tempfile, os\n"
+        "for _ in range(200): sys.stderr.write('x' * 100_000)\n"
+        "sys.stderr.write('\\nthe last of it\\n'); sys.exit(3)\n"
+    )
+    with program(loud) as channel:
+        with pytest.raises(DeviceError, match="the agent ended: exit code 3, the last of it$"):
+            AgentLink(channel).unload(1)
+        # In memory, and no more of it than is shown.
+        assert len(channel._last_words._kept) <= 2000
+
+
+def test_a_process_that_the_agent_left_behind_holds_nothing_up() -> None:
+    code = (
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(5)'])\n"
+        "sys.exit('gone')\n"
+    )
+    begun = time.monotonic()
+    with program(code) as channel, pytest.raises(DeviceError, match="exit code 1"):
+        AgentLink(channel).unload(1)
+    assert time.monotonic() - begun < 10
+
+
+def test_onnx_runtimes_telemetry_is_off_in_every_process_of_ours() -> None:
+    look = "import compofa.common, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    clean = {name: each for name, each in os.environ.items() if "TELEMETRY" not in name}
+    told = subprocess.run(
+        [sys.executable, "-c", look], env=clean, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "1\n"
 
 
 def test_a_silent_peer_is_left_after_the_deadline() -> None:
