@@ -54,7 +54,7 @@ def changed(device: Device, **settings: str | int | None) -> Device:
     """
     changes: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
     if changes.get("runtime", device.runtime) != device.runtime:
-        changes = {**dict.fromkeys(device.model_extra or {}), **changes}
+        changes = {**dict.fromkeys(device.model_extra or {}), "options": {}, **changes}
     try:
         return type(device).model_validate({**device.model_dump(), **changes})
     except ValidationError as error:

@@ -36,11 +36,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import glob
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import platform
@@ -136,10 +138,12 @@ CPU_PROVIDER = "CPUExecutionProvider"
 
 
 class OnnxRuntime(Runtime):
-    """onnxruntime; options: threads, providers.
+    """onnxruntime; options: threads, providers, options.
 
     Providers are pairs of an execution provider's name and its options, in order of preference; the
-    first of them must take part of the model. Without any, the CPU runs it.
+    first of them must take part of the model. Without any, the CPU runs it. Options are the user's:
+    attributes of SessionOptions, configuration entries of a session (their names have dots), and
+    all others the first provider's.
     """
 
     packages = ("onnxruntime",)
@@ -162,6 +166,9 @@ class OnnxRuntime(Runtime):
         settings.intra_op_num_threads = options["threads"]
         settings.inter_op_num_threads = 1
         settings.log_severity_level = 3
+        given = dict(options.get("options", {}))
+        others = self.take_options(settings, given)
+        providers[provider] = dict(providers[provider], **others)
         can_tell = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
         if can_tell:
             settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -171,6 +178,9 @@ class OnnxRuntime(Runtime):
         if provider not in self.session.get_providers():
             raise Refused("runtime", f"onnxruntime fell back from {provider} without saying so")
         self.settings = {"providers": list(providers)}
+        if given:
+            self.settings["options"] = given
+            self.check_provider_options(provider, others)
         if can_tell:
             self.settings["nodes"] = self.placement(provider)
         # TensorRT works on CUDA's memory.
@@ -182,6 +192,48 @@ class OnnxRuntime(Runtime):
             raise Refused("model", f"input shape {entry.shape} is not fixed")
         self.shape = tuple(entry.shape)
         self.name = entry.name
+
+    @staticmethod
+    def take_options(settings: Any, given: Dict[str, Any]) -> Dict[str, str]:
+        """Gives a session the options that are its own; returns those that are a provider's."""
+        import onnxruntime
+
+        enums = {
+            "graph_optimization_level": onnxruntime.GraphOptimizationLevel,
+            "execution_mode": onnxruntime.ExecutionMode,
+            "execution_order": getattr(onnxruntime, "ExecutionOrder", None),
+        }
+        others = {}
+        for name, value in given.items():
+            text = str(int(value)) if isinstance(value, bool) else str(value)
+            if isinstance(getattr(type(settings), name, None), property):
+                kind = enums.get(name)
+                member = getattr(kind, str(value), None) if isinstance(value, str) else None
+                try:
+                    setattr(settings, name, value if member is None else member)
+                except (AttributeError, TypeError, ValueError):
+                    known = [each for each in dir(kind) if each.startswith("ORT_")]
+                    hint = "; it can be " + ", ".join(known) if kind and known else ""
+                    message = f"onnxruntime's {name} cannot be {value!r}{hint}"
+                    raise Refused("setting", message) from None
+            elif "." in name:
+                # onnxruntime passes over entries that it does not know, and says nothing. The names
+                # of those that it looks up are in its library.
+                if not in_library("onnxruntime", name):
+                    raise Refused("setting", f"this onnxruntime knows no session option {name!r}")
+                settings.add_session_config_entry(name, text)
+            else:
+                others[name] = text
+        return others
+
+    def check_provider_options(self, provider: str, given: Dict[str, str]) -> None:
+        """Refuses options that the provider does not have, as far as it tells those it has."""
+        told = self.session.get_provider_options().get(provider, {})
+        unknown = sorted(set(given) - set(told))
+        if unknown and (told or provider == CPU_PROVIDER):
+            known = ", ".join(sorted(told)) or "none of its own"
+            message = f"{provider} has no option {unknown[0]!r}; it has {known}"
+            raise Refused("setting", message)
 
     def placement(self, provider: str) -> Dict[str, int]:
         """Nodes on each execution provider; refuses a model of which `provider` runs nothing."""
@@ -211,9 +263,11 @@ class OnnxRuntime(Runtime):
 
 
 class TfLite(Runtime):
-    """TensorFlow Lite, also known as LiteRT; options: threads, accelerator.
+    """TensorFlow Lite, also known as LiteRT; options: threads, accelerator, options.
 
     On a CPU, its default delegate XNNPACK runs what it can. Other accelerators are delegates.
+    Options are the user's: arguments of the interpreter (their names begin with experimental), and
+    all others the delegate's.
     """
 
     packages = ("ai_edge_litert", "tflite_runtime", "tensorflow")
@@ -226,14 +280,22 @@ class TfLite(Runtime):
         inside = ".lite.python.interpreter" if package == "tensorflow" else ".interpreter"
         module = importlib.import_module(package + inside)
         accelerator = options.get("accelerator", "cpu")
-        extra = {} if accelerator == "cpu" else self.delegated(module, accelerator)
+        given = dict(options.get("options", {}))
+        arguments = self.interpreter_arguments(module, given)
+        others = {name: value for name, value in given.items() if name not in arguments}
+        if accelerator == "cpu" and others:
+            raise Refused("setting", f"tflite's interpreter has no option {min(others)!r}")
+        extra = {} if accelerator == "cpu" else self.delegated(module, accelerator, others)
+        extra.update(arguments)
         interpreter = module.Interpreter(path, num_threads=options["threads"], **extra)
         interpreter.allocate_tensors()
         ops = [each["op_name"] for each in interpreter._get_ops_details()]
         partitions = ops.count("DELEGATE")
-        if extra and not partitions:
+        if accelerator != "cpu" and not partitions:
             raise Refused("model", f"{accelerator} takes no part of the model: all of it fell back")
         self.settings = {"package": package, "operators": len(ops), "partitions": partitions}
+        if given:
+            self.settings["options"] = given
         self.version = installed([package])["version"] or "unknown"
         self.interpreter = interpreter
         (self.input,) = interpreter.get_input_details()
@@ -242,16 +304,38 @@ class TfLite(Runtime):
         self.shape = (batch, channels, height, width)
 
     @staticmethod
-    def delegated(module: Any, accelerator: str) -> Dict[str, Any]:
+    def interpreter_arguments(module: Any, given: Dict[str, Any]) -> Dict[str, Any]:
+        """Those of the user's options that are arguments of the interpreter."""
+        known = inspect.signature(module.Interpreter.__init__).parameters
+        arguments = {}
+        for name, value in given.items():
+            if not name.startswith("experimental_") or name not in known:
+                continue
+            arguments[name] = value
+            if name == "experimental_op_resolver_type":
+                try:
+                    arguments[name] = module.OpResolverType[value]
+                except KeyError:
+                    kinds = ", ".join(each.name for each in module.OpResolverType)
+                    message = f"tflite's {name} cannot be {value!r}; it can be {kinds}"
+                    raise Refused("setting", message) from None
+            elif not isinstance(value, bool):
+                raise Refused("setting", f"tflite's {name} is true or false, not {value!r}")
+        return arguments
+
+    @staticmethod
+    def delegated(module: Any, accelerator: str, options: Dict[str, Any]) -> Dict[str, Any]:
         """Arguments that hand the model to a delegate, and what it leaves to plain kernels.
 
         Without XNNPACK, every partition that there is then belongs to the delegate.
         """
         library = "libtensorflowlite_gpu_delegate.so" if accelerator == "gpu" else accelerator
         try:
-            delegate = module.load_delegate(library)
+            delegate = module.load_delegate(library, options or None)
         except (OSError, ValueError) as error:
-            raise Refused("runtime", f"cannot load the delegate {library}: {error}") from None
+            with_ = f" with {', '.join(sorted(options))}" if options else ""
+            message = f"cannot load the delegate {library}{with_}: {error}"
+            raise Refused("setting" if options else "runtime", message) from None
         plain = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         return {"experimental_delegates": [delegate], "experimental_op_resolver_type": plain}
 
@@ -268,9 +352,10 @@ class TfLite(Runtime):
 
 
 class Torch(Runtime):
-    """torch, on a layers file; options: threads, accelerator (cpu, cuda), dtype, mode.
+    """torch, on a layers file; options: threads, accelerator (cpu, cuda), dtype, mode, options.
 
-    Modes: eager, channels_last, compiled (torch.compile), cuda_graph. Of dtypes, float32 means just
+    Modes: eager, channels_last, compiled (torch.compile), cuda_graph. Options are torch.compile's:
+    its mode, and all others its options. Of dtypes, float32 means just
     that; tf32 lets the GPU round what it multiplies to TF32.
     """
 
@@ -313,12 +398,28 @@ class Torch(Runtime):
                 for name in (limit, "accumulated_" + limit):
                     if hasattr(dynamo, name):
                         setattr(dynamo, name, 1 << 30)
-            network = torch.compile(network, fullgraph=True)
+            network = self.compiled(network, dict(options.get("options", {})))
         self.network = network
         self.settings = {"mode": self.mode, "tf32": tf32}
+        if options.get("options"):
+            self.settings["options"] = options["options"]
         if self.device == "cuda":
             self.settings["gpu"] = torch.cuda.get_device_name()
             self.settings["cudnn"] = self.torch.backends.cudnn.version()
+
+    def compiled(self, network: Any, given: Dict[str, Any]) -> Any:
+        """The network behind torch.compile, with the user's options."""
+        arguments: Dict[str, Any] = {}
+        if "mode" in given:
+            arguments["mode"] = given.pop("mode")
+        if given:
+            arguments["options"] = given
+        try:
+            return self.torch.compile(network, fullgraph=True, **arguments)
+        except Exception as error:  # whatever it has against an option
+            if not arguments:
+                raise
+            raise Refused("setting", f"torch.compile refuses its options: {error}") from None
 
     def check(self, device: str, dtype: str, mode: str) -> None:
         """Refuses what torch does not have here."""
@@ -497,7 +598,10 @@ class CoreMl(Runtime):
 
 
 class OpenVino(Runtime):
-    """OpenVINO, on an ONNX file; options: threads, accelerator (cpu, gpu, npu), dtype."""
+    """OpenVINO, on an ONNX file; options: threads, accelerator (cpu, gpu, npu), dtype, options.
+
+    Options are the user's: properties of the device.
+    """
 
     packages = ("openvino",)
     _core: Any = None
@@ -524,8 +628,24 @@ class OpenVino(Runtime):
         if device == "CPU":
             # The agent is bound to its CPUs already.
             settings.update(INFERENCE_NUM_THREADS=options["threads"], ENABLE_CPU_PINNING=False)
+        properties = dict(options.get("options", {}))
+        known = core.get_property(device, "SUPPORTED_PROPERTIES")
+        for name in properties:
+            if known.get(name, "RO") == "RO":
+                able = ", ".join(sorted(each for each in known if known[each] != "RO"))
+                raise Refused(
+                    "setting", f"OpenVINO's {device} has no {name!r} to set; it has {able}"
+                )
+        settings.update(properties)
         model = core.read_model(path)
-        compiled = core.compile_model(model, device, settings)
+        try:
+            compiled = core.compile_model(model, device, settings)
+        except Exception as error:  # whatever it has against a property
+            if not properties:
+                raise
+            message = f"OpenVINO refuses {', '.join(properties)}: {str(error).strip()[-300:]}"
+            raise Refused("setting", message) from None
+        self.check_properties(compiled, properties)
         given = compiled.get_property("INFERENCE_PRECISION_HINT")
         if given != getattr(openvino.Type, precision):
             given = given.get_type_name()
@@ -535,6 +655,19 @@ class OpenVino(Runtime):
         self.version = openvino.__version__
         self.shape = tuple(model.input(0).shape)
         self.settings = {"precision": precision, "streams": compiled.get_property("NUM_STREAMS")}
+        if properties:
+            self.settings["options"] = properties
+
+    @staticmethod
+    def check_properties(compiled: Any, properties: Dict[str, Any]) -> None:
+        """Refuses numbers of which OpenVINO made others, as of more streams than threads."""
+        for name, asked in properties.items():
+            taken = None
+            # Not every property is a number, or told of a compiled model.
+            with contextlib.suppress(Exception):
+                taken = int(str(compiled.get_property(name)))
+            if isinstance(asked, int) and taken is not None and taken != int(asked):
+                raise Refused("setting", f"OpenVINO made {taken} of {name} {asked}")
 
     def prepare(self, data: Any) -> Callable[[], Any]:
         """See `Runtime.prepare`."""
@@ -559,6 +692,20 @@ RUNTIMES: Dict[str, Type[Runtime]] = {
     "coreml": CoreMl,
     "openvino": OpenVino,
 }
+
+
+@functools.lru_cache(maxsize=None)
+def in_library(package: str, text: str) -> bool:
+    """Whether a shared library of an installed package holds `text` as a string of its own."""
+    module = importlib.import_module(package)
+    for folder, _, names in os.walk(os.path.dirname(str(module.__file__))):
+        for name in names:
+            if name.endswith((".so", ".pyd", ".dll", ".dylib")) or ".so." in name:
+                path = os.path.join(folder, name)
+                with open(path, "rb") as file:
+                    if os.path.getsize(path) and text.encode() + b"\0" in file.read():
+                        return True
+    return False
 
 
 def add_runtime(name: str, source: str) -> None:

@@ -76,19 +76,9 @@ def check_command(
     hello = access.hello
     complaints = complain(settings.threads, hello) + quietness.complaints
     if json_:
-        print_json(
-            {
-                "device": device,
-                "runtimes": hello.runtimes,
-                "affinity": hello.affinity,
-                "facts": hello.facts,
-                "state": hello.state,
-                "quietness": asdict(quietness),
-                "complaints": complaints,
-            }
-        )
+        print_json({**_as_json(settings, hello, quietness), "complaints": complaints})
     else:
-        for line in _sentences(device, hello, quietness):
+        for line in _sentences(settings, hello, quietness):
             print(printable(line))
         print(printable("\n".join(complaints) or "quiet enough to measure; selftest tells more"))
     raise typer.Exit(ExitCode.DONE)
@@ -105,15 +95,30 @@ def _provision(device: Device, wheels: Path | None) -> None:
         transport.provision(("numpy", *packages), wheels)
 
 
-def _sentences(device: str, hello: Hello, quietness: Quietness) -> list[str]:
-    """What the device is and has."""
+def _as_json(device: Device, hello: Hello, quietness: Quietness) -> dict[str, Any]:
+    """What the device is and has, under the names of the contract."""
+    return {
+        "device": device.name,
+        "runtimes": hello.runtimes,
+        "affinity": hello.affinity,
+        "options": device.options,
+        "facts": hello.facts,
+        "state": hello.state,
+        "quietness": asdict(quietness),
+    }
+
+
+def _sentences(device: Device, hello: Hello, quietness: Quietness) -> list[str]:
+    """What the device is and has; its options, which the runtime has taken by now."""
     python = hello.facts.get("python")
     installed = [f"Python {python}"] if python else []
     installed += [f"{name} {version}" for name, version in hello.runtimes.items()]
+    options = [f"{name} {value}" for name, value in device.options.items()]
     return [
-        f"{device}: {describe(hello.facts)}",
+        f"{device.name}: {describe(hello.facts)}",
         ", ".join(installed),
         f"bound to CPUs {hello.affinity}" if hello.affinity else "not bound to CPUs",
+        *([f"options of {device.runtime}: {', '.join(options)}"] if options else []),
         f"reference model: {quietness.latency_ms:.2f} ms, scatter {quietness.scatter:.1%}",
     ]
 

@@ -40,7 +40,9 @@ def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models
         try:
             link.load(reference.sha256, device.runtime, device.load_options())
         except AgentError as error:
-            raise _fault(device)(f"{device.name}: {error.message}") from None
+            # A setting that the device refuses is the user's to change, wherever the device is.
+            fault = UserError if error.kind == "setting" else _fault(device)
+            raise fault(f"{device.name}: {error.message}") from None
         link.quit()
     return hello
 

@@ -14,4 +14,15 @@ SPEC = RuntimeSpec(
     # A GPU computes a float32 file in half precision where that is allowed.
     converted=(Dtype.FLOAT16,),
     invoked=True,
+    # The flags by which the program is called in any case.
+    reserved={
+        **dict.fromkeys(("graph", "input_layer", "input_layer_shape"), "the toolkit sets it"),
+        **dict.fromkeys(("input_layer_value_files", "output_filepath"), "the toolkit sets it"),
+        **dict.fromkeys(("num_runs", "min_secs", "max_secs"), "the toolkit sets it"),
+        **dict.fromkeys(("warmup_runs", "warmup_min_secs"), "the toolkit sets it"),
+        "num_threads": "threads says it",
+        **dict.fromkeys(("use_gpu", "use_nnapi", "use_hexagon"), "accelerator says it"),
+        **dict.fromkeys(("gpu_precision_loss_allowed", "nnapi_allow_fp16"), "dtype says it"),
+        "xnnpack_force_fp16": "dtype says it",
+    },
 )

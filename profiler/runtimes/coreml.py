@@ -15,4 +15,5 @@ SPEC = RuntimeSpec(
     settings={"compute_units": ("all", "cpu_only", "cpu_and_gpu", "cpu_and_ne")},
     shown_as_accelerator="compute_units",
     system="Darwin",
+    takes_options=False,
 )

@@ -21,7 +21,7 @@ PROVIDERS: dict[str, dict[str, dict[str, str]]] = {
 must take part of a model, or the model is refused."""
 
 
-def _options(device: DeviceSettings) -> dict[str, Any]:
+def _providers(device: DeviceSettings) -> dict[str, Any]:
     providers = {name: dict(given) for name, given in PROVIDERS[device.accelerator].items()}
     if "XnnpackExecutionProvider" in providers:
         # It has threads of its own, one unless told otherwise.
@@ -35,5 +35,11 @@ SPEC = RuntimeSpec(
     dtypes=(Dtype.FLOAT32, Dtype.INT8),
     accelerators=tuple(PROVIDERS),
     packages=("onnxruntime",),
-    options=_options,
+    told=_providers,
+    reserved={
+        "intra_op_num_threads": "threads says it",
+        "enable_profiling": "it would write files on the device",
+        "profile_file_prefix": "it would write files on the device",
+        "optimized_model_filepath": "it would write files on the device",
+    },
 )

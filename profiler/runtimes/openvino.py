@@ -13,4 +13,8 @@ SPEC = RuntimeSpec(
     accelerators=("cpu", "gpu", "npu"),
     packages=("openvino",),
     converted=(Dtype.BFLOAT16, Dtype.FLOAT16),
+    reserved={
+        "INFERENCE_NUM_THREADS": "threads says it",
+        "INFERENCE_PRECISION_HINT": "dtype says it",
+    },
 )

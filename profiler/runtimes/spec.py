@@ -21,6 +21,9 @@ LARGEST_AGENT_CLASS = 150_000
 """Characters of source; as JSON it has to fit into one line of 1 MiB."""
 
 
+OptionValue = str | int | float | bool
+
+
 class DeviceSettings(Protocol):
     """What a spec reads of a device: how models are to be run there."""
 
@@ -44,6 +47,10 @@ class DeviceSettings(Protocol):
     def threads(self) -> int:
         """Of the runtime."""
 
+    @property
+    def options(self) -> Mapping[str, OptionValue]:
+        """What is handed to the runtime as it stands."""
+
     def setting(self, name: str) -> str | None:
         """A setting that only some runtimes have; None where the device leaves it out."""
 
@@ -53,7 +60,7 @@ def no_conflict(_: DeviceSettings) -> str | None:
     return None
 
 
-def no_options(_: DeviceSettings) -> dict[str, Any]:
+def nothing_more(_: DeviceSettings) -> dict[str, Any]:
     """For runtimes whose class for the agent needs no more than the set-up itself."""
     return {}
 
@@ -77,7 +84,10 @@ class RuntimeSpec:
             may not tell what the network computes.
         system: the only operating system that has it, as `platform.system` calls it.
         conflict: says what is wrong with settings that are each valid but do not go together.
-        options: what the agent's class is told as it loads a model, besides the settings.
+        told: what the agent's class is told as it loads a model, besides settings and options.
+        takes_options: whether there is anything that `options` of a device could be handed to.
+        reserved: options that may not be given, because another setting says the same or because
+            they would have the runtime write files: name -> what to do instead.
         agent_class: a source file with the class for the Python agent, for runtimes that the agent
             does not bring itself: a module whose `RUNTIME` is a subclass of the agent's `Runtime`.
     """
@@ -94,7 +104,9 @@ class RuntimeSpec:
     invoked: bool = False
     system: str | None = None
     conflict: Callable[[DeviceSettings], str | None] = no_conflict
-    options: Callable[[DeviceSettings], dict[str, Any]] = no_options
+    told: Callable[[DeviceSettings], dict[str, Any]] = nothing_more
+    takes_options: bool = True
+    reserved: Mapping[str, str] = field(default_factory=dict)
     agent_class: Path | None = None
 
     def check(self, device: DeviceSettings) -> None:
@@ -106,6 +118,7 @@ class RuntimeSpec:
         self._choice(device, "dtype", device.dtype, self.dtypes)
         if not (self.takes_delegates and is_library(device.accelerator)):
             self._choice(device, "accelerator", device.accelerator, self.accelerators)
+        self._check_options(device)
         wrong = self.conflict(device)
         if wrong is not None:
             raise UserError(f"{device.name}: {wrong}")
@@ -113,6 +126,14 @@ class RuntimeSpec:
         if self.system not in (None, here) and device.on_this_computer:
             shown = "macOS" if self.system == "Darwin" else self.system
             raise UserError(f"{device.name}: {self.name} runs on {shown} only, and this is {here}")
+
+    def _check_options(self, device: DeviceSettings) -> None:
+        if device.options and not self.takes_options:
+            raise UserError(f"{device.name}: {self.name} takes no options")
+        for name in device.options:
+            if name in self.reserved:
+                message = f"{device.name}: the option {name} of {self.name} cannot be given"
+                raise UserError(message, hint=self.reserved[name])
 
     def _choice(
         self, device: DeviceSettings, setting: str, value: str, known: Sequence[str]
@@ -126,13 +147,18 @@ class RuntimeSpec:
     def load_options(self, device: DeviceSettings) -> dict[str, Any]:
         """What the agent is told when it loads a model: the set-up, threads aside."""
         setup = {"accelerator": device.accelerator, "dtype": str(device.dtype)}
-        return {**setup, **self._chosen(device), **self.options(device)}
+        options = {"options": dict(device.options)} if device.options else {}
+        return {**setup, **self._chosen(device), **self.told(device), **options}
 
-    def settings_of(self, device: DeviceSettings) -> dict[str, str]:
-        """The settings that only this runtime has, but for what `accelerator_of` tells."""
-        chosen = self._chosen(device)
+    def settings_of(self, device: DeviceSettings) -> dict[str, Any]:
+        """What tells this set-up from others of the runtime: its own settings and the options.
+
+        What `accelerator_of` tells is left out, and options where there are none: journals of
+        before there were options have no such key.
+        """
+        chosen: dict[str, Any] = {**self._chosen(device)}
         chosen.pop(self.shown_as_accelerator, None)
-        return chosen
+        return chosen | ({"options": dict(device.options)} if device.options else {})
 
     def _chosen(self, device: DeviceSettings) -> dict[str, str]:
         return {key: device.setting(key) or values[0] for key, values in self.settings.items()}

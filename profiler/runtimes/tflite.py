@@ -13,4 +13,8 @@ SPEC = RuntimeSpec(
     accelerators=("cpu", "gpu"),
     packages=("ai-edge-litert",),
     takes_delegates=True,
+    reserved={
+        "num_threads": "threads says it",
+        "experimental_delegates": "accelerator names the delegate",
+    },
 )

@@ -8,6 +8,8 @@ from compofa.supernet.export.formats import LAYERS
 
 
 def _conflict(device: DeviceSettings) -> str | None:
+    if device.options and device.setting("mode") != "compiled":
+        return "options of torch are torch.compile's: they need mode compiled"
     if device.accelerator == "cuda":
         return None
     if device.setting("mode") == "cuda_graph":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -46,6 +47,18 @@ def _known_runtime(name: str) -> str:
 
 
 Text = Annotated[StrictStr, Field(min_length=1, max_length=4096), AfterValidator(_no_controls)]
+
+
+def _option(value: object) -> object:
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, str) and value.isprintable() and len(value) <= 4096:
+        return value
+    raise ValueError("an option's value is a number, a word, or true or false")
+
+
+OptionName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z][\w.:-]{0,127}$")]
+Options = Annotated[dict[OptionName, Annotated[Any, AfterValidator(_option)]], Field(max_length=99)]
 RuntimeName = Annotated[Text, AfterValidator(_known_runtime)]
 Cpus = Annotated[list[Annotated[StrictInt, Field(ge=0)]], Field(min_length=1)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
@@ -64,6 +77,7 @@ class Device(BaseModel):
             many of the fastest as there are threads.
         batch_size: images per run, unless the command line says otherwise.
         accelerator: cpu, cuda, or what else the runtime has.
+        options: of the runtime, its provider or delegate, which they are handed to as they stand.
 
     Settings that only some runtimes have, such as torch's mode, are taken beside these: see
     `setting`.
@@ -79,6 +93,7 @@ class Device(BaseModel):
     batch_size: Annotated[StrictInt, Field(ge=1, le=4096)] = 1
     accelerator: Text = "cpu"
     dtype: Dtype = Dtype.FLOAT32
+    options: Options = {}
 
     @model_validator(mode="before")
     @classmethod

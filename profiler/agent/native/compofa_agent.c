@@ -1357,6 +1357,9 @@ static bool check_options(const struct agent *agent, struct json request, struct
     if (json_member(options, "accelerator", &value) &&
         (!json_string(value, text, sizeof text) || strcmp(text, "cpu") != 0))
         return refuse(why, "setting", "the native agent runs models on the cpu alone");
+    /* Options that were passed over in silence would be timed as if they had been taken. */
+    if (json_member(options, "options", &value))
+        return refuse(why, "setting", "the native agent takes no options of the runtime");
     return true;
 }
 

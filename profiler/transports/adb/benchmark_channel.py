@@ -188,6 +188,7 @@ class BenchmarkChannel(Channel):
             self._mask,
             str(options.get("accelerator", "cpu")),
             str(options.get("dtype", "float32")),
+            tuple((name, _flag(value)) for name, value in options.get("options", {}).items()),
         )
         checked = self._model.check(request["model"], set_up, request["deadline_s"])
         self._handles += 1
@@ -229,6 +230,11 @@ class BenchmarkChannel(Channel):
         if request["model"] not in self._loaded:
             raise Refused("request", f"no model {request['model']!r} is loaded")
         return self._loaded[request["model"]]
+
+
+def _flag(value: object) -> str:
+    """As the program takes values: it knows true and false in small letters alone."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def choose_cpus(

@@ -66,12 +66,14 @@ class ProgramSettings:
 
     Attributes:
         mask: of the CPUs it is bound to, in hexadecimal; None leaves it to the phone.
+        options: flags of the program that the user adds, with their values.
     """
 
     threads: int
     mask: str | None
     accelerator: str
     dtype: str
+    options: tuple[tuple[str, str], ...] = ()
 
     @property
     def delegate(self) -> str:
@@ -97,7 +99,8 @@ class ProgramSettings:
         if self.accelerator not in chosen:
             known = ", ".join(chosen)
             raise Refused("setting", f"benchmark_model has {known}, not {self.accelerator!r}")
-        return [f"--num_threads={self.threads}", *chosen[self.accelerator]]
+        added = [f"--{name}={value}" for name, value in self.options]
+        return [f"--num_threads={self.threads}", *chosen[self.accelerator], *added]
 
 
 class BenchmarkProgram:
@@ -130,6 +133,9 @@ class BenchmarkProgram:
         # Versions of before TensorFlow 2.3 pass over flags that they do not know, and say nothing.
         if set_up.switch is not None and self.flags and set_up.switch not in self.flags:
             raise _built_without(set_up)
+        for name, _ in set_up.options:
+            if name not in self.flags:
+                raise Refused("setting", f"this benchmark_model has no flag --{name}")
         words = [f"./{self.sha256}", f"--graph={model}", *set_up.flags, *flags]
         if set_up.mask is not None:
             words = ["taskset", set_up.mask, *words]

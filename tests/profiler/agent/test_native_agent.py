@@ -152,6 +152,19 @@ def test_a_library_that_is_no_runtime_is_refused(built: Path, model: ModelFile) 
     assert load["error"]["message"] == "libc.so.6 is no ONNX Runtime that this agent can use"
 
 
+def test_options_that_it_would_pass_over_are_refused(
+    built: Path, library: Path, model: ModelFile
+) -> None:
+    command = [str(built), str(model.path.parent), str(library)]
+    request = load_request(model)
+    _, taken = talk(command, HELLO, {**request, "options": {"accelerator": "cpu"}})
+    assert "ok" in taken
+    options = {"accelerator": "cpu", "options": {"session.intra_op.allow_spinning": 0}}
+    _, refused = talk(command, HELLO, {**request, "options": options})
+    assert refused["error"]["kind"] == "setting"
+    assert "takes no options" in refused["error"]["message"]
+
+
 def test_the_runtime_may_lie_beside_the_agent(
     built: Path, library: Path, model: ModelFile, tmp_path: Path
 ) -> None:

@@ -78,7 +78,7 @@ def prints(delegate: str = "", then: str = "") -> str:
 
 
 def load(
-    transport: AdbTransport, tmp_path: Path, *, deadline_s: float = 20.0, **options: str
+    transport: AdbTransport, tmp_path: Path, *, deadline_s: float = 20.0, **options: Any
 ) -> tuple[AgentLink, int]:
     """Greets the program and loads a model that it does not look at."""
     model = tmp_path / "model"
@@ -112,6 +112,24 @@ def test_the_program_is_bound_and_told_what_the_set_up_says(
     assert "mask: 1\n" in text
     assert f"--graph={sha256(b'model')} --num_threads=2 --use_gpu=true" in text
     assert "--gpu_precision_loss_allowed=true" in text
+
+
+def test_options_are_flags_of_the_program(
+    build: Callable[..., AdbTransport], tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    script = f"""#!/bin/sh
+[ "$1" = --help ] && {{ printf '\\t--gpu_backend=\\n\\t--use_gpu=false\\n'; exit 1; }}
+echo "$@" >> {told}
+cat <<'END'
+{OUTPUT.format(delegate=WHOLE)}END
+"""
+    transport = build(script)
+    load(transport, tmp_path, accelerator="gpu", options={"gpu_backend": "cl; touch x"})
+    assert "--gpu_backend=cl; touch x" in told.read_text()
+    with pytest.raises(AgentError, match="this benchmark_model has no flag --gpu_bakend") as caught:
+        load(transport, tmp_path, accelerator="gpu", options={"gpu_bakend": "cl"})
+    assert caught.value.kind == "setting"
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "gpu", "nnapi"])
