@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compofa.common.console import print_json
+from compofa.common.console import note, print_json
 from compofa.common.errors import UserError, require_package
 from compofa.supernet.commands.shared_options import (
     DATA_HELP,
@@ -247,9 +247,10 @@ class Settings:
         Raises:
             UserError: the data cannot be read or does not suit the space, or the teacher does not.
         """
+        from compofa.supernet.checkpoints.checkpoint import load_checkpoint
         from compofa.supernet.data.batches.loading import Loading, usual_augmentation, usual_workers
         from compofa.supernet.data.dataset import open_data
-        from compofa.supernet.data.split import split_data
+        from compofa.supernet.data.split import split_like
         from compofa.supernet.training.start import load_teacher
         from compofa.supernet.training.steps.step import StepOptions
         from compofa.supernet.training.training import Training
@@ -268,7 +269,11 @@ class Settings:
             half = ranks.device.type == "cuda"
         # Every training on the same data holds the same images out, or a teacher would have seen
         # them.
-        split = split_data(data, heldout=images.heldout)
+        taught_by = {} if self.teacher is None else load_checkpoint(self.teacher).metadata
+        split = split_like(data, taught_by, images.heldout)
+        if ranks.first:
+            for gap in split.gaps:
+                note(gap)
         return Training(
             self.recipe,
             self.space,

@@ -116,12 +116,13 @@ class EvaluationOptions:
     def _split(self, data: DataSet) -> Split:
         """The split on record beside the checkpoint; anew, where there is none."""
         from compofa.supernet.checkpoints.checkpoint import load_checkpoint
-        from compofa.supernet.data.split import recorded_split, split_data
+        from compofa.supernet.data.split import recorded_split, split_like
 
         path = self.split_file or self.checkpoint.parent / "split.json"
         recorded = self.split_file is not None or path.exists()
-        split = recorded_split(path, data) if recorded else split_data(data)
-        if split.contradicts(load_checkpoint(self.checkpoint).metadata):
+        metadata = load_checkpoint(self.checkpoint).metadata
+        split = recorded_split(path, data) if recorded else split_like(data, metadata)
+        if split.contradicts(metadata):
             said = f"those of {path}" if recorded else "those that are held out by default"
             raise UserError(
                 f"it was trained with other images held out than {said}",

@@ -148,8 +148,8 @@ def _scaled(phase: Phase, epochs: float, learning_rate: float) -> Phase:
 
 # At ImageNet's scale. Teacher, compound and progressive are those of train_ofa_net.py in
 # gatech-sysml/CompOFA; the learning rate of the kernel phase is that of the paper (Cai et al.,
-# Once-for-All, ICLR 2020, section 4.1). DepS: Annavajjala et al., ECCV 2024, with the settings of
-# gatech-sysml/DepS. docs/training.md says where they differ from their papers.
+# Once-for-All, ICLR 2020, section 4.1). DepS follows Annavajjala et al., ECCV 2024. All of them
+# differ from the published code in some points: docs/training.md lists each.
 
 TEACHER = Recipe(
     "teacher",

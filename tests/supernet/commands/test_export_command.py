@@ -287,7 +287,7 @@ MISTAKES = {
     "images without int8": (["--calibration", "x.npz"], "--calibration is for --dtype int8 alone"),
     "missing images": (
         ["--dtype", "int8", "--calibration", "no.npz"],
-        "no.npz: cannot read the calibration images: no such file",
+        "no.npz: cannot read the calibration file: no such file",
     ),
     "a Core ML file of another name": (
         ["--format", "coreml"],

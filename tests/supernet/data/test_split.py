@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from compofa.common.errors import UserError
 from compofa.supernet.data.dataset import DataSet, open_data
 from compofa.supernet.data.images import PixelImages
-from compofa.supernet.data.split import recorded_split, split_data, write_split
+from compofa.supernet.data.split import (
+    DIGESTS,
+    recorded_split,
+    split_data,
+    split_like,
+    write_split,
+)
 from rigs.image_sets import learnable, picture, write_folders, write_idx
 
 
@@ -60,6 +67,59 @@ def test_a_damaged_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "split.json").write_text(content)
     with pytest.raises(UserError, match="record of a split"):
         recorded_split(tmp_path / "split.json", open_data(write_idx(tmp_path / "d")))
+
+
+@given(st.lists(st.integers(2, 40), min_size=2, max_size=8), st.booleans(), st.data())
+def test_every_class_is_held_out_in_proportion_and_left_to_train_on(
+    sizes: list[int], has_test: bool, data: st.DataObject
+) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    pixels = np.zeros((len(labels), 1, 2, 2), np.uint8)
+    parts = 1 if has_test else 2
+    heldout = data.draw(st.integers(1, max(1, sum((size - 1) // parts for size in sizes))))
+    test = PixelImages(pixels, labels) if has_test else None
+    try:
+        split = split_data(DataSet(Path(), "idx", PixelImages(pixels, labels), test), 0, heldout)
+    except UserError:
+        assert heldout > sum((size - 1) // parts for size in sizes)
+        return
+    assert len(split.heldout) == heldout
+    taken = np.bincount(split.heldout.labels, minlength=len(sizes))
+    left = np.bincount(split.train.labels, minlength=len(sizes))
+    assert left.min() >= 1
+    exact = heldout * np.array(sizes) / sum(sizes)
+    roomy = (np.array(sizes) - 1) // parts >= np.ceil(exact)
+    if roomy.all():
+        assert np.abs(taken - exact).max() < 1
+
+
+def test_a_record_of_version_1_gives_the_split_of_that_version(tmp_path: Path) -> None:
+    data = open_data(write_idx(tmp_path / "d"))
+    earlier = split_data(data, version=1)
+    # What it was before splits were stratified.
+    drawn = np.random.default_rng(0).permutation(64)
+    assert earlier.heldout.positions.tolist() == sorted(drawn[:6].tolist())
+    write_split(tmp_path / "split.json", earlier)
+    again = recorded_split(tmp_path / "split.json", data)
+    assert again.record == earlier.record
+    metadata = {name: earlier.record[name] for name in DIGESTS}
+    assert split_data(data).contradicts(metadata)
+    assert split_like(data, metadata).record == earlier.record
+
+
+def test_a_record_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    data = open_data(write_idx(tmp_path / "d"))
+    record = dict(split_data(data).record) | {"version": 3}
+    (tmp_path / "split.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="of version 3, this program reads 1 and 2"):
+        recorded_split(tmp_path / "split.json", data)
+
+
+def test_classes_that_are_never_validated_are_said(tmp_path: Path) -> None:
+    data = open_data(write_idx(tmp_path / "d"))
+    assert split_data(data).gaps == ()
+    (told,) = split_data(data, heldout=2).gaps
+    assert told.startswith("1 of 3 classes are never validated")
 
 
 def test_too_few_images_to_hold_some_out(tmp_path: Path) -> None:
