@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,10 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
 from compofa.profiler.commands import main as profile_main
-from compofa.profiler.results.table import Row, read_table
+from compofa.profiler.measurement.handshake import REFERENCE
+from compofa.profiler.results.table import Cell, Row, read_table
+from compofa.search.commands.report_command import main as report_main
+from compofa.search.commands.search_command import main as search_main
 from rigs.disturbances import (
     Wander,
     jumping,
@@ -282,6 +286,105 @@ def predictions(kind: str, session: float, count: int, plan: int = 20) -> dict[s
 
 
 Scaled = Callable[[int], int]
+
+
+def comparisons(session: float, change: float, count: int, *, confirm: bool) -> dict[str, Any]:
+    """Verdicts of `compofa-report compare` on two profiles, of which the second is slower.
+
+    A sixth of its cells are, by `change`; where that is nothing, whatever is called slower or
+    faster is a false alarm. With `confirm`, suspects are measured again in the same sessions.
+    """
+    noise = Noise(session=session, load=session / 3, run=0.004)
+    alarms = found = slower = unsure = 0
+    for seed in range(count):
+        with folder() as here:
+            base, new = (Scene(noise).device(2 * seed + side) for side in (0, 1))
+            new.version = _changed
+            for name, device in (("base", base), ("new", new)):
+                device.factors = (1.0, 1.0 + change, 1.0)
+                profile(
+                    device, here / f"{name}.csv", Counted(), 4, "--keep-models", here / "models"
+                )
+            extra = ("--confirm", "--models", "models", "--max-time", "60m") if confirm else ()
+            ended = run_command_on(
+                new, report_main, "compare", "base.csv", "new.csv", "--json", *extra
+            )
+            try:
+                cells = json.loads(ended.out)["devices"][0]["cells"]
+            except (ValueError, KeyError):
+                raise RuntimeError(ended.out[-500:] + ended.err[-500:]) from None
+        changed = [_changed(_cell(said)) == 1 and change > 0 for said in cells]
+        verdicts = [said["ratio"]["verdict"] for said in cells]
+        slower += sum(changed)
+        found += sum(v == "slower" for v, c in zip(verdicts, changed, strict=True) if c)
+        unsure += verdicts.count("cannot tell")
+        called = [v for v, c in zip(verdicts, changed, strict=True) if not c]
+        alarms += "slower" in called or "faster" in called
+    return {
+        "comparisons": count,
+        "false_alarms": alarms,
+        "slower_cells": slower,
+        "found": found,
+        "cannot_tell": unsure,
+    }
+
+
+def _cell(said: dict[str, Any]) -> Cell:
+    return Cell(said["space"], said["subnet"], said["resolution"], said["batch_size"])
+
+
+def _changed(cell: Cell) -> int:
+    """The version of a cell's file: 1, the slower one, for a sixth of the cells, else 2."""
+    if cell == REFERENCE:
+        return 0
+    return 1 if zlib.crc32(f"{cell.subnet}@{cell.resolution}".encode()) % 6 == 0 else 2
+
+
+def selftests(session: float, count: int) -> dict[str, Any]:
+    """What `selftest` promises, beside what `compare` finds of a slow-down of that size."""
+    noise = Noise(session=session, load=session / 3, run=0.004)
+    promised, alarms = [], []
+    for seed in range(count):
+        with folder():
+            ended = run_command_on(
+                Scene(noise).device(seed), profile_main, "selftest", "--device", NAME, "--json"
+            )
+            said = json.loads(ended.out)
+            promised.append(said["smallest_change"])
+            alarms.append(said["false_alarms"])
+    change = float(np.median([each for each in promised if each is not None]))
+    return {
+        "smallest_change": promised,
+        "false_alarms": float(np.mean(alarms)),
+        "compare_at_the_median": comparisons(session, change, 2 * count, confirm=False),
+    }
+
+
+def verifications(session: float, count: int) -> dict[str, Any]:
+    """Winners of `compofa-search --verify`: how many keep their limit."""
+    noise = Noise(session=session, load=session / 3, run=0.004)
+    kept, sure, over = 0, 0, []
+    for seed in range(count):
+        with folder() as here:
+            device = Scene(noise, kind="idiosyncratic").device(seed)
+            profile(device, here / "v.csv", Counted(), 20)
+            limit = 1000 * float(
+                np.median([r.latency_ms or 0 for r in read_table(here / "v.csv").rows])
+            )
+            ended = run_command_on(
+                device, search_main, "--table", "v.csv", "--latency", limit,
+                "--verify", "--json",
+            )  # fmt: skip
+            said = json.loads(ended.out)
+            winner = said["results"][0]
+            cell = Cell("compofa", winner["subnet"], winner["resolution"], 1)
+            ratio = device.figure(cell) / limit
+            kept += ratio <= 1
+            over.append(ratio - 1)
+            sure += bool(said["verification"]["questions"][0]["sure"])
+    return {"winners": count, "kept": kept, "sure": sure, "worst_over": max(over)}
+
+
 Study = tuple[str, Callable[[Scaled], dict[str, Any]]]
 
 
@@ -293,10 +396,32 @@ def _predictions_study(kind: str, session: float, n: Scaled) -> dict[str, Any]:
     return predictions(kind, session, n(100))
 
 
+def _compared(session: float, change: float, confirm: bool, n: Scaled) -> dict[str, Any]:
+    return comparisons(session, change, n(10 if confirm else 40), confirm=confirm)
+
+
+def _tested(session: float, n: Scaled) -> dict[str, Any]:
+    return selftests(session, n(6))
+
+
+def _verified(session: float, n: Scaled) -> dict[str, Any]:
+    return verifications(session, n(12))
+
+
 def studies() -> Iterator[Study]:
     """Name of each cell of the matrix, and what counts it."""
     for name, scene in SCENES.items():
         yield f"profile | {name}", partial(_profiles_study, scene)
+    for session in (0.001, 0.01, 0.03):
+        for confirm in (False, True):
+            command = "compare --confirm" if confirm else "compare"
+            for change in (0.0, 0.05):
+                yield (
+                    f"{command} | {session:.1%} between sessions, a sixth {change:.0%} slower",
+                    partial(_compared, session, change, confirm),
+                )
+        yield f"selftest | {session:.1%} between sessions", partial(_tested, session)
+        yield f"search --verify | {session:.1%} between sessions", partial(_verified, session)
     for kind in KINDS:
         for session in (0.001, 0.01, 0.03):
             yield (

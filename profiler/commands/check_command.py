@@ -119,7 +119,8 @@ def _sentences(device: Device, hello: Hello, quietness: Quietness) -> list[str]:
         ", ".join(installed),
         f"bound to CPUs {hello.affinity}" if hello.affinity else "not bound to CPUs",
         *([f"options of {device.runtime}: {', '.join(options)}"] if options else []),
-        f"reference model: {quietness.latency_ms:.2f} ms, scatter {quietness.scatter:.1%}",
+        f"reference model: {quietness.latency_ms:.2f} ms, scatter {quietness.scatter:.1%} within a "
+        f"process, {quietness.between:.1%} between a few fresh ones",
     ]
 
 

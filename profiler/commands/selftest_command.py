@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +11,15 @@ import typer
 
 from compofa.common.console import print_json
 from compofa.common.errors import ExitCode
+from compofa.common.option_values import parse_share, percent
 from compofa.profiler.commands.options import DeviceName, Inventory, Json
-from compofa.profiler.settings import CONFIDENCE, Protocol
+from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT, Protocol
 from compofa.supernet.spaces import DEFAULT_SPACE, get_space
 
 if TYPE_CHECKING:
-    from compofa.profiler.measurement.selftest import Selftest
+    from compofa.profiler.measurement.selftest import ComparisonOptions, Selftest
+
+DEFAULT_MIN_EFFECT, DEFAULT_CONFIDENCE = percent(MIN_EFFECT), percent(CONFIDENCE)
 
 _Space = Annotated[
     str,
@@ -42,6 +45,19 @@ _Minutes = Annotated[
         help="Says how small a change a comparison that takes so long would see.",
     ),
 ]
+_MinEffect = Annotated[
+    str,
+    typer.Option(
+        metavar="SHARE", help="The smallest change that counts, as in compofa-report compare."
+    ),
+]
+_Confidence = Annotated[
+    str,
+    typer.Option(
+        metavar="SHARE",
+        help="How sure the comparison is that nothing is falsely called slower or faster.",
+    ),
+]
 _Seed = Annotated[
     int,
     typer.Option(metavar="N", min=0, help="The seed by which cells are drawn and put in order."),
@@ -55,6 +71,8 @@ def selftest_command(
     cells: _Cells = 8,
     sessions: _Sessions = 16,
     minutes: _Minutes = 10.0,
+    min_effect: _MinEffect = DEFAULT_MIN_EFFECT,
+    confidence: _Confidence = DEFAULT_CONFIDENCE,
     seed: _Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -62,7 +80,12 @@ def selftest_command(
     from compofa.profiler.inventory import find_device
     from compofa.profiler.measurement.profile import ProfileRequest, profile
     from compofa.profiler.measurement.progress import Display
-    from compofa.profiler.measurement.selftest import run_selftest, selftest_plan
+    from compofa.profiler.measurement.selftest import (
+        ComparisonOptions,
+        run_selftest,
+        selftest_plan,
+        smallest_change,
+    )
     from compofa.profiler.results.journal import journal_path, read_journal
 
     settings, subnets = find_device(inventory, device), get_space(space)
@@ -78,25 +101,54 @@ def selftest_command(
     plan = selftest_plan(subnets, subnets.resolutions, cells, seed)
     with Display(device) as display:
         profile(settings, request, display, plan=plan)
-    result = run_selftest(read_journal(journal_path(request.out))[1], seed)
-    _print(device, result, minutes, cells, json_)
+    options = ComparisonOptions(
+        min_effect=parse_share(min_effect, "min-effect", 0, 1),
+        confidence=parse_share(confidence, "confidence", 0.5, 1.0),
+    )
+    result = run_selftest(read_journal(journal_path(request.out))[1], seed, options)
+    found = smallest_change(result.noise, result.sessions_within(minutes, cells), cells, options)
+    _print(device, result, _Sight(minutes, cells, options, found), json_)
     raise typer.Exit(ExitCode.DONE)
 
 
-def _print(device: str, result: Selftest, minutes: float, cells: int, json_: bool) -> None:
+@dataclass(frozen=True)
+class _Sight:
+    """What a comparison was simulated to see, and with how many sessions; None if nothing."""
+
+    minutes: float
+    cells: int
+    options: ComparisonOptions
+    found: tuple[float, float] | None
+
+
+def _print(device: str, result: Selftest, sight: _Sight, json_: bool) -> None:
     """Prints what the test says, for a person or as JSON."""
-    change = result.smallest_change(minutes, cells)
+    change, made = sight.found or (None, None)
     noise = {k: None if math.isnan(v) else v for k, v in asdict(result.noise).items()}
     if json_:
-        said = {**asdict(result), "noise": noise, "minutes": minutes, "smallest_change": change}
+        said = {
+            **asdict(result),
+            "noise": noise,
+            "minutes": sight.minutes,
+            **asdict(sight.options),
+            "smallest_change": change,
+            "sessions_a_side": made,
+        }
         print_json({"device": device, **said})
         return
     shown = ", ".join(f"{name} {value:.2%}" for name, value in noise.items() if value is not None)
     print(f"{device}: {result.cells} cells in {result.sessions} sessions")
     print(f"noise floor of one session: {result.noise.one_session:.2%} ({shown})")
-    seen = "nothing" if change is None else f"a slow-down of {change:.1%}, 9 times in 10"
-    print(f"comparing {cells} cells for {minutes:g} minutes sees {seen}")
+    seen = "nothing"
+    if change is not None:
+        seen = f"a slow-down of {change:.1%} of one of them, 9 times in 10"
+    print(
+        f"two profiles of {sight.cells} cells in {sight.minutes:g} minutes, compared with "
+        f"--min-effect {percent(sight.options.min_effect)}, see {seen} (simulated with this noise)"
+    )
+    if made is not None:
+        print(f"each profile stops by itself, after {made:.1f} sessions on average")
     print(
         f"false alarms: {result.false_alarms:.1%} of {result.comparisons} A/A comparisons "
-        f"({1 - CONFIDENCE:.0%} are allowed)"
+        f"({1 - sight.options.confidence:.0%} are allowed)"
     )

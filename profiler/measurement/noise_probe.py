@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from compofa.profiler.measurement.device_access import DeviceAccess
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.stopwatch import INPUT_SEED
+from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.statistics.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
 
-CHUNKS, RUNS, WARM_UP = 12, 15, 20
-ALL_RUNS = WARM_UP + CHUNKS * RUNS
+PROCESSES, CHUNKS, RUNS, WARM_UP = 3, 4, 15, 20
+ALL_RUNS = PROCESSES * (WARM_UP + CHUNKS * RUNS)
 
 STEADY = 0.01
 """Scatter up to which a set-up is called steady: ±2 % then takes the fewest sessions there are."""
@@ -24,17 +26,20 @@ INTERRUPTED = 1.25
 
 @dataclass(frozen=True)
 class Quietness:
-    """How steady runs of one model in one process are.
+    """How steady runs of one model are in a few fresh processes.
 
     Attributes:
         latency_ms: of the reference model.
-        scatter: standard deviation between chunks of runs, relative; sessions scatter more.
+        scatter: standard deviation between chunks of runs of one process, relative.
+        between: largest over smallest latency of the processes, less one: three of them show
+            whether sessions differ much, not by how much.
         interrupted: share of runs that something else got in the way of.
     """
 
     latency_ms: float
     scatter: float
     interrupted: float
+    between: float = 0.0
 
     @property
     def complaints(self) -> list[str]:
@@ -45,6 +50,11 @@ class Quietness:
                 f"unsteady: the reference model's latency scatters by {self.scatter:.1%} within "
                 "one process; stop other programs, or bind the agent to CPUs of its own (cpus)"
             )
+        if self.between > 2 * STEADY:
+            found.append(
+                f"unsteady: fresh processes differ by {self.between:.1%}, so more sessions will be "
+                "needed; `compofa-profile selftest` says how small a change this device shows"
+            )
         if self.interrupted > 0.1:
             found.append(
                 f"{self.interrupted:.0%} of runs were interrupted; something else uses these CPUs"
@@ -53,13 +63,30 @@ class Quietness:
 
 
 def probe(access: DeviceAccess) -> Quietness:
-    """Times the reference model in one process.
+    """Times the reference model in a few fresh processes.
 
     Raises:
         DeviceError: the device cannot load or run it, or is in use by another.
     """
-    device, model = access.device, access.models.model(REFERENCE)
+    model = access.models.model(REFERENCE)
     access.transport.put(model.path, model.sha256)
+    processes = [_chunks(access, model) for _ in range(PROCESSES)]
+    condensed = np.log([[condense(chunk) for chunk in chunks] for chunks in processes])
+    runs = np.array(
+        [ns for chunks in processes for chunk in chunks for ns in chunk], dtype=np.float64
+    )
+    levels = np.median(condensed, axis=1)
+    return Quietness(
+        latency_ms=math.exp(float(np.median(condensed))) / 1e6,
+        scatter=math.sqrt(float(condensed.var(axis=1, ddof=1).mean())),
+        interrupted=float((runs > INTERRUPTED * np.median(runs)).mean()),
+        between=math.expm1(float(np.ptp(levels))),
+    )
+
+
+def _chunks(access: DeviceAccess, model: ModelFile) -> list[tuple[int, ...]]:
+    """Nanoseconds of the runs of one process, chunk by chunk."""
+    device = access.device
     with access.transport.start_agent() as channel:
         link = AgentLink(channel)
         access.lease.hello(link)
@@ -69,10 +96,4 @@ def probe(access: DeviceAccess) -> Quietness:
             link.run(handle, WARM_UP, INPUT_SEED, 120)
         chunks = [link.run(handle, length, INPUT_SEED, 120)[0] for _ in range(CHUNKS)]
         link.quit()
-    condensed = np.array([condense(chunk) for chunk in chunks])
-    runs = np.concatenate([np.array(chunk, dtype=np.float64) for chunk in chunks])
-    return Quietness(
-        latency_ms=float(np.median(condensed)) / 1e6,
-        scatter=float(np.log(condensed).std(ddof=1)),
-        interrupted=float((runs > INTERRUPTED * np.median(runs)).mean()),
-    )
+    return chunks

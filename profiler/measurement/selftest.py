@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from compofa.common.errors import UserError
+from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.results.analysis import analyse
 from compofa.profiler.results.journal import JournalLine, SessionLine, Timing, of_kind
 from compofa.profiler.results.table import Cell
-from compofa.profiler.statistics.compare import Verdict, compare, smallest_change
+from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT, Protocol
+from compofa.profiler.statistics.compare import Verdict, compare
+from compofa.profiler.statistics.interval import estimate_cells
+from compofa.profiler.statistics.stopping import converged
 from compofa.profiler.statistics.variance_components import VarianceComponents
 from compofa.supernet.space import Space
 
 SPLITS = 200
 """Ways to deal the sessions out to two sides; each is one A/A comparison."""
+
+SIMULATED, POWER = 80, 0.9
+"""Comparisons that are simulated, and the share of them that is to find a change."""
+
+LARGEST, PRECISION = 1.0, 0.001
+"""Of the changes that are tried: the largest, and how finely they are told apart."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,113 @@ class Selftest:
     false_alarms: float
     comparisons: int
 
-    def smallest_change(self, minutes: float, cells: int) -> float | None:
-        """The smallest slow-down, as a fraction, that comparing `cells` cells can see in `minutes`.
+    def sessions_within(self, minutes: float, cells: int) -> int:
+        """The most sessions of each of two profiles of `cells` cells that take `minutes` in all."""
+        return int(minutes * 60 / (2 * cells * self.seconds_per_cell))
 
-        The time is shared by both sides; None where it does not reach for two sessions each.
-        """
-        sessions = int(minutes * 60 / (2 * cells * self.seconds_per_cell))
-        return smallest_change(self.noise, sessions, cells) if sessions >= 2 else None
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """How `compofa-report compare` is called on two profiles.
+
+    Attributes:
+        min_effect: the smallest change that counts, as a fraction.
+        confidence: that nothing is falsely called slower or faster.
+    """
+
+    min_effect: float = MIN_EFFECT
+    confidence: float = CONFIDENCE
+
+
+def smallest_change(
+    noise: VarianceComponents, most_sessions: int, cells: int, options: ComparisonOptions
+) -> tuple[float, float] | None:
+    """The slow-down of one cell that a comparison of two profiles finds 9 times in 10.
+
+    Profiles and comparisons are simulated with this noise and the rules that they follow: each
+    profile stops by its intervals, the comparison takes the device's change off by the reference.
+
+    Args:
+        noise: of the set-up.
+        most_sessions: that the time allows each profile; it seldom needs them all.
+        cells: of each profile.
+        options: of the comparison.
+
+    Returns:
+        The slow-down as a fraction, and how many sessions a profile made on average; None where two
+        sessions a side are not to be had, or no slow-down below `LARGEST` is found.
+    """
+    protocol = Protocol()
+    most = min(most_sessions, protocol.max_sessions)
+    if most < 2:
+        return None
+    rng = np.random.default_rng(0)
+    pairs = [
+        tuple(_simulated_profile(rng, noise, most, cells, protocol) for _ in range(2))
+        for _ in range(SIMULATED)
+    ]
+    made = float(np.mean([len(side[SEEN_AS_REFERENCE]) for pair in pairs for side in pair]))
+    low, high = 0.0, LARGEST
+    if _found(pairs, high, options) < POWER:
+        return None
+    while high - low > PRECISION:
+        middle = (low + high) / 2
+        enough = _found(pairs, middle, options) >= POWER
+        low, high = (low, middle) if enough else (middle, high)
+    return high, made
+
+
+SEEN_AS_REFERENCE = -1
+
+Simulated = dict[int, dict[int, float]]
+"""Latencies of cells by session, the reference model's too; cell 0 is the one that changes."""
+
+
+def _simulated_profile(
+    rng: np.random.Generator,
+    noise: VarianceComponents,
+    most: int,
+    cells: int,
+    protocol: Protocol,
+) -> Simulated:
+    """A profile that is stopped as profiles are."""
+    shared = 0.0 if math.isnan(noise.session) else noise.session
+    data = noise.one_cell * rng.standard_normal((cells + 1, most)) + shared * rng.standard_normal(
+        most
+    )
+    latency = np.exp(data)
+    values: Simulated = {cell: {} for cell in (*range(cells), SEEN_AS_REFERENCE)}
+    for session in range(most):
+        estimates = estimate_cells(values, protocol.confidence) if session > 1 else {}
+        done = converged(estimates, protocol.target, protocol.min_sessions)
+        left = [cell for cell in range(cells) if cell not in done]
+        if not left:
+            break
+        for cell in left:
+            values[cell][session] = float(latency[cell, session])
+        values[SEEN_AS_REFERENCE][session] = float(latency[cells, session])
+    return values
+
+
+def _found(
+    pairs: Sequence[tuple[Simulated, ...]], change: float, options: ComparisonOptions
+) -> float:
+    """Share of comparisons that call the one cell slower which is so by `change`."""
+    count = 0
+    for base, new in pairs:
+        slower = {**new, 0: {s: ms * (1 + change) for s, ms in new[0].items()}}
+        compared = compare(
+            base,
+            slower,
+            min_effect=options.min_effect,
+            confidence=options.confidence,
+            relative_to=SEEN_AS_REFERENCE,
+        )
+        count += compared.cells[0].verdict is Verdict.SLOWER
+    return count / len(pairs)
+
+
+USUAL = ComparisonOptions()
 
 
 def selftest_plan(space: Space, resolutions: Sequence[int], cells: int, seed: int) -> Plan:
@@ -60,7 +171,9 @@ def selftest_plan(space: Space, resolutions: Sequence[int], cells: int, seed: in
     return Plan("selftest", seed, tuple(chosen), tuple(range(len(chosen))), ())
 
 
-def run_selftest(lines: Sequence[JournalLine], seed: int = 0) -> Selftest:
+def run_selftest(
+    lines: Sequence[JournalLine], seed: int = 0, options: ComparisonOptions = USUAL
+) -> Selftest:
     """Judges a journal of undisturbed sessions on one set-up.
 
     The sessions are dealt out to two sides in random halves, again and again: no difference is
@@ -79,7 +192,13 @@ def run_selftest(lines: Sequence[JournalLine], seed: int = 0) -> Selftest:
         shuffled = rng.permutation(sessions)
         half = len(sessions) // 2
         first, second = set(shuffled[:half].tolist()), set(shuffled[half:].tolist())
-        compared = compare(_side(analysis.values, first), _side(analysis.values, second))
+        compared = compare(
+            _side(analysis.values, first),
+            _side(analysis.values, second),
+            min_effect=options.min_effect,
+            confidence=options.confidence,
+            relative_to=REFERENCE,
+        )
         verdicts = {ratio.verdict for ratio in compared.cells.values()}
         alarms += bool(verdicts & {Verdict.SLOWER, Verdict.FASTER})
     cells = [cell for cell in analysis.values if cell is not None]
@@ -95,10 +214,12 @@ def run_selftest(lines: Sequence[JournalLine], seed: int = 0) -> Selftest:
 
 def _side(
     values: Mapping[Cell | None, Mapping[int, float]], sessions: set[int]
-) -> dict[Cell | None, dict[int, float]]:
+) -> dict[Cell, dict[int, float]]:
     """The part of `values` that belongs to `sessions`; cells none of them measured are left out."""
     side = {
-        cell: {session: ms for session, ms in by_session.items() if session in sessions}
+        cell or REFERENCE: {
+            session: ms for session, ms in by_session.items() if session in sessions
+        }
         for cell, by_session in values.items()
     }
     return {cell: by_session for cell, by_session in side.items() if by_session}

@@ -110,7 +110,7 @@ def test_check_says_what_the_device_has(
     shown = capsys.readouterr()
     assert "onnxruntime" in shown.out
     assert "here: connecting, and loading the reference model there" in shown.err
-    assert "here: timing 200 runs of the reference model" in shown.err
+    assert "here: timing 240 runs of the reference model" in shown.err
 
 
 def test_complaints_name_the_cause() -> None:
@@ -129,6 +129,8 @@ def test_an_unsteady_device_is_called_so() -> None:
     unsteady, interrupted = Quietness(5.0, 0.05, 0.3).complaints
     assert "scatters by 5.0% within one process" in unsteady
     assert "30% of runs were interrupted" in interrupted
+    (restless,) = Quietness(5.0, 0.001, 0.0, between=0.06).complaints
+    assert "fresh processes differ by 6.0%" in restless
 
 
 def test_a_profile_reports_itself_as_json(

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.measurement.selftest import run_selftest, selftest_plan
+from compofa.profiler.measurement.selftest import (
+    ComparisonOptions,
+    run_selftest,
+    selftest_plan,
+    smallest_change,
+)
 from compofa.profiler.results.analysis import analyse, corrected_line
 from compofa.profiler.results.journal import Failure, JournalLine, SessionLine, Timing
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
+from compofa.profiler.statistics.variance_components import VarianceComponents
 from compofa.supernet.spaces import SPACES
 
 CELLS = tuple(Cell("compofa", f"d2222{d}", r, 1) for d in (2, 3, 4) for r in (160, 192, 224))
@@ -172,13 +178,26 @@ def test_the_selftest_finds_the_noise_that_is_there_and_cries_wolf_seldom() -> N
     assert result.seconds_per_cell == pytest.approx(1.0)
 
 
-def test_more_time_sees_smaller_changes() -> None:
+def test_what_a_selftest_promises_is_what_the_rules_do_in_that_time() -> None:
+    noise = VarianceComponents(session=0.02, session_cell=0.005, within=0.0)
     result = run_selftest(journal(16, between=0.02, within=0.005))
-    short, long = result.smallest_change(2, 8), result.smallest_change(60, 8)
+    assert result.sessions_within(2, 8) == 7
+    usual = ComparisonOptions()
+    short, long = smallest_change(noise, 3, 8, usual), smallest_change(noise, 1000, 8, usual)
     assert short is not None
     assert long is not None
-    assert 0 < long < short < 1
-    assert result.smallest_change(0.1, 8) is None
+    # However long the time, a profile stops by its intervals.
+    assert 3 == short[1] < long[1] <= Protocol().max_sessions
+    assert usual.min_effect < long[0] < short[0] < 1
+    assert smallest_change(noise, 1, 8, usual) is None
+
+
+def test_a_selftest_promises_no_change_smaller_than_the_one_that_counts() -> None:
+    still = VarianceComponents(session=0.0001, session_cell=0.0001, within=0.0)
+    for effect in (0.01, 0.03):
+        found = smallest_change(still, 100, 8, ComparisonOptions(min_effect=effect))
+        assert found is not None
+        assert effect < found[0] < effect + 0.005
 
 
 def test_a_selftest_of_three_sessions_is_refused() -> None:
