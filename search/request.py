@@ -13,7 +13,13 @@ from compofa.common.errors import UserError
 from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.answer import Limits, costs_at
 from compofa.search.candidates import Candidates, Latencies, common_space, join, load_latencies
-from compofa.search.measures import Bound, Measure, accurate_enough, within_bound
+from compofa.search.measures import (
+    Bound,
+    LatencyMeasure,
+    Measure,
+    accurate_enough,
+    within_bound,
+)
 from compofa.supernet.space import ENUMERABLE, Space
 from compofa.supernet.spaces import get_space
 
@@ -156,6 +162,12 @@ def _idle_limits(candidates: Candidates, request: SearchRequest) -> list[str]:
 
 def _searched(request: SearchRequest, space: Space | None) -> Candidates:
     from compofa.search.large.large_search import SearchBounds, search_large
+
+    others = [each.name for each in request.minimise if not isinstance(each, LatencyMeasure)]
+    if others:
+        # The search looks for accuracy within latencies: it would not find the least of these.
+        hint = "bound it instead, as with --max-macs or --max-memory"
+        raise UserError(f"--minimise {others[0]} looks at listed cells only", hint=hint)
 
     if space is None:
         files = [load_latencies(path, None) for path in request.tables]

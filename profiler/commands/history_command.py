@@ -37,7 +37,10 @@ def add_command(
     table: Annotated[Path, typer.Argument(metavar="TABLE.csv", help="The table to add.")],
     commit: Annotated[
         str,
-        typer.Option(help="The commit that was profiled: a hash or a tag, as in 3f2a91c or v1.2."),
+        typer.Option(
+            metavar="COMMIT",
+            help="The commit that was profiled: a hash or a tag, as in 3f2a91c or v1.2.",
+        ),
     ],
     to: Annotated[
         Path,
@@ -48,6 +51,7 @@ def add_command(
     time: Annotated[
         str | None,
         typer.Option(
+            metavar="TIME",
             help="The date of the entry in ISO 8601, as for an old commit that was measured late. "
             "By default the time of the measurement.",
             show_default=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -224,6 +224,9 @@ class Search:
         answer = ask(
             candidates, request.questions, top, request.risk, request.minimise, request.min_top1
         )
+        if candidates.seen is not None:
+            # Of a large space the best are kept: how many more there are is not known.
+            answer = replace(answer, more=())
         heading = title(candidates, *asked)
         shown = columns(candidates, answer, request.minimise)
         return _Told(candidates, answer, heading, shown, {}, _infeasible(candidates, answer))

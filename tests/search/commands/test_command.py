@@ -81,6 +81,17 @@ def test_the_published_table_gives_the_known_best(
     assert best["latency_ms"] == [pytest.approx(latency, abs=5e-4)]
 
 
+def test_a_large_space_does_not_say_how_many_more_there_are(
+    search: Search, note10: tuple[Path, Path], reference: Path
+) -> None:
+    given = ["--table", reference / "note10_lut", "--space", "ofa-mbv3-w1.2"]
+    given += ["--accuracy", note10[1], "--resolutions", 160]
+    ran = search(*given, "--latency", 20, "--json")
+    assert (ran.code, ran.json["more"]) == (0, [])
+    message = refused(search(*given, "--latency", 20, "--minimise", "macs"))
+    assert message.startswith("--minimise MACs looks at listed cells only")
+
+
 def test_a_folder_of_block_tables_gives_the_same(
     search: Search, note10: tuple[Path, Path], reference: Path
 ) -> None:
