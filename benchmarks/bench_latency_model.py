@@ -1,248 +1,253 @@
 """How well the latency model predicts, how honest its intervals are, and how long it takes.
 
-    python benchmarks/bench_latency_model.py --reference ../shared/reference [--draws 10]
+    python benchmarks/bench_latency_model.py [--reference DIR] [--draws 20] [--part NAME ...]
 
-Writes benchmarks/results/latency_model.json. Devices: the released RTX 2080 Ti measurements, sums
-of the released Note10 block table (a noise-free additive device), and simulated devices of
-several kinds. Every figure is a mean over random draws of the measured cells.
+Writes benchmarks/results/latency_model.json, where what an earlier version gave on the same draws
+stays under `before`. Every figure is over random draws of the measured cells, judged on
+`HELD_OUT` others: `predict` from cells of the device alone, `like` with the table of another
+device (and with tables that mislead), `wrong` with one wrong row, `outside` at resolutions that
+were not measured, `chosen` from well-chosen cells, `sums` of the latencies of units, `seconds` of
+processor time.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import yaml
-from machine import save
+from latency_devices import CPU, Data, devices, sampled
+from machine import RESULTS, save
 
 from compofa.profiler.latency_model import (
-    Cell,
+    KnownDevice,
     LatencyModel,
     additivity,
     choose_cells,
-    held_out_error,
 )
-from compofa.supernet.blocks import Conv, Layer, SqueezeExcite
-from compofa.supernet.graph import graph_blocks
-from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
-from compofa.supernet.subnet import Subnet
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = (20, 50, 200)
-Floats = npt.NDArray[np.float64]
-Data = tuple[Space, list[Cell], Floats]
+SIZES = (5, 10, 20, 50)
+LIKE_SIZES = (1, 5, 10, 20)
+HELD_OUT = 200
+Rows = npt.NDArray[np.intp]
+Figures = dict[str, float]
+Found = dict[str, object]
+Loaders = dict[str, Callable[[], Data]]
 
 
-@dataclass(frozen=True)
-class Device:
-    """A simulated device: per layer, the slower of computing and moving data, in milliseconds.
+def judged(model: LatencyModel, data: Data, rows: Rows) -> Figures:
+    """Error, rank correlation, coverage and width at 90 % on the cells at `rows`."""
+    _, cells, latency = data
+    found = model.predict([cells[i] for i in rows], 0.9)
+    truth = latency[rows]
+    inside = (found.low_ms <= truth) & (truth <= found.high_ms)
+    ranks = [np.argsort(np.argsort(each)) for each in (found.latency_ms, truth)]
+    return {
+        "error": 100 * float(np.abs(found.latency_ms / truth - 1).mean()),
+        "rank": float(np.corrcoef(ranks[0], ranks[1])[0, 1]),
+        "coverage": float(inside.mean()),
+        "width": 100 * float(np.median((found.high_ms - found.low_ms) / found.latency_ms)),
+    }
 
-    Attributes:
-        macs, numbers: per millisecond.
-        launch: milliseconds a kernel.
-        tile: (channels, pixels) that computing is done in multiples of.
-        overlapped: whether launches run ahead of the computing, as on a GPU.
-        jitter: relative sd of a layer shape's efficiency; noise: of a measurement.
-        bend: latency is the sum to the power of 1 - bend.
+
+def summary(draws: Sequence[Figures]) -> Figures:
+    """Means over draws, and the worst draw."""
+    means = {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0]}
+    return {
+        **means,
+        "worst_error": max(draw["error"] for draw in draws),
+        "worst_coverage": min(draw["coverage"] for draw in draws),
+        "widest": max(draw["width"] for draw in draws),
+    }
+
+
+def drawn(
+    data: Data,
+    sizes: Sequence[int],
+    draws: int,
+    others: Sequence[KnownDevice] = (),
+    spoil: float = 1.0,
+) -> dict[str, Figures]:
+    """A summary for each number of measured cells.
+
+    Args:
+        data: the device.
+        sizes: numbers of measured cells.
+        draws: how many of each.
+        others: devices that it may be like.
+        spoil: what the latency of one measured cell is multiplied by.
     """
-
-    macs: float
-    numbers: float
-    launch: float
-    batch: int = 1
-    tile: tuple[int, int] = (8, 4)
-    overlapped: bool = False
-    jitter: float = 0.08
-    noise: float = 0.01
-    bend: float = 0.0
-
-    def measure(self, space: Space, cells: Sequence[Cell]) -> Floats:
-        rng = np.random.default_rng(0)
-        efficiency: dict[tuple[object, ...], float] = {}
-        found = []
-        for subnet, resolution, _ in cells:
-            launched = done = 0.0
-            for block in graph_blocks(space, subnet, resolution):
-                for layer in block.layers:
-                    shape = (type(layer), layer.input, layer.output, getattr(layer, "kernel", 0))
-                    if shape not in efficiency:
-                        efficiency[shape] = float(np.exp(self.jitter * rng.standard_normal()))
-                    busy = self._busy(layer) * efficiency[shape]
-                    launched += self.launch * (4 if isinstance(layer, SqueezeExcite) else 1)
-                    done = max(done, launched) + busy if self.overlapped else done + busy
-            found.append(done if self.overlapped else done + launched)
-        noise = np.exp(self.noise * rng.standard_normal(len(found)))
-        latency: Floats = np.array(found) ** (1 - self.bend) * noise
-        return latency
-
-    def _busy(self, layer: Layer) -> float:
-        moved = self.batch * (layer.input.elements + layer.output.elements) + layer.params
-        macs = float(self.batch * layer.macs)
-        if isinstance(layer, Conv):
-            pixels = self.batch * layer.output.height * layer.output.width
-            macs *= -(-pixels // self.tile[1]) * self.tile[1] / pixels
-            if layer.depthwise:
-                macs *= 5 / (1 + 0.15 * (layer.kernel - 3) / 2)
-            else:
-                channels = layer.output.channels
-                macs *= -(-channels // self.tile[0]) * self.tile[0] / channels
-        return max(macs / self.macs, moved / self.numbers)
-
-
-CPU = Device(macs=6e6, numbers=2e6, launch=0.008)
-SIMULATED = {
-    "simulated CPU": ("compofa", CPU),
-    "simulated CPU, ResNet50": ("ofa-resnet50", CPU),
-    "simulated bent CPU, Proxyless": ("ofa-proxyless-w1.3", Device(6e6, 2e6, 0.02, bend=0.1)),
-    "simulated GPU, batch 64": ("ofa-mbv3", Device(2.5e9, 75e6, 0.006, 64, (64, 128))),
-    "simulated GPU, batch 1": (
-        "ofa-mbv3",
-        Device(2.5e9, 75e6, 0.045, 1, (64, 128), overlapped=True, noise=0.04),
-    ),
-}
-
-
-def sampled(space: Space, n: int, batch: int) -> list[Cell]:
-    """All cells of a small space, or `n` random ones, in random order."""
-    rng = np.random.default_rng(0)
-    if space.size < 1000:
-        cells = [(s, r, batch) for s in space.enumerate() for r in space.resolutions]
-        return [cells[i] for i in rng.permutation(len(cells))]
-    return [(space.sample(rng), int(rng.choice(space.resolutions)), batch) for _ in range(n)]
-
-
-def rtx2080ti(reference: Path, space: Space) -> Data:
-    cells: list[Cell] = []
-    latency = []
-    with (reference / "ofa_rtx2080ti_batch64.csv").open() as file:
-        for row in csv.DictReader(file):
-            depths = tuple(map(int, row["depths"]))
-            exists = [b < depth for depth in depths for b in range(4)]
-            expands, kernels = (
-                tuple(int(v) if e else 0 for v, e in zip(row[name], exists, strict=True))
-                for name in ("expands", "kernels")
-            )
-            cells.append((Subnet(depths, expands, kernels), int(row["resolution"]), 64))
-            latency.append(float(row["latency_ms"]))
-    return space, cells, np.array(latency)
-
-
-def note10(reference: Path, space: Space) -> Data:
-    cells = sampled(space, 1500, 1)
-    tables = {
-        r: yaml.safe_load((reference / "note10_lut" / f"{r}_lookup_table.yaml").read_text())
-        for r in space.resolutions
-    }
-    sums = [
-        sum(tables[r][block.key]["mean"] for block in graph_blocks(space, s, r))
-        for s, r, _ in cells
-    ]
-    return space, cells, np.array(sums)
-
-
-def devices(reference: Path) -> dict[str, Data]:
-    found = {
-        "RTX 2080 Ti, batch 64, as w1.0": rtx2080ti(reference, SPACES["ofa-mbv3"]),
-        "RTX 2080 Ti, batch 64, as w1.2": rtx2080ti(reference, SPACES["ofa-mbv3-w1.2"]),
-        "Note10 sums, OFA w1.2": note10(reference, SPACES["ofa-mbv3-w1.2"]),
-        "Note10 sums, CompOFA w1.2": note10(reference, SPACES["compofa-w1.2"]),
-    }
-    for name, (space_name, device) in SIMULATED.items():
-        space = SPACES[space_name]
-        cells = sampled(space, 1200, device.batch)
-        found[name] = (space, cells, device.measure(space, cells))
+    space, cells, latency = data
+    found = {}
+    for n in sizes:
+        each = []
+        for seed in range(draws):
+            order = np.random.default_rng(seed).permutation(len(cells))
+            fitted, rest = order[:n], order[-HELD_OUT:]
+            timed = latency[fitted].copy()
+            timed[0] *= spoil
+            started = time.process_time()
+            model = LatencyModel.fit(space, [cells[i] for i in fitted], timed, others=others)
+            seconds = time.process_time() - started
+            figures = judged(model, data, rest) | {"fit_seconds": seconds}
+            figures["set_aside"] = float(len(model.set_aside))
+            if spoil != 1:
+                named = cells[fitted[0]] in [suspect.cell for suspect in model.suspects]
+                figures["wrong_row_named"] = float(named)
+            each.append(figures)
+        found[str(n)] = summary(each)
     return found
 
 
-def random_draws(data: Data, n: int, draws: int) -> dict[str, float]:
-    """Mean errors over random draws of `n` measured cells, on all the rest."""
+def predict(name: str, load: Loaders, draws: int) -> Found:
+    """From cells of the device alone."""
+    return {name: told(name, drawn(load[name](), SIZES, draws))}
+
+
+def like(name: str, load: Loaders, draws: int) -> Found:
+    """With the table of another device that has the same networks, true and misleading."""
+    gpu, _, batch = name.partition(", ")
+    others = [each for each in load if each.startswith(("rtx", "titan")) and gpu not in each]
+    if not name.startswith(("rtx", "titan")):
+        return {}
+    data = load[name]()
     space, cells, latency = data
-    errors, seconds = [], []
+    found: Found = {}
+    tables = {other: load[other]()[2] for other in others if other.endswith(batch)}
+    misleading = {
+        "a table of another batch size": load[next(o for o in others if batch not in o)]()[2],
+        "a shuffled table": np.random.default_rng(0).permutation(latency),
+        "a table of images per second": 1000 / latency,
+    }
+    for other, theirs in (tables | misleading).items():
+        known = KnownDevice.fit(space, other, cells, theirs)
+        sizes = LIKE_SIZES if other in tables else (5,)
+        label = f"{name} like {other}"
+        found[label] = told(label, drawn(data, sizes, draws, [known]))
+    return found
+
+
+def wrong(name: str, load: Loaders, draws: int) -> Found:
+    """With one row of 50 a thousand times too slow."""
+    return {name: told(f"{name}, one row x 1000", drawn(load[name](), (50,), draws, spoil=1000.0))}
+
+
+def outside(name: str, load: Loaders, draws: int) -> Found:
+    """Measured up to 160 pixels, or at the three smallest resolutions, and asked from 208 on."""
+    data = load[name]()
+    space, cells, latency = data
+    sizes = np.array([resolution for _, resolution, _ in cells])
+    small = np.flatnonzero(sizes <= max(160, np.unique(sizes)[2]))
+    large = np.flatnonzero(sizes >= 208)
+    each = []
     for seed in range(draws):
-        order = np.random.default_rng(seed).permutation(len(cells))
-        fitted, rest = order[:n], order[n:]
-        started = time.perf_counter()
+        rng = np.random.default_rng(seed)
+        fitted = rng.choice(small, 40, replace=False)
+        rest = rng.choice(large, min(HELD_OUT, len(large)), replace=False)
         model = LatencyModel.fit(space, [cells[i] for i in fitted], latency[fitted])
-        seconds.append(time.perf_counter() - started)
-        errors.append(asdict(held_out_error(model, [cells[i] for i in rest], latency[rest], 0.9)))
-    means = {name: float(np.mean([error[name] for error in errors])) for name in errors[0]}
-    return {**means, "fit_seconds": float(np.median(seconds))}
+        each.append(judged(model, data, rest))
+    return {name: told(f"{name}, outside", {"40": summary(each)})}
 
 
-def chosen_or_random(data: Data, n: int, draws: int) -> dict[str, float]:
-    """Mean error on 200 random held-out cells, from `n` cells chosen or drawn out of 1,000."""
+def chosen(name: str, load: Loaders, draws: int) -> Found:
+    """From cells chosen and drawn out of 1,000, judged on 200 others."""
+    data = load[name]()
     space, cells, latency = data
-    found: dict[str, list[float]] = {"chosen": [], "chosen_coverage": [], "random": []}
-    for seed in range(draws):
-        order = np.random.default_rng(seed).permutation(len(cells))
-        pool, held_out = order[200:1200], order[:200]
-        best = choose_cells(space, [cells[i] for i in pool], n, seed=seed)
-        for name, rows in (("chosen", pool[best]), ("random", pool[:n])):
-            model = LatencyModel.fit(space, [cells[i] for i in rows], latency[rows])
-            error = held_out_error(model, [cells[i] for i in held_out], latency[held_out], 0.9)
-            found[name].append(error.mean_absolute_percent)
-            if name == "chosen":
-                found["chosen_coverage"].append(error.coverage)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+    result: dict[str, object] = {}
+    for n in (10, 20, 40):
+        each: dict[str, list[Figures]] = {"chosen": [], "random": []}
+        for seed in range(draws):
+            order = np.random.default_rng(seed).permutation(len(cells))
+            pool, rest = order[200:1200], order[:200]
+            best = choose_cells(space, [cells[i] for i in pool], n, seed=seed)
+            for how, rows in (("chosen", pool[best]), ("random", pool[:n])):
+                model = LatencyModel.fit(space, [cells[i] for i in rows], latency[rows])
+                each[how].append(judged(model, data, rest))
+        result[str(n)] = {how: summary(figures) for how, figures in each.items()}
+        errors = {how: round(np.mean([f["error"] for f in each[how]]), 2) for how in each}
+        print(f"{name:44} {n:4} cells, error in percent: {errors}", flush=True)
+    return {name: result}
 
 
-def timings() -> dict[str, float]:
-    """Best of three, in seconds, after one call that fills the graph's caches."""
+def sums(name: str, load: Loaders, draws: int) -> Found:
+    """Whether latencies of networks are sums of their units'."""
+    del draws
+    compared = additivity(*load[name]())
+    return {name: None if compared is None else asdict(compared)}
+
+
+def seconds() -> Found:
+    """Processor time, the best of three, after one call that fills the graph's caches."""
     space = SPACES["compofa"]
     cells = sampled(space, 0, 1)
     latency = CPU.measure(space, cells)
     model = LatencyModel.fit(space, cells[:60], latency[:60])
+
+    def fit(n: int) -> Callable[[], object]:
+        return lambda: LatencyModel.fit(space, cells[:n], latency[:n])
+
     tasks: dict[str, Callable[[], object]] = {
-        "fit_60": lambda: LatencyModel.fit(space, cells[:60], latency[:60]),
-        "fit_200": lambda: LatencyModel.fit(space, cells[:200], latency[:200]),
-        "fit_1215": lambda: LatencyModel.fit(space, cells, latency),
+        **{f"fit_{n}": fit(n) for n in (10, 60, 200, 300, 1000, 1215)},
         "predict_1215": lambda: model.predict(cells),
         "choose_40_of_1215": lambda: choose_cells(space, cells, 40),
+        "know_a_device_of_1215": lambda: KnownDevice.fit(space, "other", cells, latency),
     }
-    found = {}
+    found: Found = {}
     for name, task in tasks.items():
-        seconds = []
+        taken = []
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()
             task()
-            seconds.append(time.perf_counter() - started)
-        found[name] = min(seconds)
+            taken.append(time.process_time() - started)
+        found[name] = min(taken)
+    print(found)
     return found
+
+
+def told(name: str, figures: dict[str, Figures]) -> dict[str, Figures]:
+    """`figures`, printed."""
+    for n, each in figures.items():
+        print(
+            f"{name:44} {n:>3} cells: error {each['error']:6.2f} %, rank {each['rank']:.4f}, "
+            f"coverage {100 * each['coverage']:3.0f} %, worst {100 * each['worst_coverage']:3.0f} %"
+            f", width {each['width']:5.1f} %",
+            flush=True,
+        )
+    return figures
+
+
+PARTS = {part.__name__: part for part in (predict, like, wrong, outside, chosen, sums)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reference", type=Path, default=ROOT.parent / "shared" / "reference")
-    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--part", nargs="*", choices=[*PARTS, "seconds"])
+    parser.add_argument("--device", nargs="*", help="those whose names contain one of these")
     options = parser.parse_args()
     if not options.reference.is_dir():
         print(f"skipped: the released measurements are not in {options.reference}")
         return
-    report: dict[str, object] = {"draws": options.draws, "seconds": timings()}
-    for name, data in devices(options.reference).items():
-        result: dict[str, object] = {}
-        for n in SIZES:
-            row = random_draws(data, n, options.draws)
-            result[f"random_{n}"] = row
-            print(
-                f"{name:32} {n:4} cells: {row['mean_absolute_percent']:.2f} %"
-                f"  rank {row['rank_correlation']:.4f}  coverage {100 * row['coverage']:.1f} %",
-                flush=True,
-            )
-        for n in (20, 40):
-            result[f"chosen_{n}"] = chosen_or_random(data, n, options.draws)
-            print(f"{name:32} {n:4} chosen or random: {result[f'chosen_{n}']}", flush=True)
-        sums = additivity(*data)
-        result["additivity"] = None if sums is None else asdict(sums)
-        report[name] = result
-    print(report["seconds"])
+    path = RESULTS / "latency_model.json"
+    report = json.loads(path.read_text()) if path.exists() else {}
+    report.pop("machine", None)
+    report["draws"] = options.draws
+    load = devices(options.reference)
+    for part in options.part or [*PARTS, "seconds"]:
+        if part == "seconds":
+            report[part] = seconds()
+        for name in load if part in PARTS else ():
+            if options.device is None or any(some in name for some in options.device):
+                report.setdefault(part, {}).update(PARTS[part](name, load, options.draws))
+                save("latency_model", report)  # what is done is kept if this is interrupted
     print(save("latency_model", report))
 
 

@@ -76,12 +76,14 @@ def find_candidates(request: SearchRequest) -> Candidates:
     accuracy = load_accuracy(request.accuracy, common)
     notes: list[str] = []
     if request.like:
-        from compofa.search.transfer import complete
+        from compofa.search.transfer import complete, learn
 
         others = [load_latencies(path, space, request.resolutions) for path in request.like]
         _check_batch_sizes(latencies, others)
-        completed = [complete(each, others, common) for each in latencies]
-        latencies, notes = [each for each, _ in completed], [told for _, told in completed]
+        known = learn(others, common)
+        completed = [complete(each, others, common, known) for each in latencies]
+        latencies = [each for each, _ in completed]
+        notes = [told for _, each in completed for told in each]
     joined = join(latencies, common, accuracy, request.batch_size, request.resolutions)
     return replace(joined, notes=(*notes, *joined.notes))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from compofa.common.console import print_json, printable
+from compofa.common.console import note, print_json, printable
 from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_share, percent
 from compofa.profiler.commands.options import Json, SpaceFile
@@ -48,10 +48,27 @@ def predict_command(
             "50 % and less than 100 %.",
         ),
     ] = CONFIDENCE,
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A table of another device to learn from. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Fit the latency model on a table's measured rows and predict other cells."""
-    from compofa.profiler.results.predict import predict_cells, read_cells, table_shared_error
+    """Fit the latency model on a table's measured rows and predict other cells.
+
+    With --like, tables of other devices are learned from too: a few measured rows are then enough,
+    and a table that the measured rows contradict is set aside.
+    """
+    from compofa.profiler.results.predict import (
+        known_in_tables,
+        predict_cells,
+        read_cells,
+        table_shared_error,
+    )
     from compofa.profiler.results.table import read_table, write_table
 
     check_suffix(out, ".csv")
@@ -59,12 +76,24 @@ def predict_command(
     known = read_table(table)
     name = known.rows[0].cell.space if space is None else space
     known_space, shared = get_space(name), table_shared_error(table, known)
-    predicted = predict_cells(known, read_cells(cells, known_space), known_space, share, shared)
+    others = known_in_tables(like or (), known_space)
+    wanted = read_cells(cells, known_space)
+    predicted, notes = predict_cells(known, wanted, known_space, share, shared, others)
     write_table(out, predicted)
     if json_:
         measured = sum(row.source == "measured" for row in known.rows)
         setup = asdict(predicted.setup)
         rows = len(predicted.rows)
-        print_json({"table": str(out), "setup": setup, "fitted_on": measured, "predicted": rows})
+        print_json(
+            {
+                "table": str(out),
+                "setup": setup,
+                "fitted_on": measured,
+                "predicted": rows,
+                "notes": notes,
+            }
+        )
     else:
+        for each in notes:
+            note(printable(each))
         print(f"{printable(str(out))}: {len(predicted.rows):,} cells predicted")

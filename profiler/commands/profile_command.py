@@ -66,6 +66,7 @@ class CellOptions:
     resolutions: str | None
     plan: str
     seed: int
+    like: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def profile_command(
     resolutions: options.ResolutionList = None,
     batch_size: options.BatchSizeOption = None,
     plan: options.PlanOption = "auto",
+    like: options.LikeOption = None,
     seed: options.CellSeed = 0,
     target: options.TargetOption = TARGET,
     confidence: options.ConfidenceOption = SURE,
@@ -110,13 +112,16 @@ def profile_command(
         return
     devices = DeviceOptions(device or [], inventory, runtime, accelerator, dtype, threads)
     outputs = OutputOptions(out, columns, fresh, keep_models)
+    cells = CellOptions(space, resolutions, plan, seed, tuple(like or ()))
     _check_together(devices, outputs, cluster)
+    if cells.like and cluster is not None:
+        raise UserError("--like names tables of this computer, and --cluster has others")
     protocol = Protocol(
         target=parse_share(target, "target", 0.0, 1.0),
         confidence=parse_share(confidence, "confidence", 0.5, 1.0),
         max_time_s=None if max_time is None else parse_duration(max_time, "max-time"),
     )
-    request = _request(CellOptions(space, resolutions, plan, seed), outputs, protocol, pause)
+    request = _request(cells, outputs, protocol, pause)
     jobs = _jobs(devices.devices(), request, batch_size, out)
     from compofa.profiler.commands.outcome import print_outcomes
 
@@ -163,6 +168,7 @@ def _request(
         keep_models=outputs.keep_models,
         patience_s=PATIENCE_S if pause else 0.0,
         columns=_names(outputs.columns),
+        like=cells.like,
     )
 
 

@@ -125,6 +125,17 @@ PlanOption = Annotated[
         "TABLE.csv: those that this table has measured.",
     ),
 ]
+
+LikeOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="A table of another device to learn from: 10 well-chosen cells and 10 random ones are "
+        "then measured, unless --plan says otherwise. May be given several times.",
+        rich_help_panel=WHAT,
+        show_default=False,
+    ),
+]
 CellSeed = Annotated[
     int,
     typer.Option(

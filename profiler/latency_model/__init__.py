@@ -1,8 +1,10 @@
 """Predicts the latency of every cell of a space from a few measured ones, with intervals."""
 
 from compofa.profiler.latency_model.additivity import Additivity, additivity
+from compofa.profiler.latency_model.batch_model import Suspect
 from compofa.profiler.latency_model.design import choose_cells
 from compofa.profiler.latency_model.features import Cell
+from compofa.profiler.latency_model.known_device import FEWEST_CELLS, KnownDevice, known_devices
 from compofa.profiler.latency_model.model import (
     MINIMUM_CELLS,
     HeldOutError,
@@ -12,13 +14,17 @@ from compofa.profiler.latency_model.model import (
 )
 
 __all__ = [
+    "FEWEST_CELLS",
     "MINIMUM_CELLS",
     "Additivity",
     "Cell",
     "HeldOutError",
+    "KnownDevice",
     "LatencyModel",
     "Prediction",
+    "Suspect",
     "additivity",
     "choose_cells",
     "held_out_error",
+    "known_devices",
 ]

@@ -9,14 +9,15 @@ A D-optimal design is drawn to extremes, and held-out cells are drawn at random.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from compofa.common.errors import UserError
-from compofa.profiler.latency_model.covariance import EXPECTED_SD, Covariance
-from compofa.profiler.latency_model.features import Cell, cell_features
-from compofa.profiler.latency_model.process import EXPECTED_NOISE
-from compofa.profiler.latency_model.roofline import Roofline
+from compofa.profiler.latency_model.covariance import EXPECTED_NOISE, EXPECTED_SD, alike, parts
+from compofa.profiler.latency_model.features import Cell, Features, Floats, cell_features
+from compofa.profiler.latency_model.known_device import KnownDevice, mean_device
+from compofa.profiler.latency_model.prior import Prior, independent
 from compofa.supernet.space import Space
 
 CONSIDERED = 1500
@@ -32,6 +33,7 @@ def choose_cells(
     n: int,
     *,
     measured: Sequence[Cell] = (),
+    others: Sequence[KnownDevice] = (),
     seed: int = 0,
 ) -> list[int]:
     """Positions in `candidates` of the `n` cells to measure next, the most telling first.
@@ -43,6 +45,8 @@ def choose_cells(
         candidates: cells to choose from; those in `measured`, and repeats, are not chosen.
         n: how many; fewer are returned where there are no more candidates.
         measured: cells whose latencies are known already.
+        others: devices that this one may be like, of the batch size of the candidates: what they
+            tell already need not be measured.
         seed: draws the `CONSIDERED` candidates where there are more, and decides ties.
 
     Raises:
@@ -56,7 +60,15 @@ def choose_cells(
     fresh = rng.permutation(sorted(first.values()))[: max(CONSIDERED, n)]
     if not n or not len(fresh):
         return []
-    chosen = _greedy(space, [candidates[i] for i in fresh], n, _ordered(known))
+    cells = [*(candidates[i] for i in fresh), *_ordered(known)]
+    features = cell_features(space, cells)
+    device = _as_one(others)
+    if device is None:
+        prior = independent(features)[0]
+    else:
+        features = replace(features, others=device.columns(cells, features))
+        prior = device.priors(0)[-1]
+    chosen = _greedy(*_expected(features, prior), n, len(fresh))
     return [int(fresh[i]) for i in chosen]
 
 
@@ -65,25 +77,41 @@ def _ordered(cells: set[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: (cell[1:], cell[0].depths, cell[0].expands))
 
 
-def _greedy(space: Space, fresh: list[Cell], n: int, measured: list[Cell]) -> list[int]:
-    features = cell_features(space, [*fresh, *measured])
-    parts = Covariance(Roofline.balanced(features)).parts(features, features)
-    covariance = np.tensordot(EXPECTED_SD**2, parts, 1)
-    judged = covariance[: min(JUDGED, len(fresh))].copy()
+def _as_one(others: Sequence[KnownDevice]) -> KnownDevice | None:
+    """The device that is as fast as the others are on average, or the first of them."""
+    if not others:
+        return None
+    mean = mean_device(tuple(others)) if len(others) > 1 else None
+    return mean or others[0]
+
+
+def _greedy(covariance: Floats, noise: Floats, n: int, fresh: int) -> list[int]:
+    """Of cells the first `fresh` of which can be chosen, and the rest are measured: the `n`."""
+    measured = len(covariance) - fresh
+    judged = covariance[: min(JUDGED, fresh)].copy()
     variance = np.diag(covariance).copy()
-    known = np.zeros((len(measured) + n, len(covariance)))
+    known = np.zeros((measured + n, len(covariance)))
     chosen: list[int] = []
-    free = np.arange(len(covariance)) < len(fresh)
-    for step in range(len(measured) + min(n, len(fresh))):
-        if step < len(measured):
-            best = len(fresh) + step
+    free = np.arange(len(covariance)) < fresh
+    for step in range(measured + min(n, fresh)):
+        if step < measured:
+            best = fresh + step
         else:
-            gains = np.einsum("ij,ij->j", judged, judged) / (variance + EXPECTED_NOISE**2)
+            gains = np.einsum("ij,ij->j", judged, judged) / (variance + noise)
             best = int(np.argmax(np.where(free, gains, -1.0)))
             chosen.append(best)
             free[best] = False
         column = covariance[best] - known[:step, best] @ known[:step]
-        known[step] = column / np.sqrt(variance[best] + EXPECTED_NOISE**2)
+        known[step] = column / np.sqrt(variance[best] + noise[best])
         judged -= np.outer(known[step, : len(judged)], known[step])
         variance -= known[step] ** 2
     return chosen
+
+
+def _expected(features: Features, prior: Prior) -> tuple[Floats, Floats]:
+    """Covariance of log latencies that `prior` expects [cells, cells], and noise [cells]."""
+    guess, _, slopes = prior.at(prior.mean, features)
+    some = parts(features, guess, features, guess, alike(features.shapes, features.shapes))
+    covariance = np.tensordot(EXPECTED_SD**2, some, 1) + slopes @ prior.covariance @ slopes.T
+    noise = EXPECTED_NOISE[0] ** 2 + (EXPECTED_NOISE[1] * guess.waiting) ** 2
+    return covariance, noise

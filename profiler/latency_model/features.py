@@ -7,7 +7,7 @@ so that the batch's scale goes into the coefficients.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,8 @@ class Features:
             log2 of output channels, and 1 for squeeze-excite, each over its `SHAPE_SCALES`.
         depths: [cells, units + 1], depth of every unit, and half of their sum.
         resolutions: [cells], in pixels.
+        others: [cells, other devices], how far the log latency on another device departs from that
+            device's own roofline; no columns where there is no other device.
     """
 
     counts: Floats
@@ -50,6 +52,7 @@ class Features:
     shapes: Floats
     depths: Floats
     resolutions: Floats
+    others: Floats
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -61,8 +64,12 @@ class Features:
 
     def take(self, rows: npt.NDArray[np.intp] | slice) -> Features:
         """The cells at `rows`."""
-        return Features(
-            self.counts[rows], self.amounts, self.shapes, self.depths[rows], self.resolutions[rows]
+        return replace(
+            self,
+            counts=self.counts[rows],
+            depths=self.depths[rows],
+            resolutions=self.resolutions[rows],
+            others=self.others[rows],
         )
 
 
@@ -93,6 +100,7 @@ def cell_features(space: Space, cells: Sequence[Cell]) -> Features:
         np.array([_shape(block) for block in blocks]).reshape(-1, len(SHAPE_SCALES)) / SHAPE_SCALES,
         np.column_stack([depths, depths.sum(axis=1) / 2]),
         np.array([resolution for _, resolution, _ in cells], float),
+        np.empty((len(cells), 0)),
     )
 
 

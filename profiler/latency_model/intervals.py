@@ -1,10 +1,11 @@
 """Prediction intervals that hold what they promise, from predictions of cells left out.
 
-Every measured cell is predicted by a process that has not seen it. Its *score* is the size of its
-error over the standard deviation that the process expected. A new cell's score is as likely as
-any to take each place among them (conformal prediction, Vovk, Gammerman and Shafer 2005; from
-cross-validation, Barber et al., Predictive inference with the jackknife+, 2021), so the
-interval reaches as many expected standard deviations as a high enough score.
+Every measured cell is predicted from the others. Its *score* is the size of its error over the
+standard deviation that was expected. A new cell's score is as likely as any to take each place
+among them (conformal prediction, Vovk, Gammerman and Shafer 2005), so the interval reaches as many
+expected standard deviations as a high enough score. A handful of scores says little of how far the
+highest may go: they are joined by those that devices have shown so far, which soon count for
+nothing as more cells are measured.
 """
 
 from __future__ import annotations
@@ -13,14 +14,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compofa.profiler.latency_model.average import Average
 from compofa.profiler.latency_model.features import Floats
-from compofa.profiler.latency_model.process import TAIL, Process
 
-FOLDS = 20
-"""Parts that measured cells are left out in."""
+EXPECTED = 10.0
+"""How many measured cells the expected scores count for."""
 
-REFITTED = 300
-"""Up to this many cells, all is fitted anew without a fold; more cells fix the variances well."""
+EXPECTED_SCALE = 1.1
+"""Scores of devices so far, over those of Student's t with `EXPECTED_TAIL` degrees of freedom."""
+
+EXPECTED_TAIL = 4.0
+
+LEARNED = 4
+"""Numbers that are learned from all cells, those left out too: scores are too small by as much."""
+
+FEWEST = 3
+"""With fewer cells, those that are left say too little of one left out."""
 
 
 @dataclass(frozen=True)
@@ -30,35 +39,30 @@ class Calibration:
     scores: Floats
 
     @classmethod
-    def of(cls, process: Process, seed: int) -> Calibration:
-        """Calibration of `process` by cross-validation; `seed` draws the folds."""
-        n = len(process.measured)
-        if n > REFITTED:
-            errors, sd = process.left_out()
-            return cls(np.sort(np.abs(errors) / sd))
-        shuffled = np.random.default_rng(seed).permutation(n)
-        scores = []
-        for rows in np.array_split(shuffled, min(n, FOLDS)):
-            left_out = process.measured.take(rows)
-            mean, sd = process.without(rows).predict(left_out.features, left_out.known_noise)
-            scores.append(np.abs(np.log(left_out.latency_ms) - mean) / sd)
-        return cls(np.sort(np.concatenate(scores)))
+    def of(cls, average: Average) -> Calibration:
+        """Calibration by the cells that `average` was fitted on."""
+        n = len(average.measured)
+        if n < FEWEST:
+            return cls(np.empty(0))
+        errors, sd = average.left_out()
+        return cls(np.sort(np.abs(errors) / sd) * np.sqrt((n + LEARNED) / n))
 
     def reach(self, confidence: float) -> float:
         """Half-width, in expected standard deviations, of an interval that holds `confidence`.
 
-        Between two scores it is interpolated; past the last of few scores it grows as the
-        quantiles of Student's t with the process's tails.
+        It is where the distribution of the scores, a mixture of the seen and the expected, has
+        come to `confidence`. Past the last score seen, both fall off as the expected ones do.
         """
+        from scipy.special import stdtrit
+
+        expected = np.linspace(0, 0.9999, 2000)
+        ends = EXPECTED_SCALE * np.asarray(stdtrit(EXPECTED_TAIL, (1 + expected) / 2))
         n = len(self.scores)
-        highest = n / (n + 1)
-        places = np.arange(1, n + 1) / (n + 1)
-        reach = float(np.interp(confidence, np.append(0, places), np.append(0, self.scores)))
-        return reach if confidence <= highest else reach * _t(confidence) / _t(highest)
-
-
-def _t(confidence: float) -> float:
-    """Half-width of the central `confidence` of Student's t with `TAIL` degrees of freedom."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(TAIL, (1 + confidence) / 2))
+        if not n:
+            return float(np.interp(confidence, expected, ends))
+        places = np.append(0, np.arange(1, n + 1) / (n + 1))
+        held = np.interp(ends, np.append(0, self.scores), places)
+        past = ends > self.scores[-1]
+        if past.any():
+            held[past] = 1 - (1 - expected[past]) / (1 - expected[past][0]) / (n + 1)
+        return float(np.interp(confidence, (n * held + EXPECTED * expected) / (n + EXPECTED), ends))

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from compofa.common.errors import UserError
-from compofa.profiler.latency_model.features import Cell, Floats, cell_features
-from compofa.profiler.latency_model.intervals import Calibration
-from compofa.profiler.latency_model.process import Measured, Process
+from compofa.profiler.latency_model.batch_model import BatchModel, Suspect
+from compofa.profiler.latency_model.features import Cell, Floats
+from compofa.profiler.latency_model.known_device import KnownDevice
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.profiler.statistics.interval import NO_SHARED_ERROR, SharedError
 from compofa.supernet.space import Space
@@ -32,17 +32,22 @@ class Prediction:
     """Latencies and their prediction intervals, one entry a cell, in milliseconds.
 
     An interval is for what measuring the cell would show, with the noise of the cells fitted on.
+
+    Attributes:
+        outside: whether the cell's resolution or work lies outside those that were measured: its
+            interval is wider for it, by rule and not by what was seen.
     """
 
     latency_ms: Floats
     low_ms: Floats
     high_ms: Floats
     confidence: float
+    outside: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class LatencyModel:
-    """Latencies of the cells of one space on one set-up; one process per batch size.
+    """Latencies of the cells of one space on one set-up; one model per batch size.
 
     Batch sizes are apart because they do not rank alike: a GPU at batch 1 waits for launches, at
     batch 64 it computes.
@@ -54,13 +59,23 @@ class LatencyModel:
 
     space: Space
     too_few: Mapping[int, int]
-    _processes: Mapping[int, tuple[Process, Calibration]]
+    _models: Mapping[int, BatchModel]
     shared_error: SharedError = NO_SHARED_ERROR
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
         """Batch sizes that can be predicted."""
-        return tuple(self._processes)
+        return tuple(self._models)
+
+    @property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """Measured cells that the others contradict; they hardly counted."""
+        return tuple(suspect for model in self._models.values() for suspect in model.suspects)
+
+    @property
+    def set_aside(self) -> tuple[KnownDevice, ...]:
+        """Devices that were given to learn from, and that the measured cells contradict."""
+        return tuple(device for model in self._models.values() for device in model.set_aside)
 
     @classmethod
     def fit(
@@ -70,6 +85,7 @@ class LatencyModel:
         latency_ms: npt.ArrayLike,
         *,
         relative_noise: npt.ArrayLike | None = None,
+        others: Sequence[KnownDevice] = (),
         seed: int = 0,
     ) -> LatencyModel:
         """A model of measured `cells`.
@@ -80,7 +96,9 @@ class LatencyModel:
             latency_ms: [n], in milliseconds.
             relative_noise: [n], standard errors over latencies where known, else NaN. What
                 scatters beyond them is estimated.
-            seed: draws the folds of the cross-validation.
+            others: devices that this one may be like. A batch size that they know needs one
+                measured cell, others `MINIMUM_CELLS`.
+            seed: draws the `MOST_CELLS` that are used where there are more.
 
         Raises:
             UserError: too few different cells of every batch size; a latency that is not positive;
@@ -90,7 +108,12 @@ class LatencyModel:
         groups: dict[int, dict[Cell, list[int]]] = {}
         for i, cell in enumerate(cells):
             groups.setdefault(cell[2], {}).setdefault(cell, []).append(i)
-        enough = {b: rows for b, rows in sorted(groups.items()) if len(rows) >= MINIMUM_CELLS}
+        known = {other.batch_size for other in others}
+        enough = {
+            batch: rows
+            for batch, rows in sorted(groups.items())
+            if len(rows) >= MINIMUM_CELLS or batch in known
+        }
         if not enough:
             most = max((len(rows) for rows in groups.values()), default=0)
             raise UserError(
@@ -98,20 +121,20 @@ class LatencyModel:
                 f"batch size, and there are {most}",
                 hint="measure more cells",
             )
-        processes = {}
+        models = {}
         rng = np.random.default_rng(seed)
         for batch, rows in enough.items():
             order = rng.permutation(len(rows))[:MOST_CELLS]
             distinct = [list(rows.items())[i] for i in order]
-            measured = Measured(
-                cell_features(space, [cell for cell, _ in distinct]),
+            models[batch] = BatchModel.fit(
+                space,
+                [cell for cell, _ in distinct],
                 np.array([latency[same].mean() for _, same in distinct]),
                 np.array([np.sqrt((noise[same] ** 2).sum()) / len(same) for _, same in distinct]),
+                [other for other in others if other.batch_size == batch],
             )
-            process = Process.fit(measured)
-            processes[batch] = (process, Calibration.of(process, seed))
         too_few = {b: len(rows) for b, rows in sorted(groups.items()) if b not in enough}
-        return cls(space, MappingProxyType(too_few), MappingProxyType(processes))
+        return cls(space, MappingProxyType(too_few), MappingProxyType(models))
 
     def predict(
         self, cells: Sequence[Cell], confidence: float = PREDICTION_CONFIDENCE
@@ -126,23 +149,30 @@ class LatencyModel:
             raise UserError(f"confidence {confidence:g} is not between 0.5 and 0.99")
         batches = np.array([batch for _, _, batch in cells], dtype=np.int64)
         latency, low, high = np.empty((3, len(cells)))
+        outside = np.zeros(len(cells), dtype=np.bool_)
         for batch in np.unique(batches):
-            process, calibration = self._process(int(batch))
-            reach = calibration.reach(confidence)
-            noise = float(np.median(process.measured.known_noise))
+            model = self._model(int(batch))
+            reach = model.calibration.reach(confidence)
             rows = np.flatnonzero(batches == batch)
             for some in np.array_split(rows, -(-len(rows) // AT_ONCE)):
-                features = cell_features(self.space, [cells[i] for i in some])
-                mean, sd = process.predict(features, noise)
-                half = self.shared_error.widened(reach * sd, confidence)
+                mean, sd, beyond = model.predict([cells[i] for i in some])
                 latency[some] = np.exp(mean)
+                half = self.shared_error.widened(reach * sd, confidence)
                 low[some], high[some] = np.exp(mean - half), np.exp(mean + half)
-        return Prediction(latency, low, high, confidence)
+                outside[some] = beyond > 0
+        return Prediction(latency, low, high, confidence, outside)
 
-    def _process(self, batch: int) -> tuple[Process, Calibration]:
-        if batch in self._processes:
-            return self._processes[batch]
-        known = ", ".join(map(str, self._processes))
+    def count_outside(self, cells: Sequence[Cell]) -> int:
+        """How many of `cells` are smaller or larger than all that were measured."""
+        return sum(
+            model.count_outside([cell for cell in cells if cell[2] == batch])
+            for batch, model in self._models.items()
+        )
+
+    def _model(self, batch: int) -> BatchModel:
+        if batch in self._models:
+            return self._models[batch]
+        known = ", ".join(map(str, self._models))
         few = self.too_few.get(batch, 0)
         had = f"has only {few} measured cells" if few else "was never measured"
         raise UserError(

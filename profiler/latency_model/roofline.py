@@ -1,4 +1,14 @@
-"""The first guess: a device that takes a fixed, non-negative time for every unit of work."""
+"""The first guess: a device that takes a fixed, positive time for every unit of work.
+
+A processor computes while the next kernels are launched, so latency lies between two extremes:
+the *sum* of waiting for launches and computing, and the larger of the two. With w the time that
+launching takes and c the time of computing and of moving data,
+
+    guess = (w^p + c^p)^(1/p),
+
+the *sharpness* p being 1 for the sum and large for a maximum (the roofline of Williams, Waterman
+and Patterson, CACM 52, 2009, with launches in the place of memory traffic).
+"""
 
 from __future__ import annotations
 
@@ -6,59 +16,64 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compofa.profiler.latency_model.features import Features, Floats
+from compofa.profiler.latency_model.features import AMOUNTS, Features, Floats
 
-FLOOR = 0.01
-"""Least part of the guess that every kind of work keeps, so that no block is ever free."""
+COMPUTED = AMOUNTS.index("kernels launched")
+"""The first kinds of work are computed or moved; kernels come after, then being called at all."""
+
+KINDS = len(AMOUNTS) + 1
+"""Kinds of work that have a cost: `AMOUNTS`, and one for every inference."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a roofline says of cells.
+
+    Attributes:
+        log_ms: [cells], logarithms of latencies in milliseconds.
+        slopes: [cells, KINDS], of `log_ms` by each log cost: the part of it in the latency. They
+            are positive, and those of a cell add up to 1.
+        shares: [cells, blocks], each block's part in the latency.
+    """
+
+    log_ms: Floats
+    slopes: Floats
+    shares: Floats
+
+    @property
+    def waiting(self) -> Floats:
+        """[cells], the part of the latency that is spent waiting for launches."""
+        part: Floats = self.slopes[:, COMPUTED:].sum(axis=1)
+        return part
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """Latency as a sum of amounts of work times their costs.
+    """Latency as costs of amounts of work.
 
     Attributes:
-        costs: [5], milliseconds per unit of each of `AMOUNTS`.
+        log_costs: [KINDS], logarithms of the milliseconds that a `typical` amount takes.
         typical: [5], amounts of work of a typical cell, positive.
+        sharpness: p.
     """
 
-    costs: Floats
+    log_costs: Floats
     typical: Floats
+    sharpness: float
 
-    @classmethod
-    def fit(cls, features: Features, latency_ms: Floats) -> Roofline:
-        """Non-negative least squares of relative errors (Lawson and Hanson, 1974, chapter 23)."""
-        from scipy.optimize import nnls
-
-        typical = _typical(features)
-        parts, _ = nnls(features.totals / typical / latency_ms[:, None], np.ones(len(latency_ms)))
-        return cls((parts + FLOOR * parts.sum()) / typical, typical)
-
-    @classmethod
-    def balanced(cls, features: Features) -> Roofline:
-        """A device, not yet measured, that spends as much time on each kind of work."""
-        typical = _typical(features)
-        return cls(1 / typical, typical)
-
-    def latency_ms(self, features: Features) -> Floats:
-        """[cells], the guess."""
-        guess: Floats = features.totals @ self.costs
-        return guess
-
-    def shares(self, features: Features) -> Floats:
-        """[cells, blocks], each block's part of its cell's guess."""
-        blocks = features.amounts @ self.costs
-        shares: Floats = features.counts * (blocks / self.latency_ms(features)[:, None])
-        return shares
-
-    def work_shares(self, features: Features) -> Floats:
-        """[cells, 5], amounts of work over the guess, as departures from a typical cell's."""
-        guess = self.latency_ms(features)[:, None] / (self.typical @ self.costs)
-        shares: Floats = features.totals / self.typical / guess - 1
-        return shares
-
-
-def _typical(features: Features) -> Floats:
-    """Mean amounts of work, and 1 for kinds of work that no cell has."""
-    mean = features.totals.mean(axis=0)
-    typical: Floats = np.where(mean > 0, mean, 1.0)
-    return typical
+    def guess(self, features: Features) -> Guess:
+        """What it says of cells."""
+        costs = np.exp(self.log_costs)
+        blocks = features.amounts / self.typical * costs[:-1]
+        parts = np.column_stack([features.counts @ blocks, np.full(len(features), costs[-1])])
+        computing, waiting = parts[:, :COMPUTED].sum(axis=1), parts[:, COMPUTED:].sum(axis=1)
+        longer = np.maximum(computing, waiting)
+        powers = (np.stack([computing, waiting]) / longer) ** self.sharpness
+        total = powers.sum(axis=0)
+        # How the latency grows with each of the two, over what there is of it.
+        rates = powers / total / np.stack([computing, waiting])
+        slopes = parts * np.repeat(rates, (COMPUTED, KINDS - COMPUTED), axis=0).T
+        shares = rates.T @ np.stack([blocks[:, :COMPUTED].sum(axis=1), blocks[:, COMPUTED]])
+        return Guess(
+            np.log(longer) + np.log(total) / self.sharpness, slopes, features.counts * shares
+        )

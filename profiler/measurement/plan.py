@@ -10,12 +10,15 @@ from typing import Literal
 import numpy as np
 
 from compofa.common.errors import UserError
-from compofa.profiler.latency_model import choose_cells
+from compofa.profiler.latency_model import KnownDevice, choose_cells
 from compofa.profiler.results.table import Cell
 from compofa.supernet.space import ENUMERABLE, Space
 
 FIT_CELLS = 40
 HELD_OUT_CELLS = 20
+LIKE_CELLS = 10
+"""Of each of the two, where tables of other devices are learned from."""
+
 SAMPLED_CANDIDATES = 2000
 """How many cells of a space too large to list a table covers."""
 
@@ -57,8 +60,11 @@ def make_plan(
     batch_sizes: Sequence[int],
     measure: PlanSize = "auto",
     seed: int = 0,
+    others: Sequence[KnownDevice] = (),
 ) -> Plan:
     """A plan for `space` at these resolutions and batch sizes; the same arguments, the same plan.
+
+    With `others`, devices that this one may be like, fewer cells are enough.
 
     Raises:
         UserError: the table would be too large to make, or a cell to measure is none of it.
@@ -70,7 +76,9 @@ def make_plan(
     for batch_size in batch_sizes:
         start = len(cells)
         fresh = _candidates(space, resolutions, batch_size, np.random.default_rng(seed))
-        roles = _choose(space, fresh, FIT_CELLS if measure == "auto" else measure, seed, rng)
+        like = [other for other in others if other.batch_size == batch_size]
+        wanted = (LIKE_CELLS if like else FIT_CELLS) if measure == "auto" else measure
+        roles = _choose(space, fresh, wanted, (seed, rng), like)
         cells += fresh
         fit += [start + i for i in roles[0]]
         held_out += [start + i for i in roles[1]]
@@ -84,18 +92,20 @@ def _choose(
     space: Space,
     cells: Sequence[Cell],
     wanted: int | Literal["full"] | tuple[Cell, ...],
-    seed: int,
-    rng: np.random.Generator,
+    random: tuple[int, np.random.Generator],
+    like: Sequence[KnownDevice],
 ) -> tuple[Sequence[int], Sequence[int]]:
     """Positions in `cells`, all of one batch size, to fit the latency model to, and to hold out.
 
     Held out are the same cells for any number of cells wanted, and of given cells those among them.
     """
     every = range(len(cells))
-    enough = isinstance(wanted, int) and wanted + HELD_OUT_CELLS >= len(cells)
+    seed, rng = random
+    held_out = LIKE_CELLS if like else HELD_OUT_CELLS
+    enough = isinstance(wanted, int) and wanted + held_out >= len(cells)
     if wanted == "full" or enough:
         return every, ()
-    drawn = rng.choice(len(cells), min(HELD_OUT_CELLS, len(cells)), replace=False).tolist()
+    drawn = rng.choice(len(cells), min(held_out, len(cells)), replace=False).tolist()
     apart = set(drawn)
     if isinstance(wanted, tuple):
         asked = set(wanted)
@@ -105,7 +115,7 @@ def _choose(
     shapes = [
         (space.parse(cells[i].subnet), cells[i].resolution, cells[i].batch_size) for i in rest
     ]
-    return [rest[i] for i in choose_cells(space, shapes, wanted, seed=seed)], drawn
+    return [rest[i] for i in choose_cells(space, shapes, wanted, others=like, seed=seed)], drawn
 
 
 def _check_all_there(wanted: Sequence[Cell], cells: Sequence[Cell]) -> None:

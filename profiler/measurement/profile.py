@@ -20,6 +20,7 @@ from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import Tabulated, write_tables
 from compofa.profiler.results.journal import Journal, PlanLine, journal_path, of_kind, utc_now
 from compofa.profiler.results.measures import find_measures
+from compofa.profiler.results.predict import known_in_tables
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports import Transport
@@ -39,6 +40,8 @@ class ProfileRequest:
             if left out.
         patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
         columns: measured columns that the table is to have besides, by name, see `MeasureSpec`.
+        like: tables of devices that this one may be like: fewer cells are then measured, and the
+            rest is predicted from theirs too.
     """
 
     space: Space
@@ -52,6 +55,7 @@ class ProfileRequest:
     keep_models: Path | None = None
     patience_s: float = PATIENCE_S
     columns: tuple[str, ...] = ()
+    like: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,9 @@ def profile(
     """
     begun = time.monotonic()
     space, protocol = request.space, request.protocol
+    others = known_in_tables(request.like, space)
     plan = plan or make_plan(
-        space, request.resolutions, request.batch_sizes, request.measure, request.seed
+        space, request.resolutions, request.batch_sizes, request.measure, request.seed, others
     )
     if protocol.tolerance is None:
         protocol = replace(protocol, tolerance=TOLERANCES[device.dtype])
@@ -108,7 +113,7 @@ def profile(
     ):
         record_plan(sessions.journal, _plan_line(request, plan, protocol))
         out_of_time = sessions.run(partial(_unsettled, plan.measured, protocol), request.seed)
-        written = write_tables(request.out, space, access.header, sessions.journal.lines)
+        written = write_tables(request.out, space, access.header, sessions.journal.lines, others)
     return Outcome(written, time.monotonic() - begun, out_of_time)
 
 

@@ -14,6 +14,7 @@ from compofa.profiler.latency_model import (
     MINIMUM_CELLS,
     Additivity,
     HeldOutError,
+    KnownDevice,
     LatencyModel,
     additivity,
     held_out_error,
@@ -65,9 +66,15 @@ class Tabulated:
 
 
 def write_tables(
-    out: Path, space: Space, header: Header, lines: Sequence[JournalLine]
+    out: Path,
+    space: Space,
+    header: Header,
+    lines: Sequence[JournalLine],
+    others: Sequence[KnownDevice] = (),
 ) -> Tabulated:
     """Makes the table that the journal's lines amount to, and writes it and its meta file.
+
+    Cells that were not measured are predicted, also from `others` that the device may be like.
 
     Raises:
         UserError: nothing was measured yet, or a file cannot be written.
@@ -83,7 +90,7 @@ def write_tables(
     rows = {result.cell: _measured(result, plan, measures) for result in analysis.results.values()}
     held_out = None
     if any(cell not in rows for cell in plan.cells):
-        predicted, held_out = _predict(space, plan, analysis)
+        predicted, held_out = _predict(space, plan, analysis, others)
         nothing = (None,) * len(measures)
         rows = {**{cell: replace(row, extra=nothing) for cell, row in predicted.items()}, **rows}
     order = dict.fromkeys((*plan.cells, *rows))
@@ -155,7 +162,7 @@ def _measured(result: CellResult, plan: PlanLine, measures: Sequence[MeasureSpec
 
 
 def _predict(
-    space: Space, plan: PlanLine, analysis: Analysis
+    space: Space, plan: PlanLine, analysis: Analysis, others: Sequence[KnownDevice]
 ) -> tuple[dict[Cell, Row], HeldOutError | None]:
     """Rows for the cells that were not measured, and the model's error on the held-out ones.
 
@@ -171,21 +178,28 @@ def _predict(
     confidence = plan.protocol["prediction_confidence"]
     error = None
     if tested:
-        model = _fit(space, seen, analysis, plan.seed)
+        model = _fit(space, seen, analysis, plan.seed, others)
         latencies = [analysis.latency_ms(cell) for cell in tested]
         error = held_out_error(model, shapes(space, tested), latencies, confidence)
-    model = replace(_fit(space, known, analysis, plan.seed), shared_error=analysis.shared_error)
+    model = _fit(space, known, analysis, plan.seed, others)
+    model = replace(model, shared_error=analysis.shared_error)
     rest = [cell for cell in plan.cells if cell not in analysis.results]
     when = max(result.measured_at for result in analysis.results.values())
     rows = predicted_rows(model, space, rest, confidence, when)
     return {row.cell: row for row in rows}, error
 
 
-def _fit(space: Space, cells: Sequence[Cell], analysis: Analysis, seed: int) -> LatencyModel:
+def _fit(
+    space: Space,
+    cells: Sequence[Cell],
+    analysis: Analysis,
+    seed: int,
+    others: Sequence[KnownDevice],
+) -> LatencyModel:
     latencies = [analysis.latency_ms(cell) for cell in cells]
     noise = [analysis.relative_noise(cell) for cell in cells]
     known = shapes(space, cells)
-    return LatencyModel.fit(space, known, latencies, relative_noise=noise, seed=seed)
+    return LatencyModel.fit(space, known, latencies, relative_noise=noise, others=others, seed=seed)
 
 
 def _additivity(space: Space, plan: PlanLine, analysis: Analysis) -> dict[str, Additivity | None]:

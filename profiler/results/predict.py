@@ -11,13 +11,17 @@ from pathlib import Path
 from compofa.common.csv_lines import check_text, parse_count, read_lines, shown
 from compofa.common.errors import UserError
 from compofa.common.normal_interval import standard_deviation
-from compofa.profiler.latency_model import LatencyModel
+from compofa.profiler.latency_model import FEWEST_CELLS, KnownDevice, LatencyModel, known_devices
+from compofa.profiler.latency_model import Cell as ModelCell
 from compofa.profiler.results.meta import meta_path, read_meta
-from compofa.profiler.results.table import CELL_COLUMNS, LARGEST_SIZE, Cell, Row, Table
+from compofa.profiler.results.table import CELL_COLUMNS, LARGEST_SIZE, Cell, Row, Table, read_table
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.profiler.statistics.interval import NO_SHARED_ERROR, SharedError
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
+
+MOST_NAMED = 5
+"""Suspicious rows that are named, at most."""
 
 
 def read_cells(path: Path, of_space: Space) -> tuple[Cell, ...]:
@@ -92,30 +96,100 @@ def predict_cells(
     space: Space,
     confidence: float = PREDICTION_CONFIDENCE,
     shared: SharedError = NO_SHARED_ERROR,
-) -> Table:
+    others: Sequence[KnownDevice] = (),
+) -> tuple[Table, list[str]]:
     """`cells`, predicted by a model that is fitted on the measured rows of `table`.
 
     Args:
-        table: of measured rows.
+        table: of the device.
         cells: to predict.
         space: of all cells.
         confidence: of the prediction intervals.
         shared: what the measured rows have in common, see `table_shared_error`.
+        others: devices that this one may be like, see `known_in_tables`.
+
+    Returns:
+        The predicted rows, and sentences that say what was odd about what they rest on.
 
     Raises:
         UserError: too few rows were measured, or a cell is of another space or batch size.
     """
     rows = [row for row in table.rows if row.source == "measured" and row.latency_ms is not None]
+    model = replace(fit_rows(rows, space, others), shared_error=shared)
+    when = max((row.measured_at for row in rows), default="")
+    predicted = Table(table.setup, predicted_rows(model, space, cells, confidence, when))
+    return predicted, model_notes(model, shapes(space, cells))
+
+
+def fit_rows(rows: Sequence[Row], space: Space, others: Sequence[KnownDevice] = ()) -> LatencyModel:
+    """A latency model of measured rows that have a latency, and of devices that it may be like.
+
+    Raises:
+        UserError: as `LatencyModel.fit`.
+    """
     latencies = [row.latency_ms for row in rows if row.latency_ms is not None]
     errors = [standard_error(row) for row in rows]
     noise = [error for error in errors if error is not None]
-    known = shapes(space, [row.cell for row in rows])
-    model = LatencyModel.fit(
-        space, known, latencies, relative_noise=noise if len(noise) == len(rows) else None
+    return LatencyModel.fit(
+        space,
+        shapes(space, [row.cell for row in rows]),
+        latencies,
+        relative_noise=noise if len(noise) == len(rows) else None,
+        others=others,
     )
-    model = replace(model, shared_error=shared)
-    when = max((row.measured_at for row in rows), default="")
-    return Table(table.setup, predicted_rows(model, space, cells, confidence, when))
+
+
+def known_in_rows(name: str, rows: Sequence[Row], space: Space) -> list[KnownDevice]:
+    """What rows of `space` tell of the device called `name`, for each batch size."""
+    here = [row for row in rows if row.cell.space == space.name and row.latency_ms is not None]
+    latencies = [row.latency_ms for row in here if row.latency_ms is not None]
+    return known_devices(space, name, shapes(space, [row.cell for row in here]), latencies)
+
+
+def known_in_tables(paths: Sequence[Path], space: Space) -> list[KnownDevice]:
+    """What table files tell of their devices, for each batch size.
+
+    Raises:
+        UserError: one is no table, or has too few cells of `space` to learn from.
+    """
+    found = []
+    for path in paths:
+        table = read_table(path)
+        known = known_in_rows(table.setup.device, table.rows, space)
+        if not known:
+            raise UserError(
+                f"the table has too few cells of {space.name} to learn from: "
+                f"{FEWEST_CELLS} of one batch size are needed",
+                path=path,
+            )
+        found += known
+    return found
+
+
+def model_notes(model: LatencyModel, cells: Sequence[ModelCell]) -> list[str]:
+    """What a user should know of a model before its predictions of `cells` are believed."""
+    notes = []
+    for device in model.set_aside:
+        rate = "; its latencies fall as networks grow: are they images per second?"
+        notes.append(
+            f"{device.name} at batch size {device.batch_size} is set aside, as the measured cells "
+            f"contradict it{rate if device.falling else ''}"
+        )
+    for suspect in model.suspects[:MOST_NAMED]:
+        subnet, resolution, batch_size = suspect.cell
+        notes.append(
+            f"{suspect.latency_ms:.4g} ms of {model.space.key(subnet)} at {resolution}, batch size "
+            f"{batch_size}, hardly counts: the other rows make it {suspect.expected_ms:.4g} ms"
+        )
+    if len(model.suspects) > MOST_NAMED:
+        notes.append(f"{len(model.suspects) - MOST_NAMED} more rows hardly count")
+    outside = model.count_outside(cells)
+    if outside:
+        notes.append(
+            f"{outside:,} of {len(cells):,} cells are smaller or larger than all that were "
+            "measured: their intervals are wider, and may still be too narrow"
+        )
+    return notes
 
 
 def predicted_rows(

@@ -76,7 +76,7 @@ def rtx2080ti(reference: Path) -> tuple[Space, list[Cell], Floats]:
 
 @pytest.mark.parametrize(
     ("measured", "draws", "most_percent", "least_correlation"),
-    [(20, 10, 2.2, 0.996), (50, 10, 1.7, 0.9975), (200, 4, 1.25, 0.998)],
+    [(20, 10, 2.3, 0.996), (50, 8, 1.6, 0.9975), (200, 3, 1.15, 0.998)],
 )
 def test_errors_and_coverage_on_a_real_gpu(
     rtx2080ti: tuple[Space, list[Cell], Floats],
@@ -89,7 +89,7 @@ def test_errors_and_coverage_on_a_real_gpu(
     found = []
     for seed in range(draws):
         order = np.random.default_rng(seed).permutation(len(cells))
-        fitted, rest = order[:measured], order[measured:]
+        fitted, rest = order[:measured], order[-500:]
         model = LatencyModel.fit(space, [cells[i] for i in fitted], latency[fitted])
         error = held_out_error(model, [cells[i] for i in rest], latency[rest], 0.9)
         found.append((error.mean_absolute_percent, error.rank_correlation, error.coverage))
@@ -154,6 +154,67 @@ def test_one_run_in_a_wrong_clock_state_hardly_moves_predictions(
     slowed[7] *= 1.3
     model = LatencyModel.fit(space, cells[:60], slowed)
     assert held_out_error(model, cells[60:], latency[60:]).mean_absolute_percent < 1.5
+
+
+@pytest.mark.parametrize("factor", [1000, 10, 0.1])
+def test_a_wrong_row_is_named_and_does_little_harm(
+    compound: tuple[Space, list[Cell], Floats], factor: float
+) -> None:
+    space, cells, latency = compound
+    wrong = latency[:50].copy()
+    wrong[7] *= factor
+    model = LatencyModel.fit(space, cells[:50], wrong)
+    (suspect,) = model.suspects
+    assert suspect.cell == cells[7]
+    assert suspect.latency_ms == pytest.approx(wrong[7])
+    assert suspect.expected_ms == pytest.approx(latency[7], rel=0.1)
+    clean = LatencyModel.fit(space, cells[:50], latency[:50])
+    assert clean.suspects == ()
+    spoilt, good = (
+        held_out_error(each, cells[50:250], latency[50:250]).mean_absolute_percent
+        for each in (model, clean)
+    )
+    assert spoilt < 1.25 * good
+
+
+def test_cells_outside_what_was_measured_are_told_and_their_intervals_hold(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, latency = compound
+    small = [i for i, cell in enumerate(cells) if cell[1] <= 176][:40]
+    large = [i for i, cell in enumerate(cells) if cell[1] >= 208][:100]
+    model = LatencyModel.fit(space, [cells[i] for i in small], latency[small])
+    found = model.predict([cells[i] for i in large])
+    assert found.outside.mean() > 0.9
+    assert not model.predict([cells[i] for i in small]).outside.any()
+    inside = (found.low_ms <= latency[large]) & (latency[large] <= found.high_ms)
+    assert inside.mean() >= 0.9
+    assert model.count_outside([cells[i] for i in large]) == found.outside.sum()
+
+
+def launched(cells: Sequence[Cell], space: Space, seed: int = 2) -> Floats:
+    """A device that computes while it launches: most networks wait for one or for the other."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for subnet, resolution, _ in cells:
+        layers = list(build_graph(space, subnet, resolution).layers)
+        waiting = 0.06 * len(layers) * np.exp(0.08 * rng.standard_normal())
+        computing = (
+            sum(layer.macs for layer in layers) / 40e6 * np.exp(0.01 * rng.standard_normal())
+        )
+        found.append(max(waiting, computing))
+    return np.array(found)
+
+
+def test_launches_that_hide_behind_computing_are_learned(
+    compound: tuple[Space, list[Cell], Floats],
+) -> None:
+    space, cells, _ = compound
+    latency = launched(cells[:450], space)
+    model = LatencyModel.fit(space, cells[:50], latency[:50])
+    error = held_out_error(model, cells[50:450], latency[50:])
+    assert error.mean_absolute_percent < 5.5  # what no model can know is 3.5
+    assert 0.82 <= error.coverage <= 0.98
 
 
 def test_noisier_cells_count_less(compound: tuple[Space, list[Cell], Floats]) -> None:

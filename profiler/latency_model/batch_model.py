@@ -1,0 +1,162 @@
+"""The model of the cells of one batch size: what it predicts, and what it found odd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compofa.profiler.latency_model.average import Average
+from compofa.profiler.latency_model.features import Cell, Features, Floats, cell_features
+from compofa.profiler.latency_model.intervals import Calibration
+from compofa.profiler.latency_model.known_device import KnownDevice, mean_device
+from compofa.profiler.latency_model.prior import independent
+from compofa.profiler.latency_model.process import Measured, Process
+from compofa.supernet.space import Space
+
+LIKE_ODDS = 2.0
+"""How much more likely a device is to be like one of those named than like none of them."""
+
+MISLEADING = 20.0
+"""A table is set aside if what was measured is so many times likelier without it."""
+
+FEWEST_TO_JUDGE = 3
+"""Measured cells that it takes to set a table aside."""
+
+SUSPECT_SCORE, SUSPECT_RATIO = 6.0, 1.25
+"""A measured cell is odd that is off by more expected deviations than this, and by this factor."""
+
+OUTSIDE = 0.1
+"""A cell is outside what was measured if its resolution or work is, by more than this (log)."""
+
+OUTSIDE_SD = 0.1
+"""Standard deviation of its log latency that is added for each unit (log) that it is outside."""
+
+_Fitted = tuple[Measured, Process]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A measured cell that the others contradict, with the latency that they make expected."""
+
+    cell: Cell
+    latency_ms: float
+    expected_ms: float
+
+
+@dataclass(frozen=True)
+class BatchModel:
+    """A model of cells of one batch size.
+
+    Attributes:
+        others: the devices whose columns the average was fitted with.
+        set_aside: devices that were given and are not believed.
+        suspects: measured cells that hardly counted, as others contradict them.
+    """
+
+    space: Space
+    average: Average
+    calibration: Calibration
+    others: tuple[KnownDevice, ...] = ()
+    set_aside: tuple[KnownDevice, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
+
+    @classmethod
+    def fit(
+        cls,
+        space: Space,
+        cells: Sequence[Cell],
+        latency_ms: Floats,
+        noise: Floats,
+        others: Sequence[KnownDevice] = (),
+    ) -> BatchModel:
+        """The model of different `cells`; `others` are of their batch size."""
+        features = cell_features(space, cells)
+        measured = Measured(features, latency_ms, noise)
+        groups = [[(measured, Process.fit(measured, prior)) for prior in independent(features)]]
+        believed: list[KnownDevice] = []
+        columns = np.empty((len(cells), 0))
+
+        def try_on(other: KnownDevice) -> None:
+            nonlocal columns
+            wider = np.column_stack([columns, other.columns(cells, features)])
+            known = replace(measured, features=replace(features, others=wider))
+            priors = other.priors(columns.shape[1])
+            like = [(known, Process.fit(known, prior)) for prior in priors]
+            if len(cells) < FEWEST_TO_JUDGE or _odds(groups[0], like) < MISLEADING:
+                columns = wider
+                believed.append(other)
+                groups.append(like)
+
+        for other in others:
+            try_on(other)
+        mean = mean_device(tuple(believed)) if len(believed) > 1 else None
+        if mean is not None:
+            try_on(mean)
+        odds = [1.0] + [LIKE_ODDS / max(1, len(groups) - 1)] * (len(groups) - 1)
+        average = Average.of(
+            [fitted for group in groups for fitted in group],
+            [each / len(group) for each, group in zip(odds, groups, strict=True) for _ in group],
+        )
+        aside = tuple(other for other in others if other not in believed)
+        return cls(
+            space,
+            average,
+            Calibration.of(average),
+            tuple(believed),
+            aside,
+            _suspects(average, cells),
+        )
+
+    def predict(self, cells: Sequence[Cell]) -> tuple[Floats, Floats, Floats]:
+        """Log latencies of cells, their expected deviations, and how far outside they are."""
+        features = cell_features(self.space, cells)
+        if self.others:
+            columns = [other.columns(cells, features) for other in self.others]
+            features = replace(features, others=np.column_stack(columns))
+        measured = self.average.measured
+        mean, sd = self.average.predict(features, float(np.median(measured.known_noise)))
+        beyond = self._beyond(features)
+        return mean, np.hypot(sd, OUTSIDE_SD * beyond), beyond
+
+    def count_outside(self, cells: Sequence[Cell]) -> int:
+        """How many of `cells` are outside what was measured."""
+        features = cell_features(self.space, cells)
+        return int((self._beyond(features) > 0).sum())
+
+    def _beyond(self, features: Features) -> Floats:
+        """[cells], how far they lie outside what is known of this device and of its like (log)."""
+        known = [self.average, *(other.average for other in self.others)]
+        ranges = np.concatenate([_sizes(each.measured.features) for each in known])
+        each = _sizes(features)
+        outside = np.maximum(ranges.min(axis=0) - each, each - ranges.max(axis=0)).max(axis=1)
+        return np.where(outside > OUTSIDE, outside, 0.0)
+
+
+def _odds(alone: Sequence[_Fitted], like: Sequence[_Fitted]) -> float:
+    """How many times likelier what was measured is without another device than with it."""
+    means = [
+        np.logaddexp.reduce([process.evidence for _, process in group]) - np.log(len(group))
+        for group in (alone, like)
+    ]
+    return float(np.exp(min(means[0] - means[1], 700.0)))
+
+
+def _suspects(average: Average, cells: Sequence[Cell]) -> tuple[Suspect, ...]:
+    """Measured cells that are far off what the others make of them, the worst first."""
+    errors, sd = average.left_out()
+    scores = np.abs(errors) / sd
+    scores /= max(1.0, float(np.median(scores)) / 0.6745)
+    odd = np.flatnonzero((scores > SUSPECT_SCORE) & (np.abs(errors) > np.log(SUSPECT_RATIO)))
+    latency = average.measured.latency_ms
+    return tuple(
+        Suspect(cells[i], float(latency[i]), float(latency[i] * np.exp(-errors[i])))
+        for i in odd[np.argsort(-np.abs(errors[odd]))]
+    )
+
+
+def _sizes(features: Features) -> Floats:
+    """Logs of amounts of work and of the resolution, a row a cell."""
+    sizes: Floats = np.log(np.column_stack([features.totals + 1, features.resolutions]))
+    return sizes

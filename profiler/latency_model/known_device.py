@@ -1,0 +1,149 @@
+"""What is known of a device from the tables of others.
+
+Another device helps in two ways. Its roofline is where this device's costs are expected, and its
+departures from its own roofline (blocks that are slower than guessed, networks that do not add up)
+are expected here too, in part. Both become a `Prior` beside those of a device of which nothing is
+known, and the evidence of the measured cells says which to believe: so predictions start from the
+other device with the first cell, forget it as more are measured, and set it aside if it misleads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from compofa.common.errors import UserError
+from compofa.profiler.latency_model.average import Average
+from compofa.profiler.latency_model.features import Cell, Features, Floats, cell_features
+from compofa.profiler.latency_model.prior import Other, Prior, independent
+from compofa.profiler.latency_model.process import Measured
+from compofa.profiler.latency_model.roofline import KINDS, Roofline
+from compofa.supernet.space import Space
+
+MOST_FITTED = 300
+"""Cells of another device that its model is fitted on: the rest is taken as it was measured."""
+
+FEWEST_CELLS = 20
+"""A device of which fewer cells are known has nothing to teach."""
+
+NEAR, FAR = 0.15, 0.5
+"""How far log costs may lie from those of the other device (sd): of its kind, or of another."""
+
+FALLING = -0.5
+"""Correlation of log latency and log MACs below which a column of latencies can be none."""
+
+SMOOTH = (1.0, 0.3)
+"""Expected weight, and its sd, of the departures that the other device's model explains."""
+
+ROUGH = (0.5, 0.5)
+"""The same of those that it does not explain: quirks of the networks, or noise of that device."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownDevice:
+    """A device of which many cells of one batch size are known.
+
+    Attributes:
+        space: of its cells.
+        batch_size: of them.
+        logs: logarithms of their latencies in milliseconds.
+        average: its model.
+        rough: what the model does not explain of `logs`.
+        falling: whether latencies fall as networks grow, as numbers of images per second do.
+    """
+
+    name: str
+    space: Space
+    batch_size: int
+    logs: Mapping[Cell, float]
+    average: Average
+    rough: Mapping[Cell, float]
+    falling: bool
+
+    @classmethod
+    def fit(
+        cls, space: Space, name: str, cells: Sequence[Cell], latency_ms: npt.ArrayLike
+    ) -> KnownDevice:
+        """Fits the model.
+
+        Args:
+            space: the space of all cells.
+            name: of the device, for messages.
+            cells: n different cells of one batch size, in any order.
+            latency_ms: [n], positive.
+
+        Raises:
+            UserError: fewer than `FEWEST_CELLS` cells.
+        """
+        if len(cells) < FEWEST_CELLS:
+            raise UserError(
+                f"{name} has {len(cells)} cells to learn from; at least {FEWEST_CELLS} are needed"
+            )
+        logs = np.log(np.asarray(latency_ms, dtype=np.float64))
+        some = np.random.default_rng(0).permutation(len(cells))[:MOST_FITTED]
+        features = cell_features(space, [cells[i] for i in some])
+        measured = Measured(features, np.exp(logs[some]), np.zeros(len(some)))
+        average = Average.fit(measured, independent(features))
+        every = cell_features(space, cells)
+        rough = logs - average.predict(every)[0]
+        work = np.log(every.totals[:, 0] + 1)
+        falling = np.ptp(work) > 0 and np.corrcoef(work, logs)[0, 1] < FALLING
+        return cls(
+            name,
+            space,
+            cells[0][2],
+            dict(zip(cells, logs.tolist(), strict=True)),
+            average,
+            dict(zip(cells, rough.tolist(), strict=True)),
+            bool(falling),
+        )
+
+    @property
+    def roofline(self) -> Roofline:
+        """The most likely."""
+        best = self.average.processes[int(np.argmax(self.average.weights))]
+        prior = best.prior.roofline
+        return Roofline(best.terms[:KINDS], prior.typical, prior.sharpness)
+
+    def columns(self, cells: Sequence[Cell], features: Features) -> Floats:
+        """[cells, 2], how cells depart from its roofline: as its model explains, and beyond."""
+        smooth = self.average.predict(features)[0] - self.roofline.guess(features).log_ms
+        return np.column_stack([smooth, [self.rough.get(cell, 0.0) for cell in cells]])
+
+    def priors(self, column: int) -> list[Prior]:
+        """Devices like this one, whose columns of `Features.others` start at `column`."""
+        other = Other((column, column + 1), np.array([SMOOTH, ROUGH]))
+        return [Prior(self.roofline, np.full(KINDS, sd), other) for sd in (NEAR, FAR)]
+
+
+@lru_cache(maxsize=8)
+def mean_device(devices: tuple[KnownDevice, ...]) -> KnownDevice | None:
+    """A device as fast as several are in the geometric mean; None where they share few cells."""
+    first, *rest = devices
+    shared = [cell for cell in first.logs if all(cell in each.logs for each in rest)]
+    if len(shared) < FEWEST_CELLS:
+        return None
+    logs = np.array([[each.logs[cell] for cell in shared] for each in devices]).mean(axis=0)
+    name = " and ".join(each.name for each in devices)
+    return KnownDevice.fit(first.space, name, shared, np.exp(logs))
+
+
+def known_devices(
+    space: Space, name: str, cells: Sequence[Cell], latency_ms: npt.ArrayLike
+) -> list[KnownDevice]:
+    """The devices, one for each batch size of which enough cells are known, that a table tells of.
+
+    Arguments as of `KnownDevice.fit`, but of any batch sizes.
+    """
+    latency = np.asarray(latency_ms, dtype=np.float64)
+    batches = np.array([batch for _, _, batch in cells], dtype=np.int64)
+    found = []
+    for batch in np.unique(batches):
+        rows = np.flatnonzero(batches == batch)
+        if len(rows) >= FEWEST_CELLS:
+            found.append(KnownDevice.fit(space, name, [cells[int(i)] for i in rows], latency[rows]))
+    return found
