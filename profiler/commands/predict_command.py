@@ -18,44 +18,51 @@ from compofa.supernet.spaces import get_space
 CONFIDENCE = percent(PREDICTION_CONFIDENCE)
 
 
+_TableOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        help="The table whose measured rows the latency model is fitted on.",
+        show_default=False,
+    ),
+]
+_CellsOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        help="The cells to predict: a CSV file with the columns space, subnet, resolution and "
+        "batch_size.",
+        show_default=False,
+    ),
+]
+_OutOption = Annotated[
+    Path, typer.Option(metavar="FILE", help="The table to write.", show_default=False)
+]
+_ConfidenceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="PERCENT",
+        help="The probability with which a prediction interval holds the latency: more than "
+        "50 % and less than 100 %.",
+    ),
+]
+_LikeOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="A table of another device to learn from. May be given several times.",
+        show_default=False,
+    ),
+]
+
+
 def predict_command(
-    table: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="The table whose measured rows the latency model is fitted on.",
-            show_default=False,
-        ),
-    ],
-    cells: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="The cells to predict: a CSV file with the columns space, subnet, resolution and "
-            "batch_size.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="The table to write.", show_default=False)
-    ],
+    table: _TableOption,
+    cells: _CellsOption,
+    out: _OutOption,
     space: SpaceFile = None,
-    confidence: Annotated[
-        str,
-        typer.Option(
-            metavar="PERCENT",
-            help="The probability with which a prediction interval holds the latency: more than "
-            "50 % and less than 100 %.",
-        ),
-    ] = CONFIDENCE,
-    like: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="A table of another device to learn from. May be given several times.",
-            show_default=False,
-        ),
-    ] = None,
+    confidence: _ConfidenceOption = CONFIDENCE,
+    like: _LikeOption = None,
     json_: Json = False,
 ) -> None:
     """Fit the latency model on a table's measured rows and predict other cells.
