@@ -78,9 +78,9 @@ def check_command(
     if json_:
         print_json({**_as_json(settings, hello, quietness), "complaints": complaints})
     else:
-        for line in _sentences(settings, hello, quietness):
+        verdict = complaints or ["quiet enough to measure; selftest tells more"]
+        for line in _sentences(settings, hello, quietness) + verdict:
             print(printable(line))
-        print(printable("\n".join(complaints) or "quiet enough to measure; selftest tells more"))
     raise typer.Exit(ExitCode.DONE)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.commands import main
+from compofa.profiler.commands import check_command, main
 from compofa.profiler.inventory import changed, find_device
 from compofa.profiler.measurement.handshake import fingerprint
 from compofa.profiler.transports.agent_client import Hello
@@ -132,3 +132,10 @@ def check(run: Run, folder: Path, settings: str, *words: str) -> Any:
     inventory = folder / "devices.yaml"
     inventory.write_text(f"here: {{transport: local, {settings}}}\n")
     return run(main, "check", "--device", "here", "--inventory", inventory, *words)
+
+
+def test_check_says_each_complaint_on_a_line_of_its_own(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_command, "complain", lambda *_: ["it is hot", "it is busy"])
+    assert "\nit is hot\nit is busy" in check(run, tmp_path, "threads: 1").out
