@@ -317,7 +317,8 @@ def _drawn(candidates: Candidates, answer: Answer) -> list[Drawn]:
             cell.subnet,
             cell.resolution,
             candidates.subnets[cell.subnet],
-            f"{cell.subnet} at {cell.resolution}: {100 * candidates.top1[i]:.2f} %, "
+            f"{cell.subnet} at {cell.resolution}: {100 * candidates.top1[i]:.2f} % "
+            f"{candidates.top1_name}, "
             + ", ".join(f"{ms:.2f} ms" for ms in candidates.latency_ms[i]),
         )
         for i in _chosen(candidates, answer)[:MOST_LABELS].tolist()
