@@ -156,7 +156,7 @@ class Stopwatch:
         return timed
 
     def _long_look(self, handle: int) -> Timed | None:
-        """None where the model is too slow to be looked at for so long."""
+        """None where the model is too slow to be looked at for so long, or the clock too coarse."""
         begun = time.monotonic()
         self.wait()
         first, state = self.run(handle, self.usual_warmup, math.inf)
@@ -168,6 +168,8 @@ class Stopwatch:
         while True:
             more, state = self.run(handle, runs - len(times), usual)
             times += more
+            if is_coarse(statistics.fmean(times), self.tick):
+                return None
             length = warmup_length(times, self.tick)
             left = begun + self.protocol.look_s - time.monotonic()
             if length is not None or len(times) * usual * 1e-9 > left:
