@@ -112,6 +112,8 @@ def _device(name: str, local_rank: int) -> torch.device:
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if local_rank >= torch.cuda.device_count():
-        raise UserError(f"there are {torch.cuda.device_count()} CUDA devices for {local_rank + 1}")
+        raise UserError(
+            f"{local_rank + 1} processes need a GPU each, and there are {torch.cuda.device_count()}"
+        )
     torch.cuda.set_device(local_rank)
     return torch.device("cuda", local_rank)

@@ -29,7 +29,7 @@ HEADER = """\
 SOURCE = "predicted by OFA's released predictor"
 
 
-def accuracy_table(predictor_file: Path) -> str:
+def render_accuracy_table(predictor_file: Path) -> str:
     """The text of the shipped table.
 
     Raises:
@@ -54,7 +54,7 @@ def main() -> None:
     if len(sys.argv) not in (2, 3):
         raise UserError("usage: make_accuracy_table acc_predictor.pth [OUT.csv]")
     out = Path(sys.argv[2]) if len(sys.argv) == 3 else shipped_table()
-    write_atomically(out, accuracy_table(Path(sys.argv[1])), "the accuracy table")
+    write_atomically(out, render_accuracy_table(Path(sys.argv[1])), "the accuracy table")
 
 
 if __name__ == "__main__":

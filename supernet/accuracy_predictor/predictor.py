@@ -137,7 +137,7 @@ def read_predictor(path: Path) -> AccuracyPredictor:
     except Exception as error:
         # What an archive holds can be of any type and shape, so that anything can go wrong here.
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"not an accuracy predictor: {reason[:200]}", path=path) from error
+        raise UserError(f"it is not an accuracy predictor: {reason[:200]}", path=path) from error
 
 
 def _gaussian(arrays: Mapping[str, npt.NDArray[Any]]) -> GaussianProcess:

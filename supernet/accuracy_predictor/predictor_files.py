@@ -78,5 +78,5 @@ def read_model(path: Path, space: Space, resolutions: tuple[int, ...]) -> Accura
         if reason is None and not set(resolutions) <= set(predictor.resolutions):
             reason = "it was not fitted at all these resolutions"
     if reason is not None:
-        raise UserError(f"not a predictor for this table: {reason}", path=path)
+        raise UserError(f"it is not a predictor for this table: {reason}", path=path)
     return model

@@ -109,4 +109,4 @@ def _read_arrays(path: Path) -> dict[str, Float32Array]:
 
 
 def _not_a_predictor(path: Path, reason: str) -> UserError:
-    return UserError(f"not an accuracy predictor: {reason}", path=path)
+    return UserError(f"it is not an accuracy predictor: {reason}", path=path)

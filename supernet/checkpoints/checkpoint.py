@@ -86,9 +86,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     content = read_torch_file(path, "the checkpoint")
     if not is_checkpoint(content):
         hint = "released OFA and CompOFA files are read by `compofa-train import`"
-        raise UserError("not a checkpoint of compofa", path=path, hint=hint)
+        raise UserError("it is not a checkpoint of compofa", path=path, hint=hint)
     if content.get("version") != VERSION:
-        message = f"a checkpoint of version {content.get('version')}, this program reads {VERSION}"
+        message = (
+            f"it is a checkpoint of version {content.get('version')}, this program reads {VERSION}"
+        )
         raise UserError(message, path=path)
     tensors = float_tensors(content.get("state_dict"), path)
     space = _read_space(content.get("space"), len(tensors), path)
@@ -135,7 +137,9 @@ def _read_space(record: object, tensors: int, path: Path) -> Space:
     if isinstance(record, str):
         if record not in SPACES:
             hint = suggestion(record, list(SPACES))
-            raise UserError(f"a checkpoint of the unknown space {record!r}", path=path, hint=hint)
+            raise UserError(
+                f"it is a checkpoint of the unknown space {record!r}", path=path, hint=hint
+            )
         return SPACES[record]
     try:
         space: Space = _space_type().validate_python(record)

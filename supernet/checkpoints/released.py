@@ -45,7 +45,9 @@ def import_released(path: Path, space: Space) -> Supernet:
     name_of = family_of(space).released_name
     if name_of is None:
         message = f"released checkpoints cannot be imported into space {space.name}"
-        raise UserError(message, hint="MobileNetV3's and ProxylessNAS's can")
+        raise UserError(
+            message, hint="weights were released for spaces of MobileNetV3 and ProxylessNAS"
+        )
     tensors = _released_tensors(path)
     layout = _layout(space, name_of, tensors)
     supernet = _empty(layout, any(name.endswith("_matrix") for name in tensors))
@@ -92,7 +94,9 @@ def _released_tensors(path: Path) -> dict[str, Tensor]:
     what = "the released checkpoint"
     content = read_torch_file(path, what)
     if is_checkpoint(content):
-        raise UserError("already a checkpoint of compofa; there is nothing to import", path=path)
+        raise UserError(
+            "it is already a checkpoint of compofa; there is nothing to import", path=path
+        )
     if not isinstance(content, dict):
         raise UserError(f"{what} holds a {type(content).__name__}, not a state dict", path=path)
     state = content.get("state_dict", content)

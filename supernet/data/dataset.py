@@ -47,9 +47,9 @@ class DataSet:
             message = f"space {space.name} has {space.in_channels} input channels, images 1 or 3"
             raise UserError(message, path=self.path)
         if space.classes != self.classes:
-            message = f"{self.classes} classes, but space {space.name} has {space.classes}"
+            message = f"the data set has {self.classes} classes, but space {space.name} has "
             hint = f"a space file with `classes: {self.classes}` changes that: docs/spaces.md"
-            raise UserError(message, path=self.path, hint=hint)
+            raise UserError(f"{message}{space.classes}", path=self.path, hint=hint)
 
 
 def open_data(path: Path) -> DataSet:
@@ -87,7 +87,7 @@ def _sharded(path: Path, shards: list[Path], tests: list[Path]) -> DataSet:
         tests = [shard for shard in shards if shard.name.startswith(TEST_FOLDERS)]
         shards = [shard for shard in shards if shard not in tests]
     if not shards:
-        raise UserError("test shards, but none to train on", path=path)
+        raise UserError("there are test shards, but none to train on", path=path)
     return _checked(path, "shards", ShardImages(shards), ShardImages(tests) if tests else None)
 
 
@@ -97,7 +97,7 @@ def _subfolder(path: Path, names: tuple[str, ...]) -> Path | None:
 
 def _checked(path: Path, kind: str, train: Images | None, test: Images | None) -> DataSet:
     if train is None or not len(train):
-        raise UserError("no images to train on", path=path)
+        raise UserError("there are no images to train on", path=path)
     labels = np.bincount(train.labels)
     if not labels.all():
         message = f"no image to train on has the label {int(np.argmin(labels))}"
@@ -107,7 +107,11 @@ def _checked(path: Path, kind: str, train: Images | None, test: Images | None) -
 
 def _unrecognised(path: Path) -> UserError:
     loose = list_pictures(path, nested=False)
-    message = "pictures without class folders" if loose else "no data set that can be recognised"
+    message = (
+        "it holds pictures without class folders"
+        if loose
+        else "it holds no data set that can be recognised"
+    )
     hint = (
         "it may have train/CLASS/*.jpg (and val/), CLASS/*.jpg, *.tar shards, MNIST's idx files "
         "or CIFAR's .bin files"

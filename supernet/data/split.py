@@ -206,12 +206,12 @@ def recorded_split(path: Path, data: DataSet) -> Split:
     except ValueError:
         record = None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise UserError("not the record of a split", path=path)
+        raise UserError("it is not the record of a split", path=path)
     seed, heldout, version = (record.get(name) for name in ("seed", "heldout", "version"))
     if not isinstance(seed, int) or not isinstance(heldout, int) or seed < 0:
-        raise UserError("a damaged record of a split", path=path)
+        raise UserError("it is a damaged record of a split", path=path)
     if version not in (1, VERSION):
-        message = f"the record of a split of version {version!r}, this program reads 1 and 2"
+        message = f"it is the record of a split of version {version!r}, this program reads 1 and 2"
         raise UserError(message, path=path)
     split = split_data(data, seed, heldout, version)
     changed = [name for name, value in split.record.items() if record.get(name) != value]

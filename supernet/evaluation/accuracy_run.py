@@ -142,7 +142,7 @@ def _check_remarks(path: Path, expected: Sequence[str], actual: Sequence[str]) -
         return
     now = [remark for remark in expected if remark not in actual]
     was = [remark for remark in actual if remark not in expected]
-    message = "the table was made otherwise: "
+    message = "the table was made under other conditions: "
     message += f"{was[0]!r}" if was else "it says less of itself"
     message += f", now {now[0]!r}" if now else ""
     raise UserError(message, path=path, hint="--out names another table, --fresh discards this one")

@@ -68,7 +68,7 @@ def describe(
     }
 
 
-def write_description(
+def render_description(
     graph: Graph, batch_size: int = 1, checkpoint_sha256: str | None = None
 ) -> bytes:
     """`describe` as a JSON file."""

@@ -63,9 +63,9 @@ def _coreml(content: ModelContent) -> bytes:
 
 
 def _json(content: ModelContent) -> bytes:
-    from compofa.supernet.export.description import write_description
+    from compofa.supernet.export.description import render_description
 
-    return write_description(content.graph, content.batch_size or 1, content.checkpoint_sha256)
+    return render_description(content.graph, content.batch_size or 1, content.checkpoint_sha256)
 
 
 def _layers(content: ModelContent) -> bytes:

@@ -41,7 +41,7 @@ def write_package(path: Path, content: bytes) -> None:
     target = Path(os.path.realpath(path))
     try:
         if target.exists() and not (target / MANIFEST).is_file():
-            raise UserError("exists and is no Core ML package, so it is not replaced", path=path)
+            raise UserError("it exists and is no Core ML package, so it is not replaced", path=path)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
             new, old = Path(folder, "new"), Path(folder, "old")
             with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -65,7 +65,7 @@ def _prepared(
         changed = differences(training.describe(), state.run)
         if changed:
             hint = "--out names another folder, --fresh discards this one"
-            message = f"another training: {'; '.join(changed[:3])}"
+            message = f"it holds another training: {'; '.join(changed[:3])}"
             raise UserError(message, path=folder.path, hint=hint)
         curves = Curves(folder.tensorboard) if launch.curves and ranks.first else None
         watch = stack.enter_context(TrainingMonitor(folder, silent=not ranks.first, curves=curves))

@@ -49,7 +49,7 @@ def _read(folder: Path, names: list[str], labels: int) -> PixelImages:
         except OSError as error:
             raise file_error(error, path, "cannot read the images") from None
         if not raw or len(raw) % (labels + PIXELS):
-            raise UserError("truncated or damaged", path=path)
+            raise UserError("the file is truncated or damaged", path=path)
         records.append(np.frombuffer(raw, dtype=np.uint8).reshape(-1, labels + PIXELS))
     joined = np.concatenate(records)
     pixels = np.ascontiguousarray(joined[:, labels:]).reshape(-1, 3, 32, 32)

@@ -61,18 +61,18 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
             with gzip.open(path) as file:
                 raw = file.read(LARGEST + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise UserError("truncated or damaged", path=path) from None
+        raise UserError("the file is truncated or damaged", path=path) from None
     except OSError as error:
         raise file_error(error, path, "cannot read the images") from None
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != 8:
-        raise UserError("not an idx file of bytes", path=path)
+        raise UserError("it is not an idx file of bytes", path=path)
     start = 4 + 4 * raw[3]
     if len(raw) < start:
-        raise UserError("truncated or damaged", path=path)
+        raise UserError("the file is truncated or damaged", path=path)
     shape = struct.unpack(f">{raw[3]}I", raw[4:start])
     if len(raw) - start != math.prod(shape):
         size = "x".join(map(str, shape))
-        message = f"{len(raw) - start:,} bytes of data, but its header says {size}"
+        message = f"{len(raw) - start:,} bytes of data follow the header, which says {size}"
         raise UserError(message, path=path)
     return np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape)
 

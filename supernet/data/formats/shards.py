@@ -81,11 +81,11 @@ def _scan(number: int, path: Path) -> Iterator[ShardEntry]:
                 yield _place(number, path, key, members, tar)
                 any_picture = True
     except tarfile.TarError:
-        raise UserError("a damaged or compressed tar file", path=path) from None
+        raise UserError("it is a damaged or compressed tar file", path=path) from None
     except OSError as error:
         raise file_error(error, path, "cannot read the shard") from None
     if not any_picture:
-        raise UserError("a shard without pictures", path=path)
+        raise UserError("it is a shard without pictures", path=path)
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:

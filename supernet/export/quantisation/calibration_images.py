@@ -42,11 +42,11 @@ def _array(path: Path, graph: Graph) -> Float32Array:
     """The images in an .npz file."""
     arrays = read_npz(path, "the calibration file", LARGEST)
     if len(arrays) != 1:
-        raise UserError(f"has {len(arrays)} arrays, not one of images", path=path)
+        raise UserError(f"it has {len(arrays)} arrays, not one of images", path=path)
     (images,) = arrays.values()
     if images.ndim != 4 or images.shape[1:] != graph.input or not len(images):
         given, wanted = _sizes(images.shape), _sizes(("n", *graph.input))
-        raise UserError(f"has images of {given}, the subnet takes {wanted}", path=path)
+        raise UserError(f"it has images of {given}, the subnet takes {wanted}", path=path)
     if not np.issubdtype(images.dtype, np.floating) or not np.isfinite(images).all():
         raise UserError("its images are not preprocessed: not floats, or not finite", path=path)
     inputs: Float32Array = images.astype(np.float32, copy=False)
@@ -66,7 +66,9 @@ def _pictures(folder: Path, graph: Graph) -> Float32Array:
         raise UserError(message, path=folder)
     pictures = list_pictures(folder)
     if not pictures:
-        raise UserError("has no pictures", path=folder, hint=f"such as {', '.join(SUFFIXES[:3])}")
+        raise UserError(
+            "it has no pictures", path=folder, hint=f"such as {', '.join(SUFFIXES[:3])}"
+        )
     count = min(len(pictures), MOST_PICTURES)
     taken = np.linspace(0, len(pictures) - 1, count).round().astype(int)
     unreadable = UnreadablePictures()

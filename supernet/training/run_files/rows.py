@@ -43,7 +43,7 @@ class RowFile:
             reason = error if isinstance(error, OSError) else OSError("it is not text")
             raise file_error(reason, self.path, "cannot go on with the table") from None
         if not lines or lines[0] != self._header:
-            raise UserError("not a table of this training", path=self.path, line=1)
+            raise UserError("it is not a table of this training", path=self.path, line=1)
         kept = [line for line in lines[1:] if line.endswith("\n") and _place(line) <= (phase, step)]
         write_atomically(self.path, "".join([lines[0], *kept]), "the table")
 

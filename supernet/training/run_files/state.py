@@ -74,9 +74,9 @@ def read_state(path: Path) -> State:
     """
     content = read_torch_file(path, "the state of the training")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError("not the state of a training", path=path)
+        raise UserError("it is not the state of a training", path=path)
     if content.get("version") != VERSION:
-        message = f"a state of version {content.get('version')}, this program reads {VERSION}"
+        message = f"it is a state of version {content.get('version')}, this program reads {VERSION}"
         raise UserError(message, path=path)
     try:
         return State(
@@ -88,4 +88,4 @@ def read_state(path: Path) -> State:
             costs=[TrainingCost(**cost) for cost in content["costs"]],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"a damaged state of a training: {error}", path=path) from None
+        raise UserError(f"it is a damaged state of a training: {error}", path=path) from None

@@ -94,8 +94,9 @@ def test_a_table_of_other_conditions_is_left_alone(evaluate: Evaluate, tmp_path:
     before = (tmp_path / "a.csv").read_bytes()
     ended = evaluate(*SOME, "--calibration-images", 10)
     assert ended.code == 2
-    assert "the table was made otherwise: 'batch norm: 90 training images, seed 0', now" in (
-        ended.err
+    assert (
+        "the table was made under other conditions: 'batch norm: 90 training images, seed 0', now"
+        in (ended.err)
     )
     assert (tmp_path / "a.csv").read_bytes() == before
 

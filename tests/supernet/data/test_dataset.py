@@ -54,7 +54,9 @@ def test_an_idx_file_of_another_size_is_refused(
     assume(math.prod(shape) != len(content))
     path = tmp_path_factory.mktemp("idx") / "file"
     path.write_bytes(struct.pack(f">2xBB{len(shape)}I", 8, len(shape), *shape) + content)
-    with pytest.raises(UserError, match=f"{len(content)} bytes of data, but its header says"):
+    with pytest.raises(
+        UserError, match=f"{len(content)} bytes of data follow the header, which says"
+    ):
         read_idx(path)
 
 
@@ -87,7 +89,7 @@ def test_cifar_100_has_the_fine_labels(tmp_path: Path) -> None:
 def test_a_truncated_cifar_file_is_named(tmp_path: Path) -> None:
     folder = write_cifar(tmp_path / "c", {"train.bin": 4, "test.bin": 2}, labels=2)
     (folder / "test.bin").write_bytes(b"\0" * 100)
-    with pytest.raises(UserError, match=r"test\.bin: truncated or damaged"):
+    with pytest.raises(UserError, match=r"test\.bin: the file is truncated or damaged"):
         open_data(folder)
 
 
