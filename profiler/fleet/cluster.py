@@ -192,13 +192,13 @@ def _connect(address: str) -> Any:
         import ray
     except ImportError:
         raise MissingExtra("ray", "ray") from None
-    found = re.fullmatch(r"auto|([A-Za-z0-9][\w.-]*|\[[0-9a-fA-F:]+\]):([0-9]{1,5})", address)
-    if found is None:
+    parsed = re.fullmatch(r"auto|([A-Za-z0-9][\w.-]*|\[[0-9a-fA-F:]+\]):([0-9]{1,5})", address)
+    if parsed is None:
         raise UserError(f"--cluster must be auto or HOST:PORT, not {address!r}")
     try:
-        if found[1]:
+        if parsed[1]:
             # Ray itself takes minutes to say that nobody answers.
-            socket.create_connection((found[1].strip("[]"), int(found[2])), CONNECT_S).close()
+            socket.create_connection((parsed[1].strip("[]"), int(parsed[2])), CONNECT_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
         said = getattr(error, "strerror", None) or str(error).partition(". ")[0]

@@ -50,60 +50,62 @@ def concerns(
         before: an earlier state of the same device: stolen time and the governor are compared.
         best_mhz: the highest frequency seen on it so far.
     """
-    found = []
+    disturbances = []
     pressure = _number(state, "cpu_pressure_10s")
     if pressure is not None and pressure > BUSY_PRESSURE:
         text = f"busy: programs waited for a CPU {pressure:.0f} % of the last 10 s"
-        found.append(Concern("busy", True, text))
+        disturbances.append(Concern("busy", True, text))
     celsius = state.get("celsius")
     if isinstance(celsius, Mapping):
         for name, value in celsius.items():
             if isinstance(value, int | float) and value >= HOT:
-                found.append(Concern("hot", True, f"hot: {name} is at {value:.0f} °C"))
+                disturbances.append(Concern("hot", True, f"hot: {name} is at {value:.0f} °C"))
     gpu = state.get("gpu")
     if isinstance(gpu, Mapping):
-        found += _gpu_concerns(gpu)
+        disturbances += _gpu_concerns(gpu)
     status = _number(state, "thermal_status")
     if status:
         text = f"hot: the phone throttles, it says (thermal status {status:.0f})"
-        found.append(Concern("hot", True, text))
+        disturbances.append(Concern("hot", True, text))
     if state.get("battery_saver") is True:
-        found.append(Concern("slow", False, "slowed down: battery saver is on"))
+        disturbances.append(Concern("slow", False, "slowed down: battery saver is on"))
     now_mhz = highest_mhz(state)
     if now_mhz and now_mhz < SLOWED * best_mhz:
         text = f"slowed down: {now_mhz:.0f} MHz at most, {best_mhz:.0f} MHz before"
-        found.append(Concern("slow", True, text))
+        disturbances.append(Concern("slow", True, text))
     if before is not None:
-        found += _changes(state, before)
-    return found
+        disturbances += _changes(state, before)
+    return disturbances
 
 
 def _gpu_concerns(gpu: Mapping[str, Any]) -> list[Concern]:
-    found = []
+    disturbances = []
     celsius, throttled = _number(gpu, "celsius"), gpu.get("throttled")
     if celsius is not None and celsius >= HOT:
-        found.append(Concern("hot", True, f"hot: the GPU is at {celsius:.0f} °C"))
+        disturbances.append(Concern("hot", True, f"hot: the GPU is at {celsius:.0f} °C"))
     if isinstance(throttled, list) and throttled:
         reasons = ", ".join(map(str, throttled))
-        found.append(Concern("throttled", True, f"the GPU's driver slows it down: {reasons}"))
-    return found
+        disturbances.append(
+            Concern("throttled", True, f"the GPU's driver slows it down: {reasons}")
+        )
+    return disturbances
 
 
 def _changes(state: Mapping[str, Any], before: Mapping[str, Any]) -> list[Concern]:
-    found = []
+    disturbances = []
     ticks, stolen = _increase(state, before, "cpu_ticks"), _increase(state, before, "steal_ticks")
     if ticks >= STEAL_TICKS and stolen > STOLEN * ticks:
         text = f"the hypervisor took {stolen / ticks:.0%} of the CPU time"
-        found.append(Concern("stolen", True, text))
+        disturbances.append(Concern("stolen", True, text))
     stopped = _increase(state, before, "nr_throttled")
     if stopped > 0:
         text = f"a CPU quota (cgroup) stopped the agent in {stopped:.0f} periods"
-        found.append(Concern("quota", False, text))
+        disturbances.append(Concern("quota", False, text))
     old, new = before.get("governor"), state.get("governor")
     if old != new:
         text = f"the CPU governor was {old} and is {new} now"
-        found.append(Concern("governor", False, text))
-    return found
+        disturbances.append(Concern("governor", False, text))
+    return disturbances
 
 
 def highest_mhz(state: Mapping[str, Any]) -> float:
@@ -207,38 +209,38 @@ class DeviceMonitor:
             What was waited for, to be recorded; None where nothing disturbed, or nothing new and
             there was no more waiting.
         """
-        found = self._look(state)
-        kinds = {concern.kind for concern in found}
+        disturbances = self._look(state)
+        kinds = {concern.kind for concern in disturbances}
         known = kinds <= self._marked
         self._marked = kinds
-        if not found:
+        if not disturbances:
             return None
         begun = time.monotonic()
-        texts = tuple(concern.text for concern in found)
+        texts = tuple(concern.text for concern in disturbances)
         waited = 0.0
-        while any(concern.passing for concern in found) and self._may_wait(waited):
+        while any(concern.passing for concern in disturbances) and self._may_wait(waited):
             if not waited and not kinds <= self._told:
                 self._told |= kinds
                 self._tell(f"paused: {'; '.join(texts)}")
             self._sleep(POLL_S)
             waited += POLL_S
-            found = self._look(poll())
+            disturbances = self._look(poll())
         self._budget_s -= waited
-        cleared = not found
+        cleared = not disturbances
         if known and not waited:
             return None
-        for concern in found:
+        for concern in disturbances:
             if concern.kind not in self._endured:
                 self._endured.add(concern.kind)
                 self._tell(f"going on although {concern.text}")
         return Pause(session, texts, round(time.monotonic() - begun, 3), cleared, utc_now())
 
     def _look(self, state: Mapping[str, Any]) -> list[Concern]:
-        found = concerns(state, self._before, self._best_mhz)
+        disturbances = concerns(state, self._before, self._best_mhz)
         self._best_mhz = max(self._best_mhz, highest_mhz(state))
         if self._before is None or _increase(state, self._before, "cpu_ticks") >= STEAL_TICKS:
             self._before = state
-        return found
+        return disturbances
 
     def _may_wait(self, waited: float) -> bool:
         left = min(self._patience_s, self._budget_s) - waited

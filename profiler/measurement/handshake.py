@@ -31,9 +31,11 @@ def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models
         link = AgentLink(channel)
         hello = lease.hello(link)
         if device.runtime not in hello.runtimes:
-            found = ", ".join(hello.runtimes) or "none"
+            installed = ", ".join(hello.runtimes) or "none"
             python = hello.facts.get("python")
-            message = f"does not have the runtime {device.runtime}: its Python {python} has {found}"
+            message = (
+                f"does not have the runtime {device.runtime}: its Python {python} has {installed}"
+            )
             raise _fault(device)(f"{device.name} {message}", hint=_remedy(device))
         reference = models.model(REFERENCE)
         transport.put(reference.path, reference.sha256)
@@ -61,13 +63,13 @@ def _fault(device: Device) -> type[UserError] | type[DeviceError]:
 def fingerprint(device: Device, hello: Hello) -> dict[str, object]:
     """The facts that tell one device, and one state of its software, from another."""
     names = ("system", "machine", "os", "kernel", "cpu", "board", "cpus", "governor")
-    found: dict[str, object] = {name: hello.facts.get(name) for name in names}
-    found["runtime_sha256"] = hello.runtime_hashes[device.runtime]
-    found["serial_sha256"] = hello.facts.get("serial_sha256")
-    found["affinity"] = None if hello.affinity is None else list(hello.affinity)
-    found["gpu"] = hello.facts.get("gpu")
+    told: dict[str, object] = {name: hello.facts.get(name) for name in names}
+    told["runtime_sha256"] = hello.runtime_hashes[device.runtime]
+    told["serial_sha256"] = hello.facts.get("serial_sha256")
+    told["affinity"] = None if hello.affinity is None else list(hello.affinity)
+    told["gpu"] = hello.facts.get("gpu")
     # Every journal has a mode, of runtimes without one as well: the first ones were written so.
-    return found | {"mode": None} | device.spec.settings_of(device)
+    return told | {"mode": None} | device.spec.settings_of(device)
 
 
 def set_up(device: Device, hello: Hello) -> SetUp:

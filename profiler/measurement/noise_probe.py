@@ -44,9 +44,9 @@ class Quietness:
     @property
     def complaints(self) -> list[str]:
         """What is wrong with it, and what to do; empty if nothing is."""
-        found = []
+        problems = []
         if self.scatter > STEADY:
-            found.append(
+            problems.append(
                 f"unsteady: the reference model's latency scatters by {self.scatter:.1%} within "
                 "one process; stop other programs, or bind the agent to CPUs of its own (cpus)"
             )
@@ -56,10 +56,10 @@ class Quietness:
                 "needed; `compofa-profile selftest` says how small a change this device shows"
             )
         if self.interrupted > 0.1:
-            found.append(
+            problems.append(
                 f"{self.interrupted:.0%} of runs were interrupted; something else uses these CPUs"
             )
-        return found
+        return problems
 
 
 def probe(access: DeviceAccess) -> Quietness:

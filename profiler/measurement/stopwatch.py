@@ -102,18 +102,18 @@ class Stopwatch:
         Args:
             load: loads it, or loads it again, and returns its handle.
         """
-        found: list[Timed] = []
-        while len(found) < MOST_LOOKS:
+        timed_looks: list[Timed] = []
+        while len(timed_looks) < MOST_LOOKS:
             timed = self._long_look(load())
             if timed is None:
                 break
-            found.append(timed)
+            timed_looks.append(timed)
             if self._agree(self.looks[-1]):
                 break
         if self.looks and math.isinf(self.looks[0]) and self.looks[-1] <= self.usual_warmup:
             # It was the process that warmed up, and that had ended with the first look.
-            self.looks[0] = len(found[0].warmup_ns)
-        return found
+            self.looks[0] = len(timed_looks[0].warmup_ns)
+        return timed_looks
 
     def _agree(self, length: float) -> bool:
         """Whether the last look shows no warm-up, or the same as one before."""

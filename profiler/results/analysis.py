@@ -242,13 +242,13 @@ def _doubts(by_cell: Mapping[Cell, Sequence[Timing]], tick: int) -> dict[Cell, s
     """Cells that were timed while they still warmed up, and how that shows."""
     trends = {cell: [trend(v.ns, tick) for v in visits] for cell, visits in by_cell.items()}
     everywhere = lasting([each for rows in trends.values() for each in rows])
-    found = {}
+    doubts = {}
     for cell, visits in by_cell.items():
         if not all(visit.warm for visit in visits):
-            found[cell] = COLD
+            doubts[cell] = COLD
         elif lasting(trends[cell]) or (everywhere and mean_gain(trends[cell]) > TOLERANCE):
-            found[cell] = WARMING
-    return found
+            doubts[cell] = WARMING
+    return doubts
 
 
 def _condensed(timings: Sequence[Timing], tick: int) -> dict[Key, float]:

@@ -92,11 +92,11 @@ def _read_journal(path: Path) -> Journalled:
 
 def _check_same(table: SetUp, other: SetUp, path: Path) -> None:
     """Refuses files that lie beside the table but are not about it."""
-    found, wanted = asdict(other), asdict(table)
+    said, wanted = asdict(other), asdict(table)
     for name, value in wanted.items():
-        if found[name] != value:
+        if said[name] != value:
             raise UserError(
-                f"not of this table's set-up: {name} is {found[name]!r} here and {value!r} there",
+                f"not of this table's set-up: {name} is {said[name]!r} here and {value!r} there",
                 path=path,
                 hint="move one of them elsewhere",
             )

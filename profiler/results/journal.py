@@ -91,9 +91,9 @@ class Journal(Closing):
                 file.truncate(0)
             lines: list[JournalLine] = []
             if path.stat().st_size:
-                found, lines, intact = _read(path)
-                if found is not None:
-                    _check_same(found, header, path)
+                before, lines, intact = _read(path)
+                if before is not None:
+                    _check_same(before, header, path)
                 if intact < path.stat().st_size:
                     file.truncate(intact)
             journal = cls(path, header, lines, file)
@@ -173,9 +173,9 @@ def _read(path: Path) -> tuple[Header | None, list[JournalLine], int]:
     return header, lines, intact
 
 
-def _check_same(found: Header, wanted: Header, path: Path) -> None:
+def _check_same(recorded: Header, wanted: Header, path: Path) -> None:
     """Refuses to mix measurements of two set-ups or two devices."""
-    old = {**asdict(found.setup), **found.fingerprint}
+    old = {**asdict(recorded.setup), **recorded.fingerprint}
     new = {**asdict(wanted.setup), **wanted.fingerprint}
     for name in new:
         before, now = old.get(name), new[name]

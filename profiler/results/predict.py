@@ -31,7 +31,7 @@ def read_cells(path: Path, of_space: Space) -> tuple[Cell, ...]:
         UserError: with the line, for anything that is not such a file, and for a cell of another
             space than `of_space`.
     """
-    found: dict[Cell, int] = {}
+    line_of: dict[Cell, int] = {}
     for line, values in read_lines(path, "the list of cells", CELL_COLUMNS):
         space, subnet, resolution, batch_size = values
         try:
@@ -43,17 +43,17 @@ def read_cells(path: Path, of_space: Space) -> tuple[Cell, ...]:
                 parse_count(resolution, "resolution", 1, LARGEST_SIZE),
                 parse_count(batch_size, "batch_size", 1, LARGEST_SIZE),
             )
-            if cell in found:
-                raise ValueError(f"the same cell as on line {found[cell]}")
+            if cell in line_of:
+                raise ValueError(f"the same cell as on line {line_of[cell]}")
             shapes(of_space, [cell])
         except ValueError as error:
             raise UserError(str(error), path=path, line=line) from None
         except UserError as error:
             raise UserError(error.message, path=path, line=line, hint=error.hint) from None
-        found[cell] = line
-    if not found:
+        line_of[cell] = line
+    if not line_of:
         raise UserError("the list of cells has no rows", path=path)
-    return tuple(found)
+    return tuple(line_of)
 
 
 def shapes(space: Space, cells: Sequence[Cell]) -> list[tuple[Subnet, int, int]]:
