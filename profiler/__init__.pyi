@@ -30,6 +30,7 @@ from .results.measures import CellRuns as CellRuns
 from .results.measures import MeasureSpec as MeasureSpec
 from .results.meta import Meta as Meta
 from .results.meta import read_meta as read_meta
+from .results.predict import predict_cells as predict_cells
 from .results.table import Cell as Cell
 from .results.table import Row as Row
 from .results.table import SetUp as SetUp

@@ -48,7 +48,7 @@ class DeviceLease:
     _told: bool = field(default=False, init=False)
 
     def hello(self, link: AgentLink) -> Hello:
-        """Greets an agent, and waits while another profiler has the device.
+        """Begins the handshake with an agent, and waits while another profiler has the device.
 
         Raises:
             DeviceError: it is still in use at the end of the wait.

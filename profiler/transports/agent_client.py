@@ -108,7 +108,7 @@ class AgentLink:
         holder: str | None = None,
         classes: Mapping[str, str] | None = None,
     ) -> Hello:
-        """Greets the agent; from here on it is bound to `cpus` and its runtimes use `threads`.
+        """Begins the handshake; from here on it is bound to `cpus` and its runtimes use `threads`.
 
         Args:
             threads: of the runtimes.
