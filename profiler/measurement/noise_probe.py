@@ -51,7 +51,7 @@ class Quietness:
                 "one process; stop other programs, or bind the agent to CPUs of its own (cpus)"
             )
         if self.between > 2 * STEADY:
-            found.append(
+            problems.append(
                 f"unsteady: fresh processes differ by {self.between:.1%}, so more sessions will be "
                 "needed; `compofa-profile selftest` says how small a change this device shows"
             )
