@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from compofa.profiler.latency_model import Cell
+from compofa.profiler.latency_model import Workload
 from compofa.supernet.blocks import Conv, Layer, SqueezeExcite
 from compofa.supernet.graph import graph_blocks
 from compofa.supernet.space import Space
@@ -20,7 +20,7 @@ from compofa.supernet.spaces import SPACES
 from compofa.supernet.subnet import Subnet
 
 Floats = npt.NDArray[np.float64]
-Data = tuple[Space, list[Cell], Floats]
+Data = tuple[Space, list[Workload], Floats]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Device:
     noise: float = 0.01
     bend: float = 0.0
 
-    def measure(self, space: Space, cells: Sequence[Cell]) -> Floats:
+    def measure(self, space: Space, cells: Sequence[Workload]) -> Floats:
         rng = np.random.default_rng(0)
         efficiency: dict[tuple[object, ...], float] = {}
         found = []
@@ -92,7 +92,7 @@ SIMULATED = {
 }
 
 
-def sampled(space: Space, n: int, batch: int) -> list[Cell]:
+def sampled(space: Space, n: int, batch: int) -> list[Workload]:
     """All cells of a small space, or `n` random ones, in random order."""
     rng = np.random.default_rng(0)
     if space.size < 1000:
@@ -102,7 +102,7 @@ def sampled(space: Space, n: int, batch: int) -> list[Cell]:
 
 
 def rtx2080ti(reference: Path, space: Space) -> Data:
-    cells: list[Cell] = []
+    cells: list[Workload] = []
     latency = []
     with (reference / "ofa_rtx2080ti_batch64.csv").open() as file:
         for row in csv.DictReader(file):

@@ -85,7 +85,7 @@ ONLY_TESTED: set[str] = set()
 TOO_LONG: set[str] = set()
 TOO_MANY_PARAMETERS: set[str] = set()
 TOO_FULL = {"profiler/statistics"}
-TWO_MEANINGS = {"Cell"}
+TWO_MEANINGS: set[str] = set()
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ def run(code: str, site: Path, folder: Path, *words: str) -> subprocess.Complete
     )
 
 
+@pytest.mark.timeout(300)
 def test_one_of_each_is_used_by_the_real_commands(site: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text("{name: tiny, width: 0.25, classes: 10, resolutions: [32]}")
     (tmp_path / "devices.yaml").write_text(

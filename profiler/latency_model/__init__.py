@@ -3,7 +3,7 @@
 from compofa.profiler.latency_model.additivity import Additivity, additivity
 from compofa.profiler.latency_model.batch_model import Suspect
 from compofa.profiler.latency_model.design import choose_cells
-from compofa.profiler.latency_model.features import Cell
+from compofa.profiler.latency_model.features import Workload
 from compofa.profiler.latency_model.known_device import FEWEST_CELLS, KnownDevice, known_devices
 from compofa.profiler.latency_model.model import (
     MINIMUM_CELLS,
@@ -17,12 +17,12 @@ __all__ = [
     "FEWEST_CELLS",
     "MINIMUM_CELLS",
     "Additivity",
-    "Cell",
     "HeldOutError",
     "KnownDevice",
     "LatencyModel",
     "Prediction",
     "Suspect",
+    "Workload",
     "additivity",
     "choose_cells",
     "held_out_error",

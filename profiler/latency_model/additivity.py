@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compofa.common.errors import UserError
-from compofa.profiler.latency_model.features import Cell, Floats
+from compofa.profiler.latency_model.features import Floats, Workload
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
 
@@ -45,7 +45,9 @@ class Additivity:
     residual_sd_percent: float
 
 
-def additivity(space: Space, cells: Sequence[Cell], latency_ms: npt.ArrayLike) -> Additivity | None:
+def additivity(
+    space: Space, cells: Sequence[Workload], latency_ms: npt.ArrayLike
+) -> Additivity | None:
     """How well sums of unit terms agree with measured networks; None if too few to say.
 
     Args:

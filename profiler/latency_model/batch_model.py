@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compofa.profiler.latency_model.average import Average
-from compofa.profiler.latency_model.features import Cell, Features, Floats, cell_features
+from compofa.profiler.latency_model.features import Features, Floats, Workload, cell_features
 from compofa.profiler.latency_model.intervals import Calibration
 from compofa.profiler.latency_model.known_device import KnownDevice, mean_device
 from compofa.profiler.latency_model.prior import independent
@@ -40,7 +40,7 @@ _Fitted = tuple[Measured, Process]
 class Suspect:
     """A measured cell that the others contradict, with the latency that they make expected."""
 
-    cell: Cell
+    cell: Workload
     latency_ms: float
     expected_ms: float
 
@@ -66,7 +66,7 @@ class BatchModel:
     def fit(
         cls,
         space: Space,
-        cells: Sequence[Cell],
+        cells: Sequence[Workload],
         latency_ms: Floats,
         noise: Floats,
         others: Sequence[KnownDevice] = (),
@@ -109,7 +109,7 @@ class BatchModel:
             _suspects(average, cells),
         )
 
-    def predict(self, cells: Sequence[Cell]) -> tuple[Floats, Floats, Floats]:
+    def predict(self, cells: Sequence[Workload]) -> tuple[Floats, Floats, Floats]:
         """Log latencies of cells, their expected deviations, and how far outside they are."""
         features = cell_features(self.space, cells)
         if self.others:
@@ -120,7 +120,7 @@ class BatchModel:
         beyond = self._beyond(features)
         return mean, np.hypot(sd, OUTSIDE_SD * beyond), beyond
 
-    def count_outside(self, cells: Sequence[Cell]) -> int:
+    def count_outside(self, cells: Sequence[Workload]) -> int:
         """How many of `cells` are outside what was measured."""
         features = cell_features(self.space, cells)
         return int((self._beyond(features) > 0).sum())
@@ -143,7 +143,7 @@ def _odds(alone: Sequence[_Fitted], like: Sequence[_Fitted]) -> float:
     return float(np.exp(min(means[0] - means[1], 700.0)))
 
 
-def _suspects(average: Average, cells: Sequence[Cell]) -> tuple[Suspect, ...]:
+def _suspects(average: Average, cells: Sequence[Workload]) -> tuple[Suspect, ...]:
     """Measured cells that are far off what the others make of them, the worst first."""
     errors, sd = average.left_out()
     scores = np.abs(errors) / sd

@@ -15,7 +15,7 @@ import numpy as np
 
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model.covariance import EXPECTED_NOISE, EXPECTED_SD, alike, parts
-from compofa.profiler.latency_model.features import Cell, Features, Floats, cell_features
+from compofa.profiler.latency_model.features import Features, Floats, Workload, cell_features
 from compofa.profiler.latency_model.known_device import KnownDevice, mean_device
 from compofa.profiler.latency_model.prior import Prior, independent
 from compofa.supernet.space import Space
@@ -29,10 +29,10 @@ JUDGED = 300
 
 def choose_cells(
     space: Space,
-    candidates: Sequence[Cell],
+    candidates: Sequence[Workload],
     n: int,
     *,
-    measured: Sequence[Cell] = (),
+    measured: Sequence[Workload] = (),
     others: Sequence[KnownDevice] = (),
     seed: int = 0,
 ) -> list[int]:
@@ -72,7 +72,7 @@ def choose_cells(
     return [int(fresh[i]) for i in chosen]
 
 
-def _ordered(cells: set[Cell]) -> list[Cell]:
+def _ordered(cells: set[Workload]) -> list[Workload]:
     """`cells` in an order that does not depend on hashes."""
     return sorted(cells, key=lambda cell: (cell[1:], cell[0].depths, cell[0].expands))
 

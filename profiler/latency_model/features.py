@@ -19,7 +19,7 @@ from compofa.supernet.subnet import Subnet
 
 Floats = npt.NDArray[np.float64]
 
-Cell = tuple[Subnet, int, int]
+Workload = tuple[Subnet, int, int]
 """A subnet, a resolution and a batch size."""
 
 AMOUNTS = ("dense MACs", "depthwise MACs", "activations moved", "weights", "kernels launched")
@@ -73,7 +73,7 @@ class Features:
         )
 
 
-def cell_features(space: Space, cells: Sequence[Cell]) -> Features:
+def cell_features(space: Space, cells: Sequence[Workload]) -> Features:
     """Features of `cells`, which may be of several batch sizes.
 
     Raises:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model.average import Average
-from compofa.profiler.latency_model.features import Cell, Features, Floats, cell_features
+from compofa.profiler.latency_model.features import Features, Floats, Workload, cell_features
 from compofa.profiler.latency_model.prior import Other, Prior, independent
 from compofa.profiler.latency_model.process import Measured
 from compofa.profiler.latency_model.roofline import KINDS, Roofline
@@ -59,14 +59,14 @@ class KnownDevice:
     name: str
     space: Space
     batch_size: int
-    logs: Mapping[Cell, float]
+    logs: Mapping[Workload, float]
     average: Average
-    rough: Mapping[Cell, float]
+    rough: Mapping[Workload, float]
     falling: bool
 
     @classmethod
     def fit(
-        cls, space: Space, name: str, cells: Sequence[Cell], latency_ms: npt.ArrayLike
+        cls, space: Space, name: str, cells: Sequence[Workload], latency_ms: npt.ArrayLike
     ) -> KnownDevice:
         """Fits the model.
 
@@ -109,7 +109,7 @@ class KnownDevice:
         prior = best.prior.roofline
         return Roofline(best.terms[:KINDS], prior.typical, prior.sharpness)
 
-    def columns(self, cells: Sequence[Cell], features: Features) -> Floats:
+    def columns(self, cells: Sequence[Workload], features: Features) -> Floats:
         """[cells, 2], how cells depart from its roofline: as its model explains, and beyond."""
         smooth = self.average.predict(features)[0] - self.roofline.guess(features).log_ms
         return np.column_stack([smooth, [self.rough.get(cell, 0.0) for cell in cells]])
@@ -133,7 +133,7 @@ def mean_device(devices: tuple[KnownDevice, ...]) -> KnownDevice | None:
 
 
 def known_devices(
-    space: Space, name: str, cells: Sequence[Cell], latency_ms: npt.ArrayLike
+    space: Space, name: str, cells: Sequence[Workload], latency_ms: npt.ArrayLike
 ) -> list[KnownDevice]:
     """The devices, one for each batch size of which enough cells are known, that a table tells of.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model.batch_model import BatchModel, Suspect
-from compofa.profiler.latency_model.features import Cell, Floats
+from compofa.profiler.latency_model.features import Floats, Workload
 from compofa.profiler.latency_model.known_device import KnownDevice
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
 from compofa.profiler.statistics.interval import NO_SHARED_ERROR, SharedError
@@ -81,7 +81,7 @@ class LatencyModel:
     def fit(
         cls,
         space: Space,
-        cells: Sequence[Cell],
+        cells: Sequence[Workload],
         latency_ms: npt.ArrayLike,
         *,
         relative_noise: npt.ArrayLike | None = None,
@@ -105,7 +105,7 @@ class LatencyModel:
                 a negative noise; a subnet that is not of `space`.
         """
         latency, noise = _checked(cells, latency_ms, relative_noise)
-        groups: dict[int, dict[Cell, list[int]]] = {}
+        groups: dict[int, dict[Workload, list[int]]] = {}
         for i, cell in enumerate(cells):
             groups.setdefault(cell[2], {}).setdefault(cell, []).append(i)
         known = {other.batch_size for other in others}
@@ -137,7 +137,7 @@ class LatencyModel:
         return cls(space, MappingProxyType(too_few), MappingProxyType(models))
 
     def predict(
-        self, cells: Sequence[Cell], confidence: float = PREDICTION_CONFIDENCE
+        self, cells: Sequence[Workload], confidence: float = PREDICTION_CONFIDENCE
     ) -> Prediction:
         """Latencies of `cells`, in their order, with intervals that hold `confidence` of cells.
 
@@ -162,7 +162,7 @@ class LatencyModel:
                 outside[some] = beyond > 0
         return Prediction(latency, low, high, confidence, outside)
 
-    def count_outside(self, cells: Sequence[Cell]) -> int:
+    def count_outside(self, cells: Sequence[Workload]) -> int:
         """How many of `cells` are smaller or larger than all that were measured."""
         return sum(
             model.count_outside([cell for cell in cells if cell[2] == batch])
@@ -202,7 +202,7 @@ class HeldOutError:
 
 def held_out_error(
     model: LatencyModel,
-    cells: Sequence[Cell],
+    cells: Sequence[Workload],
     latency_ms: npt.ArrayLike,
     confidence: float = PREDICTION_CONFIDENCE,
 ) -> HeldOutError:
@@ -228,7 +228,7 @@ def held_out_error(
 
 
 def _checked(
-    cells: Sequence[Cell], latency_ms: npt.ArrayLike, relative_noise: npt.ArrayLike | None
+    cells: Sequence[Workload], latency_ms: npt.ArrayLike, relative_noise: npt.ArrayLike | None
 ) -> tuple[Floats, Floats]:
     """Latencies, and noise with 0 where it is not known."""
     latency = np.asarray(latency_ms, dtype=np.float64)

@@ -11,8 +11,13 @@ from pathlib import Path
 from compofa.common.csv_lines import check_text, parse_count, read_lines, shown
 from compofa.common.errors import UserError
 from compofa.common.normal_interval import standard_deviation
-from compofa.profiler.latency_model import FEWEST_CELLS, KnownDevice, LatencyModel, known_devices
-from compofa.profiler.latency_model import Cell as ModelCell
+from compofa.profiler.latency_model import (
+    FEWEST_CELLS,
+    KnownDevice,
+    LatencyModel,
+    Workload,
+    known_devices,
+)
 from compofa.profiler.results.meta import meta_path, read_meta
 from compofa.profiler.results.table import CELL_COLUMNS, LARGEST_SIZE, Cell, Row, Table, read_table
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
@@ -166,7 +171,7 @@ def known_in_tables(paths: Sequence[Path], space: Space) -> list[KnownDevice]:
     return found
 
 
-def model_notes(model: LatencyModel, cells: Sequence[ModelCell]) -> list[str]:
+def model_notes(model: LatencyModel, cells: Sequence[Workload]) -> list[str]:
     """What a user should know of a model before its predictions of `cells` are believed."""
     notes = []
     for device in model.set_aside:

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.latency_model import Cell, additivity
+from compofa.profiler.latency_model import Workload, additivity
 from compofa.supernet.graph import graph_blocks
 from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
-CELLS: list[Cell] = [(subnet, r, 1) for subnet in SPACE.enumerate() for r in SPACE.resolutions]
+CELLS: list[Workload] = [(subnet, r, 1) for subnet in SPACE.enumerate() for r in SPACE.resolutions]
 
 
-def sums(cells: list[Cell]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def sums(cells: list[Workload]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Sums of latencies of blocks, each drawn by its key."""
     drawn: dict[str, float] = {}
     rng = np.random.default_rng(0)

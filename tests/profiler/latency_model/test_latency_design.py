@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.latency_model import Cell, choose_cells
+from compofa.profiler.latency_model import Workload, choose_cells
 from compofa.supernet.spaces import SPACES
 
 SPACE = SPACES["compofa"]
-CELLS: list[Cell] = [(subnet, r, 1) for subnet in SPACE.enumerate() for r in SPACE.resolutions]
+CELLS: list[Workload] = [(subnet, r, 1) for subnet in SPACE.enumerate() for r in SPACE.resolutions]
 
 
 def test_choice_is_the_same_for_the_same_seed() -> None:
@@ -44,7 +44,7 @@ def test_what_is_measured_already_changes_the_choice() -> None:
 
 
 @pytest.mark.parametrize(("candidates", "n"), [([], 3), (CELLS[:4], 0)])
-def test_nothing_to_choose_gives_nothing(candidates: list[Cell], n: int) -> None:
+def test_nothing_to_choose_gives_nothing(candidates: list[Workload], n: int) -> None:
     assert choose_cells(SPACE, candidates, n) == []
 
 

@@ -14,8 +14,8 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model import (
     MINIMUM_CELLS,
-    Cell,
     LatencyModel,
+    Workload,
     choose_cells,
     held_out_error,
 )
@@ -28,12 +28,14 @@ from compofa.supernet.subnet import Subnet
 Floats = npt.NDArray[np.float64]
 
 
-def sampled(space: Space, n: int, batch: int = 1, seed: int = 0) -> list[Cell]:
+def sampled(space: Space, n: int, batch: int = 1, seed: int = 0) -> list[Workload]:
     rng = np.random.default_rng(seed)
     return [(space.sample(rng), int(rng.choice(space.resolutions)), batch) for _ in range(n)]
 
 
-def simulated(space: Space, cells: Sequence[Cell], noise: float = 0.01, seed: int = 1) -> Floats:
+def simulated(
+    space: Space, cells: Sequence[Workload], noise: float = 0.01, seed: int = 1
+) -> Floats:
     """A device that computes or waits for memory, whichever is slower, layer by layer."""
     found = []
     for subnet, resolution, batch in cells:
@@ -49,7 +51,7 @@ def simulated(space: Space, cells: Sequence[Cell], noise: float = 0.01, seed: in
 
 
 @pytest.fixture(scope="module")
-def compound() -> tuple[Space, list[Cell], Floats]:
+def compound() -> tuple[Space, list[Workload], Floats]:
     space = SPACES["compofa"]
     cells = [(subnet, r, 1) for subnet in space.enumerate() for r in space.resolutions]
     shuffled = [cells[i] for i in np.random.default_rng(0).permutation(len(cells))]
@@ -57,9 +59,9 @@ def compound() -> tuple[Space, list[Cell], Floats]:
 
 
 @pytest.fixture(scope="module")
-def rtx2080ti(reference: Path) -> tuple[Space, list[Cell], Floats]:
+def rtx2080ti(reference: Path) -> tuple[Space, list[Workload], Floats]:
     space = SPACES["ofa-mbv3"]
-    cells: list[Cell] = []
+    cells: list[Workload] = []
     latency = []
     with (reference / "ofa_rtx2080ti_batch64.csv").open() as file:
         for row in csv.DictReader(file):
@@ -79,7 +81,7 @@ def rtx2080ti(reference: Path) -> tuple[Space, list[Cell], Floats]:
     [(20, 10, 2.3, 0.996), (50, 8, 1.6, 0.9975), (200, 3, 1.15, 0.998)],
 )
 def test_errors_and_coverage_on_a_real_gpu(
-    rtx2080ti: tuple[Space, list[Cell], Floats],
+    rtx2080ti: tuple[Space, list[Workload], Floats],
     measured: int,
     draws: int,
     most_percent: float,
@@ -111,7 +113,7 @@ def test_every_space_is_predicted_from_forty_cells(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def models_of_twenty(compound: tuple[Space, list[Cell], Floats]) -> list[LatencyModel]:
+def models_of_twenty(compound: tuple[Space, list[Workload], Floats]) -> list[LatencyModel]:
     space, cells, latency = compound
     rows = np.arange(40 * 20).reshape(40, 20)
     return [LatencyModel.fit(space, [cells[i] for i in some], latency[some]) for some in rows]
@@ -119,7 +121,7 @@ def models_of_twenty(compound: tuple[Space, list[Cell], Floats]) -> list[Latency
 
 @pytest.mark.parametrize("confidence", [0.5, 0.8, 0.9, 0.95])
 def test_intervals_hold_what_they_promise(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
     models_of_twenty: list[LatencyModel],
     confidence: float,
 ) -> None:
@@ -133,7 +135,7 @@ def test_intervals_hold_what_they_promise(
 
 
 def test_intervals_grow_with_confidence_beyond_what_few_cells_show(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     model = LatencyModel.fit(space, cells[:8], latency[:8])
@@ -147,7 +149,7 @@ def test_intervals_grow_with_confidence_beyond_what_few_cells_show(
 
 
 def test_one_run_in_a_wrong_clock_state_hardly_moves_predictions(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     slowed = latency[:60].copy()
@@ -158,7 +160,7 @@ def test_one_run_in_a_wrong_clock_state_hardly_moves_predictions(
 
 @pytest.mark.parametrize("factor", [1000, 10, 0.1])
 def test_a_wrong_row_is_named_and_does_little_harm(
-    compound: tuple[Space, list[Cell], Floats], factor: float
+    compound: tuple[Space, list[Workload], Floats], factor: float
 ) -> None:
     space, cells, latency = compound
     wrong = latency[:50].copy()
@@ -178,7 +180,7 @@ def test_a_wrong_row_is_named_and_does_little_harm(
 
 
 def test_cells_outside_what_was_measured_are_told_and_their_intervals_hold(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     small = [i for i, cell in enumerate(cells) if cell[1] <= 176][:40]
@@ -192,7 +194,7 @@ def test_cells_outside_what_was_measured_are_told_and_their_intervals_hold(
     assert model.count_outside([cells[i] for i in large]) == found.outside.sum()
 
 
-def launched(cells: Sequence[Cell], space: Space, seed: int = 2) -> Floats:
+def launched(cells: Sequence[Workload], space: Space, seed: int = 2) -> Floats:
     """A device that computes while it launches: most networks wait for one or for the other."""
     rng = np.random.default_rng(seed)
     found = []
@@ -207,7 +209,7 @@ def launched(cells: Sequence[Cell], space: Space, seed: int = 2) -> Floats:
 
 
 def test_launches_that_hide_behind_computing_are_learned(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, _ = compound
     latency = launched(cells[:450], space)
@@ -217,7 +219,7 @@ def test_launches_that_hide_behind_computing_are_learned(
     assert 0.82 <= error.coverage <= 0.98
 
 
-def test_noisier_cells_count_less(compound: tuple[Space, list[Cell], Floats]) -> None:
+def test_noisier_cells_count_less(compound: tuple[Space, list[Workload], Floats]) -> None:
     space, cells, latency = compound
     noise = np.where(np.arange(60) % 2, 0.15, 0.001)
     measured = latency[:60] * np.exp(noise * np.random.default_rng(5).standard_normal(60))
@@ -230,7 +232,7 @@ def test_noisier_cells_count_less(compound: tuple[Space, list[Cell], Floats]) ->
     assert errors[0] < errors[1]
 
 
-def test_the_unit_of_time_does_not_matter(compound: tuple[Space, list[Cell], Floats]) -> None:
+def test_the_unit_of_time_does_not_matter(compound: tuple[Space, list[Workload], Floats]) -> None:
     space, cells, latency = compound
     slow = LatencyModel.fit(space, cells[:30], 1000 * latency[:30]).predict(cells[30:60])
     fast = LatencyModel.fit(space, cells[:30], latency[:30]).predict(cells[30:60])
@@ -238,14 +240,14 @@ def test_the_unit_of_time_does_not_matter(compound: tuple[Space, list[Cell], Flo
 
 
 def test_the_same_measurements_give_the_same_predictions(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     first, second = (LatencyModel.fit(space, cells[:30], latency[:30], seed=4) for _ in range(2))
     np.testing.assert_array_equal(first.predict(cells).high_ms, second.predict(cells).high_ms)
 
 
-def test_batch_sizes_are_fitted_apart(compound: tuple[Space, list[Cell], Floats]) -> None:
+def test_batch_sizes_are_fitted_apart(compound: tuple[Space, list[Workload], Floats]) -> None:
     space, cells, latency = compound
     other = [(subnet, resolution, 8) for subnet, resolution, _ in cells[:30]]
     model = LatencyModel.fit(
@@ -257,7 +259,7 @@ def test_batch_sizes_are_fitted_apart(compound: tuple[Space, list[Cell], Floats]
 
 
 def test_a_batch_size_never_measured_is_refused(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     model = LatencyModel.fit(space, cells[:20], latency[:20])
@@ -266,7 +268,7 @@ def test_a_batch_size_never_measured_is_refused(
 
 
 def test_a_batch_size_with_too_few_cells_is_refused_by_their_number(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     few = [(subnet, resolution, 4) for subnet, resolution, _ in cells[:3]]
@@ -275,7 +277,7 @@ def test_a_batch_size_with_too_few_cells_is_refused_by_their_number(
         model.predict(few)
 
 
-def test_one_cell_repeated_is_one_cell(compound: tuple[Space, list[Cell], Floats]) -> None:
+def test_one_cell_repeated_is_one_cell(compound: tuple[Space, list[Workload], Floats]) -> None:
     space, cells, latency = compound
     with pytest.raises(UserError, match=f"at least {MINIMUM_CELLS} different .* there are 1"):
         LatencyModel.fit(space, [cells[0]] * 10, latency[:10])
@@ -288,7 +290,7 @@ def test_no_cells_are_refused() -> None:
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
 def test_latencies_that_are_no_times_are_refused(
-    compound: tuple[Space, list[Cell], Floats], bad: float
+    compound: tuple[Space, list[Workload], Floats], bad: float
 ) -> None:
     space, cells, latency = compound
     spoilt = latency[:10].copy()
@@ -298,7 +300,7 @@ def test_latencies_that_are_no_times_are_refused(
 
 
 def test_lists_of_different_lengths_are_refused(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     with pytest.raises(UserError, match="10 cells"):
@@ -306,7 +308,7 @@ def test_lists_of_different_lengths_are_refused(
 
 
 def test_a_subnet_of_another_space_is_refused(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     with pytest.raises(UserError, match="not a subnet of space compofa"):
@@ -315,7 +317,7 @@ def test_a_subnet_of_another_space_is_refused(
 
 @pytest.mark.parametrize("confidence", [0.0, 0.49, 0.995, 1.0, float("nan")])
 def test_confidences_out_of_range_are_refused(
-    compound: tuple[Space, list[Cell], Floats], confidence: float
+    compound: tuple[Space, list[Workload], Floats], confidence: float
 ) -> None:
     space, cells, latency = compound
     model = LatencyModel.fit(space, cells[:10], latency[:10])
@@ -324,7 +326,7 @@ def test_confidences_out_of_range_are_refused(
 
 
 def test_equal_latencies_predict_that_latency_and_rank_nothing(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, _ = compound
     model = LatencyModel.fit(space, cells[:30], np.full(30, 7.0))
@@ -333,7 +335,7 @@ def test_equal_latencies_predict_that_latency_and_rank_nothing(
 
 
 def test_the_fewest_cells_still_give_finite_intervals(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     model = LatencyModel.fit(space, cells[:MINIMUM_CELLS], latency[:MINIMUM_CELLS])
@@ -343,14 +345,14 @@ def test_the_fewest_cells_still_give_finite_intervals(
 
 
 def test_predicting_no_cells_gives_no_latencies(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     assert LatencyModel.fit(space, cells[:10], latency[:10]).predict([]).latency_ms.shape == (0,)
 
 
 def test_chosen_cells_predict_better_than_random_ones(
-    compound: tuple[Space, list[Cell], Floats],
+    compound: tuple[Space, list[Workload], Floats],
 ) -> None:
     space, cells, latency = compound
     candidates, held_out = cells[:1000], cells[1000:]
