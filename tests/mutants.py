@@ -41,6 +41,7 @@ ROOMS = {
     "profiler/comparison": [
         "tests/profiler/comparison",
         "tests/search/commands/test_report_compare.py",
+        "tests/search/commands/test_confirm.py",
     ],
     "search": ["tests/search"],
     "supernet/export": ["tests/supernet/export", "tests/supernet/commands/test_export_command.py"],
@@ -48,7 +49,8 @@ ROOMS = {
 """What is changed, and the tests that should notice."""
 
 KINDS = re.compile(
-    r"ReplaceComparisonOperator|ReplaceBinaryOperator_(Add|Sub|Mul|Div|Pow|Mod|FloorDiv)_|"
+    r"ReplaceComparisonOperator(?!_(Is_Eq|IsNot_NotEq|Eq_Is|NotEq_IsNot)$)|"
+    r"ReplaceBinaryOperator_(Add|Sub|Mul|Div|Pow|Mod|FloorDiv)_(Add|Sub|Mul|Div|Pow|Mod|FloorDiv)|"
     r"ReplaceUnaryOperator|ReplaceTrueWithFalse|ReplaceFalseWithTrue|ReplaceAndWithOr|"
     r"ReplaceOrWithAnd|AddNot|NumberReplacer"
 )

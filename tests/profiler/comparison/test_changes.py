@@ -8,8 +8,10 @@ import pytest
 
 from compofa.common.errors import UserError
 from compofa.profiler.comparison.changes import Changes, compare_tables
+from compofa.profiler.comparison.formats.screen import render_screen
 from compofa.profiler.comparison.sentences import device_headline
-from compofa.profiler.comparison.verdict import Compared
+from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Verdict
 
 from .conftest import CELLS, MakeSide
@@ -94,3 +96,16 @@ def test_tables_without_journals_are_compared_by_their_intervals(side: MakeSide)
 def test_tables_without_a_common_cell_are_refused(side: MakeSide) -> None:
     with pytest.raises(UserError, match="no cell was measured in both"):
         compare_tables(side(1, cells=CELLS[:4]), side(2, cells=CELLS[4:]))
+
+
+@pytest.mark.parametrize(("slower", "more"), [(20, None), (21, "... and 1 more"), (9, None)])
+def test_the_screen_shows_twenty_changes_and_counts_the_rest(
+    side: MakeSide, slower: int, more: str | None
+) -> None:
+    keys = [f"d{a}{b}{c}22" for a in "234" for b in "234" for c in "234"]
+    cells = tuple(Cell("compofa", key, 160, 1) for key in keys)
+    new = side(2, cells=cells, changed=dict.fromkeys(cells[:slower], 1.2))
+    changes = compare_tables(side(1, cells=cells), new)
+    lines = render_screen(Report((Compared(changes, None),))).splitlines()
+    assert sum(line.startswith("slower") for line in lines) == min(slower, 20)
+    assert [line for line in lines if line.startswith("...")] == ([] if more is None else [more])
