@@ -4,10 +4,11 @@
 
 `compofa-profile` measures a tiny space on this computer, reached through a server of the test rigs.
 At random moments the connection, the agent, the server, the line (cut for up to 12 s and mended) or
-the profiler (SIGKILL, SIGINT, SIGTERM) ends. A profiler that ended is started again with the same
-command. Profiles that nobody disturbs take turns with the disturbed ones, each on a device of its
-own with an empty cache; the two are compared cell by cell, by themselves and relative to the
-reference model.
+the profiler (SIGKILL, SIGINT, SIGTERM) ends, or for up to 12 s the server hangs, or a host takes
+its place that says nothing, or says it a byte at a time. A profiler that ended is started again
+with the same command. Profiles that nobody disturbs take turns with the disturbed ones, each on a
+device of its own with an empty cache; the two are compared cell by cell, by themselves and relative
+to the reference model.
 
 Writes benchmarks/results/faults.json. Wants root (for network namespaces), sshd, adb, and what
 builds adbd: see tests/rigs.

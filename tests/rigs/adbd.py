@@ -21,6 +21,7 @@ from compofa.common.closing import Closing
 from compofa.profiler.transports.adb.adb_device import AdbDevice
 from compofa.profiler.transports.adb.adb_transport import AdbTransport
 from compofa.profiler.transports.adb.server import AdbServer
+from rigs.mute_host import mute_command
 from rigs.peer import Peer, processes_naming
 from rigs.relay import Relay
 
@@ -159,6 +160,7 @@ class Adbd(Closing):
                 (self.tools / name).symlink_to(toybox)
         self.properties = dict(PIXEL)
         self.tell(0)
+        self._mute: subprocess.Popen[bytes] | None = None
         self.start()
         self.line = Relay(self.port)
 
@@ -184,7 +186,11 @@ class Adbd(Closing):
         path.chmod(0o755)
 
     def start(self) -> None:
-        """Starts adbd."""
+        """Starts adbd; a mute host in its place ends."""
+        if self._mute is not None:
+            self._mute.kill()
+            self._mute.wait()
+            self._mute = None
         self._process = subprocess.Popen(
             [self._adbd],
             env={
@@ -201,6 +207,15 @@ class Adbd(Closing):
         )
         _wait_for(self.port)
 
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self._process.send_signal(number)
+
+    def go_mute(self, behaviour: str) -> None:
+        """Kills it, and has a mute host take its place until it is started again."""
+        self.kill()
+        self._mute = subprocess.Popen(mute_command(behaviour, "127.0.0.1", self.port))
+
     def kill(self) -> None:
         """Ends adbd as a crash would; what it started finds its pipes closed."""
         self._process.send_signal(signal.SIGKILL)
@@ -209,6 +224,9 @@ class Adbd(Closing):
     def close(self) -> None:
         """See `Closing.close`."""
         self.kill()
+        if self._mute is not None:
+            self._mute.kill()
+            self._mute.wait()
         self.line.close()
 
 
@@ -267,6 +285,18 @@ class AdbPeer(Peer):
     def start_server(self) -> None:
         """See `Peer.start_server`."""
         self.adbd.start()
+
+    def hang_server(self) -> None:
+        """See `Peer.hang_server`."""
+        self.adbd.send(signal.SIGSTOP)
+
+    def wake_server(self) -> None:
+        """See `Peer.wake_server`."""
+        self.adbd.send(signal.SIGCONT)
+
+    def replace_server(self, behaviour: str) -> None:
+        """See `Peer.replace_server`."""
+        self.adbd.go_mute(behaviour)
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:

@@ -26,8 +26,11 @@ from rigs.peer import Peer
 
 SIGNALS = {each.name: each for each in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)}
 
-KINDS = ("connection", "agent", "server", "line", *SIGNALS)
-"""What ends; the last three end the profiler itself."""
+MUTE = ("silent", "trickling")
+"""Mute hosts that take the server's place, see `rigs.mute_host`."""
+
+KINDS = ("connection", "agent", "server", "line", "hang", *MUTE, *SIGNALS)
+"""What ends, or hangs; the last three end the profiler itself."""
 
 DONE = ExitCode.DONE, ExitCode.PARTIAL, ExitCode.OUT_OF_TIME
 
@@ -42,6 +45,9 @@ width: 0.25
 classes: 10
 resolutions: [32]
 """
+
+LONG = "line", "hang", *MUTE
+"""Kinds that last up to 12 s."""
 
 CACHED = re.compile(r"[0-9a-f]{64}(\.([0-9a-f]{8}\.)?part)?|lock")
 """The files that a device keeps; a part is gone on with, or cleared, by the next profile."""
@@ -75,9 +81,9 @@ def draw_faults(count: int, seed: int) -> list[Fault]:
     """`count` faults at random moments, as many of each kind as of any other."""
     rng = np.random.default_rng(seed)
     kinds = [KINDS[i % len(KINDS)] for i in rng.permutation(count)]
-    # A line that is cut for less than 7 s may be mended before anybody notices.
+    # What stands still for less than 7 s may go on before anybody notices.
     return [
-        Fault(kind, rng.uniform(0.0, 4.0), rng.uniform(0.0, 12.0 if kind == "line" else 3.0))
+        Fault(kind, rng.uniform(0.0, 4.0), rng.uniform(0.0, 12.0 if kind in LONG else 3.0))
         for kind in kinds
     ]
 
@@ -214,6 +220,14 @@ def _inflict(fault: Fault, profiler: Profiler, peer: Peer) -> bool:
         return _kill_agent(profiler, peer)
     elif fault.kind == "server":
         peer.kill_server()
+        _pass(fault.lasts_s, profiler)
+        peer.start_server()
+    elif fault.kind == "hang":
+        peer.hang_server()
+        _pass(fault.lasts_s, profiler)
+        peer.wake_server()
+    elif fault.kind in MUTE:
+        peer.replace_server(fault.kind)
         _pass(fault.lasts_s, profiler)
         peer.start_server()
     elif fault.kind == "line":

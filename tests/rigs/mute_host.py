@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,11 +74,16 @@ BEHAVIOURS: tuple[Callable[[], Iterator[bytes]], ...] = (
 
 
 class MuteHost(Closing):
-    """Listens at `port` of 127.0.0.1; every connection is treated as `behaviour` says."""
+    """Listens at `port` of an address; every connection is treated as `behaviour` says."""
 
-    def __init__(self, behaviour: Callable[[], Iterator[bytes]]) -> None:
+    def __init__(
+        self,
+        behaviour: Callable[[], Iterator[bytes]],
+        address: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self._behaviour = behaviour
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, port))
         self.port: int = self._listener.getsockname()[1]
         self._ended = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -99,3 +106,14 @@ class MuteHost(Closing):
                 if self._ended.is_set():
                     return
             self._ended.wait(60)
+
+
+def mute_command(behaviour: str, address: str, port: int) -> list[str]:
+    """The command of a mute host that lives until it is killed."""
+    return [sys.executable, __file__, behaviour, address, str(port)]
+
+
+if __name__ == "__main__":
+    chosen = next(each for each in BEHAVIOURS if each.__name__ == sys.argv[1])
+    with MuteHost(chosen, sys.argv[2], int(sys.argv[3])):
+        signal.pause()

@@ -75,6 +75,19 @@ class Peer(Closing):
         """Starts it again."""
         self.unable("has no server to start")
 
+    def hang_server(self) -> None:
+        """Has what serves the device stand still: it takes connections, and says nothing more."""
+        self.unable("has no server to stop")
+
+    def wake_server(self) -> None:
+        """Has it go on."""
+        self.unable("has no server to wake")
+
+    def replace_server(self, behaviour: str) -> None:
+        """Kills it, and puts a mute host in its place, see `rigs.mute_host`; it ends what stands
+        there when it is started again."""
+        self.unable("has no server to replace")
+
     def full_disk(self) -> AbstractContextManager[None]:
         """While it lasts, the agent's folder has room for 1 MB; entered before `open`."""
         self.unable("has no disk to fill")

@@ -21,6 +21,7 @@ from compofa.common.closing import Closing
 from compofa.profiler.agent import AGENT
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.profiler.transports.ssh.ssh_transport import SshTransport
+from rigs.mute_host import mute_command
 from rigs.netns import Namespace, may_make_namespaces
 from rigs.peer import Peer, processes_naming
 
@@ -80,6 +81,7 @@ class Sshd(Closing):
     def __init__(self, folder: Path, shell: str = "/bin/bash", settings: str = "") -> None:
         self._need_program()
         self.folder = folder
+        self._mute: subprocess.Popen[bytes] | None = None
         self.home, self.device_home = folder / "client", folder / "device"
         for made in (self.home / ".ssh", self.device_home):
             made.mkdir(parents=True, mode=0o700)
@@ -107,7 +109,11 @@ class Sshd(Closing):
         return SshDevice.model_validate({k: v for k, v in settings.items() if v is not None})
 
     def start(self) -> None:
-        """Starts sshd; returns once it listens."""
+        """Starts sshd; returns once it listens. A mute host in its place ends."""
+        if self._mute is not None:
+            self._mute.kill()
+            self._mute.wait()
+            self._mute = None
         command = self._command()
         if self.namespace is not None:
             shell = ("sh", "-ec", IN_NAMESPACE, "sh", str(self.folder))
@@ -119,6 +125,20 @@ class Sshd(Closing):
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"sshd does not start: {self.log()}")
             time.sleep(0.01)
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to it and to all its connections."""
+        for pid in [self._process.pid, *_children(self._process.pid)]:
+            if _told(pid, "comm").startswith(self.program):
+                _send(pid, number)
+
+    def go_mute(self, behaviour: str) -> None:
+        """Kills it, and has a mute host take its place until it is started again."""
+        self.kill()
+        command = mute_command(behaviour, self.address, self.port)
+        if self.namespace is not None:
+            command = self.namespace.command(*command)
+        self._mute = subprocess.Popen(command, start_new_session=True)
 
     def hang_up(self) -> None:
         """Kills all its connections, but nothing that was started over them."""
@@ -151,6 +171,9 @@ class Sshd(Closing):
     def close(self) -> None:
         """Ends it and what it left; nothing stays but files in its folder."""
         self.kill()
+        if self._mute is not None:
+            self._mute.kill()
+            self._mute.wait()
         for pid in processes_naming(str(self.folder)):
             if pid != os.getpid():
                 _send(pid, signal.SIGKILL)
@@ -257,6 +280,18 @@ class SshPeer(Peer):
     def start_server(self) -> None:
         """See `Peer.start_server`."""
         self.sshd.start()
+
+    def hang_server(self) -> None:
+        """See `Peer.hang_server`."""
+        self.sshd.send(signal.SIGSTOP)
+
+    def wake_server(self) -> None:
+        """See `Peer.wake_server`."""
+        self.sshd.send(signal.SIGCONT)
+
+    def replace_server(self, behaviour: str) -> None:
+        """See `Peer.replace_server`."""
+        self.sshd.go_mute(behaviour)
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:

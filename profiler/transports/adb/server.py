@@ -95,16 +95,16 @@ class AdbStream(Closing):
             LinkLost: the connection ended before, or they did not come within `timeout_s`.
         """
         until = time.monotonic() + timeout_s
-        found = bytearray()
-        while len(found) < count:
+        received = bytearray()
+        while len(received) < count:
             try:
-                part = self.receive(count - len(found), until - time.monotonic())
+                part = self.receive(count - len(received), until - time.monotonic())
             except TimeoutError:
                 raise LinkLost(f"the device did not answer within {timeout_s:g} s") from None
             if not part:
                 raise LinkLost("the connection to the device was lost")
-            found += part
-        return bytes(found)
+            received += part
+        return bytes(received)
 
     def close(self) -> None:
         """See `Closing.close`."""
@@ -132,8 +132,8 @@ class AdbServer:
             if kind != "tcp" or len(address) not in (1, 2):
                 raise UserError(f"ADB_SERVER_SOCKET is {place!r}, not tcp:HOST:PORT")
             host, port = (cls.host, *address)[-2:]
-        if not port.isdigit() or not 0 < int(port) < 1 << 16:
-            raise UserError(f"the adb server's port is {port!r}, not a number up to 65535")
+        if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 1 << 16:
+            raise UserError(f"the adb server's port is {port[:60]!r}, not a number up to 65535")
         return cls(host, int(port))
 
     def ask(self, service: str, timeout_s: float = ANSWER_S) -> str:
@@ -201,16 +201,16 @@ class AdbServer:
     def _connect(self) -> socket.socket:
         try:
             return socket.create_connection((self.host, self.port), ANSWER_S)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for a name that is none
             if not isinstance(error, ConnectionRefusedError) or self.host not in LOCAL:
                 raise self._unreachable(error) from None
         self._start()
         try:
             return socket.create_connection((self.host, self.port), ANSWER_S)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise self._unreachable(error) from None
 
-    def _unreachable(self, error: OSError) -> DeviceError:
+    def _unreachable(self, error: Exception) -> DeviceError:
         return DeviceError(f"no adb server answers at {self.host}:{self.port}: {error}")
 
     def _start(self) -> None:

@@ -31,20 +31,27 @@ LONGEST_LIST = 1 << 24
 LIST = 'cd "$1" && LC_ALL=C ls -ltrn'
 """Oldest first; POSIX says what stands where in a line."""
 
-HASHED = (
-    '{ sha256sum "$1" || shasum -a 256 "$1" || openssl dgst -sha256 -r "$1" || '
-    "echo compofa-no-hash; } 2>/dev/null"
+HASH = (
+    '{{ sha256sum "{0}" || shasum -a 256 "{0}" || openssl dgst -sha256 -r "{0}" || '
+    "echo compofa-no-hash; }} 2>/dev/null"
 )
 """Linux has the first, macOS the second, and some others the third."""
 
-LOOK = f'if [ -f "$1" ]; then touch "$1"; [ "$2" = known ] && echo "$2" || {HASHED}; fi'
-"""Marks a file as used, and prints its hash where that is not known yet."""
+LOOK = (
+    'if [ -f "$1" ]; then touch "$1"; if [ "$2" = known ]; then echo known; else '
+    f'{HASH.format("$1")}; fi; fi; if [ -f "$1.part" ]; then wc -c <"$1.part"; else echo 0; fi'
+)
+"""Marks a file as used, and prints its hash where that is not known yet; then how much there is of
+its part. One script does all, since a slow board takes long to start one."""
 
-SIZE = '[ -f "$1" ] && wc -c <"$1" || echo none'
+APPEND = (
+    f'cat >>"$1.part" && sum=$({HASH.format("$1.part")}) && case $sum in '
+    '"$3"\\ *|"\\\\$3"\\ *) chmod "$2" "$1.part" && mv -f "$1.part" "$1" && echo kept ;; '
+    '*) echo "$sum" ;; esac'
+)
+"""Adds to a part what it is sent; once it has the right hash, it becomes the file.
 
-APPEND = f'cat >>"$1" && {HASHED}'
-
-KEEP = 'chmod "$2" "$1.part" && mv -f "$1.part" "$1"'
+The hash stands first, behind a backslash where the file's name has some. That name holds it too."""
 
 OURS = re.compile(r"[0-9a-f]{64}(\.part)?")
 
@@ -89,47 +96,42 @@ class RemoteFiles:
         """
         with _readable(file):
             size = file.stat().st_size
-        if self._is_there(sha256):
+        there, part_size = self._look(sha256)
+        if there:
             self._used(sha256, size)
             return
-        part = f"{sha256}.part"
         self._make_room(size)
         # A part of another origin, or one that two wrote at once, is found out and begun anew.
-        for _ in range(2):
-            if self._append(file, part) == sha256:
-                kept = run(self._connection, KEEP, self.path(sha256), f"{mode:o}")
-                self._done("keep a file", kept)
+        for start in (part_size, 0):
+            if self._append(file, sha256, mode, start):
                 self._right.add(sha256)
                 self._used(sha256, size)
                 return
-            self._remove(part)
+            self._remove(f"{sha256}.part")
         raise DeviceError(f"{self._alias} damages the files that are copied to it")
 
     def exists(self, name: str) -> bool:
         """Whether the folder holds a file called `name`."""
         return run(self._connection, '[ -f "$1" ]', self.path(name)).code == 0
 
-    def _is_there(self, sha256: str) -> bool:
-        """Whether the host has the right file of that name; it is marked as used now."""
+    def _look(self, sha256: str) -> tuple[bool, int]:
+        """Whether the host has the right file of that name, and how many bytes of its part."""
         known = "known" if sha256 in self._right else "unknown"
-        found = run(self._connection, LOOK, self.path(sha256), known, deadline_s=HASH_S)
-        self._done("look for a file", found)
-        if not found.output:
-            return False
-        right = found.output == "known" or self._hash(found.output) == sha256
+        looked = run(self._connection, LOOK, self.path(sha256), known, deadline_s=HASH_S)
+        *said, size = self._done("look for a file", looked).output.split("\n") or [""]
+        right = bool(said) and (said[0] == "known" or self._hash(said[0]) == sha256)
         if right:
             self._right.add(sha256)
-        return right
+        return right, int(size) if re.fullmatch(r"[0-9]{1,18}", size.strip()) else 0
 
-    def _append(self, file: Path, part: str) -> str:
-        """Adds to `part` what it lacks of `file`; returns the hash of all it holds then."""
-        said = self._done("look for a file", run(self._connection, SIZE, self.path(part)))
-        there = int(said.output) if re.fullmatch(r"[0-9]{1,18}", said.output) else 0
-        with SshProcess(self._connection, APPEND, self.path(part)) as process:
+    def _append(self, file: Path, sha256: str, mode: int, start: int) -> bool:
+        """Adds to its part what that lacks of `file`; whether that has made it the right file."""
+        words = self.path(sha256), f"{mode:o}", sha256
+        with SshProcess(self._connection, APPEND, *words) as process:
             # What has arrived is kept: after a Ctrl-C nobody needs to wait for more.
             process.closing_s = 1.0
             with _readable(file), file.open("rb") as source:
-                source.seek(there)
+                source.seek(start)
                 try:
                     while chunk := source.read(CHUNK):
                         process.send(chunk)
@@ -138,15 +140,18 @@ class RemoteFiles:
                     pass  # it ended before it had read all, and says why
             ended = process.finish(HASH_S)
         if ended.code:
-            self._remove(part)
+            self._remove(f"{sha256}.part")
             raise DeviceError(
                 f"cannot copy {file.stat().st_size:,} bytes to {self._alias}: "
                 f"{ended.last_words}; {self._free()} is free in {self._folder}"
             )
-        return self._hash(ended.output)
+        if ended.output == "kept":
+            return True
+        self._hash(ended.output)  # raises where there is none
+        return False
 
     def _hash(self, printed: str) -> str:
-        """The hash that `HASHED` printed; empty where the file could not be read."""
+        """The hash that `HASH` printed; empty where the file could not be read."""
         if "compofa-no-hash" in printed:
             raise DeviceError(
                 f"{self._alias} cannot check the files that are copied there",

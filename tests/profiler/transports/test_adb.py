@@ -117,6 +117,7 @@ def test_the_server_is_the_one_that_adb_would_use(
     [
         {"ANDROID_ADB_SERVER_PORT": "x"},
         {"ANDROID_ADB_SERVER_PORT": "70000"},
+        {"ANDROID_ADB_SERVER_PORT": "²"},
         {"ADB_SERVER_SOCKET": "localabstract:adb"},
     ],
 )

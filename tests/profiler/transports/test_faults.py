@@ -36,6 +36,10 @@ def test_nothing_is_lost_or_left_over_adb(adb_peer: AdbPeer, tmp_path: Path) -> 
     survive(adb_peer, tmp_path / "host", "agent", "connection", "SIGTERM")
 
 
+def test_nothing_is_lost_while_a_server_hangs_or_is_mute(ssh_peer: SshPeer, tmp_path: Path) -> None:
+    survive(ssh_peer, tmp_path / "host", "hang", "silent")
+
+
 def test_a_profiler_that_is_told_to_end_leaves_no_models_here(
     ssh_peer: SshPeer, tmp_path: Path
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from compofa.common.errors import CompofaError, DeviceError
 from compofa.common.files import sha256
@@ -114,6 +117,40 @@ def test_a_host_that_comes_back_mute_is_given_up(
                 transport.start_agent()
         finally:
             config.write_text(before)
+
+
+PACKETS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 2, 3, 4, 20, 21, 31, 33, 52, 80, 90, 255]), st.binary(max_size=90)
+    ),
+    max_size=4,
+)
+
+
+@given(st.sampled_from([b"SSH-2.0-x\r\n", b"SSH-1.5-x\n", b"SSH-2.0\n", b"hello\n", b""]), PACKETS)
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_whatever_a_host_sends_is_told_as_its_fault(
+    home: Path, monkeypatch: pytest.MonkeyPatch, greeting: bytes, packets: list[tuple[int, bytes]]
+) -> None:
+    monkeypatch.setattr(ssh_connection, "CONNECT_S", 0.3)
+
+    def behaviour() -> Iterator[bytes]:
+        yield greeting
+        for kind, content in packets:
+            body = bytes([kind]) + content
+            padding = 8 - (len(body) + 5) % 8 + 4
+            yield struct.pack(">IB", len(body) + padding + 1, padding) + body + bytes(padding)
+
+    with MuteHost(behaviour) as host:
+        device = SshDevice(name="board", host="127.0.0.1", port=host.port)
+        with SshTransport(device) as transport, pytest.raises(DeviceError) as caught:
+            transport.start_agent()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
 
 
 # Few algorithms
