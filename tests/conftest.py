@@ -30,9 +30,15 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps the lock of this computer out of it, so that test runs do not wait for each other."""
+    """Keeps the lock of this computer out of it, so that test runs do not wait for each other.
+
+    And the user's own key for serial numbers: tests neither need it nor make one.
+    """
+    key = tmp_path_factory.mktemp("key") / "device-key"
+    key.write_text("a key of the tests' own")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("COMPOFA_DEVICE_KEY", str(key))
         yield
 
 
