@@ -25,7 +25,7 @@ from compofa.profiler.agent import AGENT
 from compofa.profiler.agent.native.build_agent import build
 from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
-from compofa.profiler.statistics.location import condense
+from compofa.profiler.statistics.runs.location import condense
 from compofa.profiler.statistics.student import student_quantile
 from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import LocalChannel

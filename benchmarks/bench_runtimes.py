@@ -33,7 +33,7 @@ from compofa.common.errors import CompofaError
 from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
-from compofa.profiler.statistics.location import condense
+from compofa.profiler.statistics.runs.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
 from compofa.profiler.transports.local import LocalDevice, LocalTransport
 from compofa.supernet.graph import build_graph

@@ -27,8 +27,9 @@ from compofa.profiler.statistics.compare import Verdict, compare, smallest_chang
 from compofa.profiler.statistics.covariate import adjust
 from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
-from compofa.profiler.statistics.location import QUIET, Slice
-from compofa.profiler.statistics.modes import dip, find_modes
+from compofa.profiler.statistics.runs.location import QUIET, Slice
+from compofa.profiler.statistics.runs.modes import dip, find_modes
+from compofa.profiler.statistics.runs.warmup import warmup_length
 from compofa.profiler.statistics.stopping import (
     EARLY_SESSIONS,
     EARLY_SHARE,
@@ -36,7 +37,6 @@ from compofa.profiler.statistics.stopping import (
     converged,
 )
 from compofa.profiler.statistics.variance_components import VarianceComponents
-from compofa.profiler.statistics.warmup import warmup_length
 
 Floats = npt.NDArray[np.float64]
 Values = dict[int, dict[int, float]]

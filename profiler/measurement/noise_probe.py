@@ -11,7 +11,7 @@ from compofa.profiler.measurement.device_access import DeviceAccess
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.stopwatch import INPUT_SEED
 from compofa.profiler.models.model_store import ModelFile
-from compofa.profiler.statistics.location import condense
+from compofa.profiler.statistics.runs.location import condense
 from compofa.profiler.transports.agent_client import AgentLink
 
 PROCESSES, CHUNKS, RUNS, WARM_UP = 3, 4, 15, 20

@@ -1,7 +1,7 @@
 """Timing a model that is loaded: its warm-up, how many runs, and batches where the clock is coarse.
 
-The rules are those of `statistics.warmup` and `statistics.clock`; this is who follows them on a
-device.
+The rules are those of `statistics.runs.warmup` and `statistics.runs.clock`; they are followed
+here, on a device.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 from compofa.common.errors import DeviceError
 from compofa.profiler.settings import Protocol
-from compofa.profiler.statistics.clock import BATCH_TICKS, COARSEST_NS, clock_tick, is_coarse
-from compofa.profiler.statistics.location import relative_standard_error
-from compofa.profiler.statistics.warmup import (
+from compofa.profiler.statistics.runs.clock import BATCH_TICKS, COARSEST_NS, clock_tick, is_coarse
+from compofa.profiler.statistics.runs.location import relative_standard_error
+from compofa.profiler.statistics.runs.warmup import (
     LEAST_LOOK,
     LEVEL,
     WarmUpNeeds,

@@ -11,7 +11,7 @@ import numpy as np
 
 from compofa.profiler.results.journal import JournalLine, Pause, SessionLine, Timing, of_kind
 from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
-from compofa.profiler.statistics.location import condense
+from compofa.profiler.statistics.runs.location import condense
 
 MOST_POINTS = 500
 """Points in the picture; beyond that, neighbours of a session become their median."""

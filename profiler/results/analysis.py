@@ -20,7 +20,6 @@ from compofa.profiler.results.measures import CellRuns
 from compofa.profiler.results.speeds import TwoSpeeds, find_speeds, split_cells
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import CONFIDENCE, Protocol
-from compofa.profiler.statistics.clock import clock_tick, condense_timed
 from compofa.profiler.statistics.covariate import Adjusted, adjust
 from compofa.profiler.statistics.drift import Drift, ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import (
@@ -30,12 +29,13 @@ from compofa.profiler.statistics.interval import (
     estimate_cells,
     shared_error,
 )
+from compofa.profiler.statistics.runs.clock import clock_tick, condense_timed
+from compofa.profiler.statistics.runs.warmup import TOLERANCE, lasting, mean_gain, trend
 from compofa.profiler.statistics.stopping import EARLY_SESSIONS, is_enough
 from compofa.profiler.statistics.variance_components import (
     VarianceComponents,
     variance_components,
 )
-from compofa.profiler.statistics.warmup import TOLERANCE, lasting, mean_gain, trend
 
 Key = tuple[int, Cell | None]
 """A session and a cell; None is the reference model."""

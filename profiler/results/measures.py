@@ -31,7 +31,7 @@ from compofa.common.errors import UserError
 from compofa.profiler.results.journal import Timing
 from compofa.profiler.results.table import COLUMNS, Cell
 from compofa.profiler.settings import CONFIDENCE
-from compofa.profiler.statistics.clock import is_coarse
+from compofa.profiler.statistics.runs.clock import is_coarse
 
 if TYPE_CHECKING:
     from compofa.common.arrays import FloatArray

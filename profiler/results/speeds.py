@@ -11,7 +11,7 @@ from compofa.profiler.results.journal import Timing
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.change_points import regimes
 from compofa.profiler.statistics.drift import Drift
-from compofa.profiler.statistics.modes import find_common_modes
+from compofa.profiler.statistics.runs.modes import find_common_modes
 from compofa.profiler.statistics.two_way import fit_two_way
 
 SLOWER = 0.02

@@ -8,8 +8,9 @@ With session s, cell c and run i::
 `b` is what a session does to all its cells, `g` what it does to one of them (a fresh load, another
 memory layout), `e` what differs from run to run. The modules, in the order a measurement uses them:
 
-* `warmup`, `modes`, `location`: the runs of one (session, cell), and the one number they give;
-* `steps`, `drift`: what the interleaved reference model says about time;
+* `runs`: the runs of one (session, cell), in `clock`, `warmup` and `modes`, and the one number that
+  they give, in `location`;
+* `change_points`, `drift`, `covariate`: what the interleaved reference model says about time;
 * `two_way`, `moderation`: session effects and variances, shared across cells;
 * `interval`, `stopping`: estimates over sessions, and when they are good enough;
 * `variance_components`, `compare`: how noisy a set-up is, and whether two of them differ.

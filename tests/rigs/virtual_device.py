@@ -29,7 +29,7 @@ from compofa.profiler.agent import compofa_agent
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
-from compofa.profiler.statistics.location import QUIET
+from compofa.profiler.statistics.runs.location import QUIET
 from compofa.profiler.transports.base import AgentLost, Channel
 from compofa.profiler.transports.local import LocalTransport
 from rigs.commands import Ended

@@ -15,15 +15,15 @@ from scipy.stats import trim_mean
 
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
-from compofa.profiler.statistics.location import (
+from compofa.profiler.statistics.runs.location import (
     MEDIAN,
     QUIET,
     Slice,
     condense,
     relative_standard_error,
 )
-from compofa.profiler.statistics.modes import dip, find_modes
-from compofa.profiler.statistics.warmup import warmup_length
+from compofa.profiler.statistics.runs.modes import dip, find_modes
+from compofa.profiler.statistics.runs.warmup import warmup_length
 
 LATENCY = st.floats(1e-6, 1e6)
 

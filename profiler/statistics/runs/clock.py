@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from compofa.common.arrays import FloatArray
-from compofa.profiler.statistics.location import QUIET, condense
+from compofa.profiler.statistics.runs.location import QUIET, condense
 
 FINE_TICKS = 500
 """A run of so many ticks is timed by itself: what the clock rounds off is 0.1 % of it at most."""

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.common.arrays import FloatArray
-from compofa.profiler.statistics.clock import condense_timed, is_coarse, rounding_error
 from compofa.profiler.statistics.latencies import log_latencies
+from compofa.profiler.statistics.runs.clock import condense_timed, is_coarse, rounding_error
 from compofa.profiler.statistics.student import student_quantile
 
 TOLERANCE = 0.003

@@ -1,0 +1,1 @@
+"""What the runs of one session say: when they are warm, which speeds they have, one number."""
