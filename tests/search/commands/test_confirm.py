@@ -27,6 +27,7 @@ from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.weights import random_weights
 from compofa.supernet.graph import build_graph
 from compofa.supernet.spaces import get_space
+from rigs.profiles import profile_on_paper
 
 QUICK = Protocol(min_sessions=3, max_sessions=3, min_runs=2, run_s=0.001, warmup_s=0.01)
 SPACE = "name: tiny\nwidth: 0.25\nclasses: 10\nresolutions: [32]\n"
@@ -182,9 +183,19 @@ def test_one_model_file_on_both_sides_is_no_slower_network(
 
 
 def test_where_nothing_is_in_doubt_nothing_is_measured(
-    sides: Sides, compare: Compare, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert compare("base.csv", "base.csv", "--min-effect", "90%", "--confirm") == 0
+    """A profile on paper: the noise of this computer would be a doubt."""
+    monkeypatch.chdir(tmp_path)
+    Path("devices.yaml").write_text("phone: {transport: local}\n")
+    profile_on_paper(Path("base.csv"), sessions=4, fit=6, predicted=False, seed=1)
+    options = ("--min-effect", "20%", "--confirm", "--json")
+    monkeypatch.setattr(
+        sys, "argv", ["compofa-report", "compare", "base.csv", "base.csv", *options]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
     assert verdict(capsys)["confirmed"] is None
 
 
