@@ -4,7 +4,9 @@
 
 Runs the shipped commands on virtual devices (tests/rigs/virtual_device.py), well-behaved and
 disturbed, and counts what their tables promise against what is true. It takes about half an hour
-on one core and writes benchmarks/results/truth.json, from which docs/truth.png is drawn.
+on one core for a tenth of the profiles (`--scale 0.1`) and writes benchmarks/results/truth.json;
+`--table` prints the matrix of docs/statistics.md. What was counted before the rules were changed
+stands in it as "before".
 """
 
 from __future__ import annotations
@@ -430,6 +432,38 @@ def studies() -> Iterator[Study]:
             )
 
 
+def render_matrix(results: dict[str, Any], before: dict[str, Any]) -> str:
+    """The table of docs/statistics.md: what was counted, beside what it was before."""
+    lines = [
+        "| command | device | promised | held, of rows `ok` | marked | largest error | before |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, found in results.items():
+        command, _, device = name.partition(" | ")
+        rows, old = found.get("predicted", found), before.get(name, {})
+        old = old.get("predicted", old)
+        if "held" in rows:
+            promised = "90 %" if command == "predict" else "95 %"
+            lines.append(
+                f"| {command} | {device} | {promised} | {_share(rows)} | {rows['rows_marked']} "
+                f"| {_percent(rows['largest_bias'])} | {_share(old)} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _share(rows: dict[str, Any]) -> str:
+    """What was held, of how many; or that there was no table."""
+    if not rows:
+        return ""
+    if rows["held"] is None:
+        return "none ok" if rows["rows_marked"] else "no table"
+    return f"{rows['held']:.1%} of {rows['rows_ok']:,}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
 def main() -> None:
     from machine import RESULTS, save
 
@@ -437,9 +471,14 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of profiles")
     parser.add_argument("--match", default="", help="only studies whose name contains this")
     parser.add_argument("--out", type=Path, help="instead of the results")
+    parser.add_argument("--table", action="store_true", help="print what was saved, as Markdown")
     options = parser.parse_args()
     saved = options.out or RESULTS / "truth.json"
-    results: dict[str, Any] = json.loads(saved.read_text())["results"] if saved.exists() else {}
+    content: dict[str, Any] = json.loads(saved.read_text()) if saved.exists() else {}
+    results, before = content.get("results", {}), content.get("before", {})
+    if options.table:
+        print(render_matrix(results, before))
+        return
 
     scale: float = options.scale
 
@@ -455,7 +494,7 @@ def main() -> None:
             if options.out is not None:
                 options.out.write_text(json.dumps({"results": results}, indent=1))
     if options.out is None:
-        print(save("truth", {"scale": options.scale, "results": results}))
+        print(save("truth", {"results": results, "before": before}))
 
 
 if __name__ == "__main__":

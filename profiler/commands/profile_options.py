@@ -197,7 +197,8 @@ ColumnsOption = Annotated[
         metavar="LIST",
         rich_help_panel=RESULTS,
         help="Adds measured columns to the table, as in load_ms,p99_ms (docs/tables.md lists "
-        "them). By default none.",
+        "them). By default none. latency_ms is the time of a quiet run, below the median and the "
+        "mean of all runs: p50_ms,mean_ms adds those, with intervals.",
         show_default=False,
     ),
 ]
