@@ -12,7 +12,7 @@ from rigs.faults import Fault, Profiler, account, suffer
 from rigs.peer import Peer
 from rigs.sshd import SshPeer
 
-SHORT = "--plan", "1", "--target", "50%", "--max-time", "3s", "--no-pause"
+SHORT = "--plan", "1", "--target", "50%", "--max-time", "8s", "--no-pause"
 """A profile that is over within seconds, whatever it has measured by then."""
 
 
