@@ -370,9 +370,8 @@ def verifications(session: float, count: int) -> dict[str, Any]:
         with folder() as here:
             device = Scene(noise, kind="idiosyncratic").device(seed)
             profile(device, here / "v.csv", Counted(), 20)
-            limit = 1000 * float(
-                np.median([r.latency_ms or 0 for r in read_table(here / "v.csv").rows])
-            )
+            rows = read_table(here / "v.csv").rows
+            limit = round(float(np.median([row.latency_ms or 0 for row in rows])), 3)
             ended = run_command_on(
                 device, search_main, "--table", "v.csv", "--latency", limit,
                 "--verify", "--json",
