@@ -42,6 +42,7 @@ class Sessions:
         self._analysed: tuple[int, Analysis] | None = None
         self._caveats: set[tuple[int, str]] = set()
         self._looks: list[float] = []
+        self._told_slower = False
         self._monitor = DeviceMonitor(
             self.access.listener.note,
             out_of_time=self._out_of_time,
@@ -143,7 +144,8 @@ class Sessions:
         analysis = self.analysis()
         self.journal.append(corrected_line(analysis, number))
         slower = slowdown(analysis.reference_ms)
-        if slower is not None:
+        if slower is not None and not self._told_slower:
+            self._told_slower = True
             access.listener.note(
                 f"the reference model is {slower.ratio - 1:.1%} slower since session "
                 f"{slower.start + 1}: throttling, or a busy host; latencies are corrected for it"
