@@ -35,7 +35,7 @@ class Protocol:
             finds how long the device takes to warm up; it is taken once, and again where it does.
         reference_runs: timed runs of the reference model, before the first cell and after each.
         tolerance: largest difference from the host's output; None takes what suits the dtype, see
-            `models.TOLERANCES`.
+            `Dtype.tolerance`.
         max_time_s: of the whole profile; None for no limit.
     """
 

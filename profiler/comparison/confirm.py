@@ -22,7 +22,7 @@ from compofa.profiler.comparison.sides import Side, unalike
 from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
-from compofa.profiler.models.model_store import TOLERANCES, ModelFile, Models, ModelStore
+from compofa.profiler.models.model_store import ModelFile, Models, ModelStore
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.journal import PlanLine, journal_path, utc_now
 from compofa.profiler.results.table import Cell, Row
@@ -153,7 +153,7 @@ def confirm(
     wanted, sample = _wanted(changes)
     if not wanted:
         return changes
-    protocol = protocol or Protocol(tolerance=TOLERANCES[device.dtype])
+    protocol = protocol or Protocol(tolerance=device.dtype.tolerance)
     with models_for(device, sources.space) as store:
         models = _BothSides(sources.folders, store)
         pairs, identical = _pairs(changes, models, wanted)

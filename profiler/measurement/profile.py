@@ -15,7 +15,7 @@ from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.plan import Plan, PlanSize, make_plan
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
-from compofa.profiler.models.model_store import TOLERANCES, Models
+from compofa.profiler.models.model_store import Models
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import Tabulated, write_tables
 from compofa.profiler.results.journal import Journal, PlanLine, journal_path, of_kind, utc_now
@@ -102,7 +102,7 @@ def profile(
         space, request.resolutions, request.batch_sizes, request.measure, request.seed, others
     )
     if protocol.tolerance is None:
-        protocol = replace(protocol, tolerance=TOLERANCES[device.dtype])
+        protocol = replace(protocol, tolerance=device.dtype.tolerance)
     limits = TimeLimits(begun + (protocol.max_time_s or math.inf), request.patience_s)
     find_measures(request.columns)
     models = models or models_for(device, space, keep=request.keep_models)

@@ -30,19 +30,6 @@ WEIGHTS_SEED = 0
 CAPACITY = 2_000_000_000
 """Bytes of model files that are kept; a default plan needs half of it, a full one ten times."""
 
-TOLERANCES: dict[Dtype, float] = {
-    Dtype.FLOAT32: 1e-3,
-    Dtype.TF32: 1e-2,
-    Dtype.FLOAT16: 1e-2,
-    Dtype.BFLOAT16: 5e-2,
-    Dtype.INT8: 2e-2,
-}
-"""How far a device's output may be from that of the float32 model on the host, by dtype.
-
-As `ModelFile.deviation` measures it: several times what was seen of correct models
-(docs/runtimes.md), and a fraction of what any other model would give.
-"""
-
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -73,18 +60,18 @@ class ModelFile:
         """
         if self.output is None:
             return None
-        allowed = TOLERANCES[self.dtype] if tolerance is None else tolerance
+        allowed = self.dtype.tolerance if tolerance is None else tolerance
         deviation = self.deviation(output, output_size)
         if deviation <= allowed:
             return None
-        if self.dtype == Dtype.INT8:
+        if self.dtype.quantised:
             return f"outputs correlate by {1 - deviation:.2g}, less than {1 - allowed:g}"
         return f"outputs differ by {deviation:.2g} of the largest, {allowed:g} is allowed"
 
     def deviation(self, output: Sequence[float], output_size: int) -> float:
         """Largest difference between `output` and this one's, relative to this one's largest value.
 
-        Of int8, whose single values may be far off, one minus the correlation. Infinite where the
+        Of a quantised model, whose single values may be far off, one minus the correlation. Infinite where the
         two cannot be compared: other sizes, or values that are not numbers.
         """
         if self.output is None or output_size != self.output_size:
@@ -93,7 +80,7 @@ class ModelFile:
             return math.inf
         if not all(map(math.isfinite, output)):
             return math.inf
-        if self.dtype == Dtype.INT8:
+        if self.dtype.quantised:
             return 1 - _correlation(output, self.output)
         scale = max(map(abs, self.output)) or 1.0
         return max(abs(a - b) for a, b in zip(output, self.output, strict=True)) / scale

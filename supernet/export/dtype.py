@@ -20,6 +20,20 @@ class Dtype(StrEnum):
     BFLOAT16 = "bfloat16"
     INT8 = "int8"
 
+    @property
+    def quantised(self) -> bool:
+        """Whether the model holds integers, whose scales are learned from images."""
+        return self == Dtype.INT8
+
+    @property
+    def tolerance(self) -> float:
+        """How far a device's output may be from that of the float32 model on the host.
+
+        As `ModelFile.deviation` measures it: several times what was seen of correct models
+        (docs/runtimes.md), and a fraction of what any other model would give.
+        """
+        return _TOLERANCES[self]
+
     @classmethod
     def _missing_(cls, value: object) -> Dtype | None:
         if not isinstance(value, str):
@@ -28,6 +42,14 @@ class Dtype(StrEnum):
         word = _ALIASES.get(word, word)
         return next((each for each in cls if each.value == word), None)
 
+
+_TOLERANCES = {
+    Dtype.FLOAT32: 1e-3,
+    Dtype.TF32: 1e-2,
+    Dtype.FLOAT16: 1e-2,
+    Dtype.BFLOAT16: 5e-2,
+    Dtype.INT8: 2e-2,
+}
 
 _ALIASES = {
     "fp32": "float32",

@@ -26,7 +26,7 @@ def _onnx(content: ModelContent) -> bytes:
         dynamic=content.dynamic,
         checkpoint_sha256=content.checkpoint_sha256,
     )
-    if content.dtype != Dtype.INT8:
+    if not content.dtype.quantised:
         return model
     from compofa.supernet.export.quantisation.quantise import quantise_onnx
 
@@ -40,10 +40,10 @@ def _tflite(content: ModelContent) -> bytes:
         content.graph,
         content.weights,
         batch_size=content.batch_size or 1,
-        to_quantise=content.dtype == Dtype.INT8,
+        to_quantise=content.dtype.quantised,
         checkpoint_sha256=content.checkpoint_sha256,
     )
-    if content.dtype != Dtype.INT8:
+    if not content.dtype.quantised:
         return model
     from compofa.supernet.export.quantisation.quantise import quantise_tflite
 
@@ -160,13 +160,14 @@ class ExportRequest:
             raise UserError(
                 "--dynamic leaves the input size of an ONNX file open: it needs that format"
             )
-        if self.dtype == Dtype.INT8 and self.calibration is None:
+        if self.dtype.quantised and self.calibration is None:
             raise UserError(
-                "--dtype int8 needs --calibration: images to learn the range of activations from",
+                f"--dtype {self.dtype} needs --calibration: "
+                "images to learn the range of activations from",
                 hint="a folder of pictures, or an .npz file of preprocessed images",
             )
-        if self.calibration is not None and self.dtype != Dtype.INT8:
-            raise UserError("--calibration is for --dtype int8 alone")
+        if self.calibration is not None and not self.dtype.quantised:
+            raise UserError("--calibration is for a quantised --dtype, such as int8, alone")
 
 
 def write(

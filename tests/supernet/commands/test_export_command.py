@@ -284,7 +284,10 @@ MISTAKES = {
         ["--dtype", "int8"],
         "--dtype int8 needs --calibration: images to learn the range of activations from",
     ),
-    "images without int8": (["--calibration", "x.npz"], "--calibration is for --dtype int8 alone"),
+    "images without int8": (
+        ["--calibration", "x.npz"],
+        "--calibration is for a quantised --dtype, such as int8, alone",
+    ),
     "missing images": (
         ["--dtype", "int8", "--calibration", "no.npz"],
         "no.npz: cannot read the calibration file: no such file",
