@@ -71,8 +71,8 @@ class ModelFile:
     def deviation(self, output: Sequence[float], output_size: int) -> float:
         """Largest difference between `output` and this one's, relative to this one's largest value.
 
-        Of a quantised model, whose single values may be far off, one minus the correlation. Infinite where the
-        two cannot be compared: other sizes, or values that are not numbers.
+        Of a quantised model, whose single values may be far off, one minus the correlation.
+        Infinite where the two cannot be compared: other sizes, or values that are not numbers.
         """
         if self.output is None or output_size != self.output_size:
             return math.inf
