@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from compofa.common.errors import UserError
 from compofa.supernet.blocks import Block, Layer, Shape
+from compofa.supernet.defaults import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.families.registry import family_of
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
@@ -63,10 +64,6 @@ class Graph:
     def weight_bytes(self) -> int:
         """Bytes of float32 weights, batch norm folded: a model file but for its names."""
         return 4 * sum(block.folded_params for block in self.blocks)
-
-
-SMALLEST_RESOLUTION = 8
-LARGEST_RESOLUTION = 4096
 
 
 def build_graph(space: Space, subnet: Subnet, resolution: int) -> Graph:

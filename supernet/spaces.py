@@ -6,6 +6,7 @@ from pathlib import Path
 
 from compofa.common.csv_lines import shown
 from compofa.common.errors import UserError, suggestion
+from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.families.registry import FAMILIES
 from compofa.supernet.space import Space
 from compofa.supernet.space_file import read_space_file
@@ -14,8 +15,6 @@ SPACES: dict[str, Space] = {
     space.name: space for family in FAMILIES.values() for space in family.spaces
 }
 """The spaces known by name."""
-
-DEFAULT_SPACE = "compofa"
 
 
 def get_space(name: str) -> Space:

@@ -27,7 +27,7 @@ LAYERS = {
         progress_meter yaml_lines
     """,
     "supernet": """
-        preprocessing ranks subnet
+        defaults preprocessing ranks subnet
         blocks subnet_keys
         space
         data families space_file

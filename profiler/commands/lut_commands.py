@@ -12,9 +12,7 @@ from compofa.common.errors import UserError
 from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_sizes
 from compofa.profiler.commands.options import Json
-from compofa.profiler.results.table import read_table, write_table
-from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
-from compofa.supernet.spaces import get_space
+from compofa.supernet.defaults import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 
 def import_lut_command(
@@ -56,6 +54,8 @@ def import_lut_command(
 ) -> None:
     """Turn a published block table into a table of whole subnets, by adding up blocks."""
     from compofa.profiler.block_tables.block_table import import_lut
+    from compofa.profiler.results.table import write_table
+    from compofa.supernet.spaces import get_space
 
     check_suffix(out, ".csv")
     sizes = None
@@ -111,6 +111,8 @@ def export_lut_command(
         blocks = read_block_files(source)
     else:
         from compofa.profiler.block_tables.block_fit import fit_blocks
+        from compofa.profiler.results.table import read_table
+        from compofa.supernet.spaces import get_space
 
         table = read_table(source)
         spaces = sorted({row.cell.space for row in table.rows})

@@ -13,7 +13,6 @@ from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_share, percent
 from compofa.profiler.commands.options import Json, SpaceFile
 from compofa.profiler.settings import PREDICTION_CONFIDENCE
-from compofa.supernet.spaces import get_space
 
 CONFIDENCE = percent(PREDICTION_CONFIDENCE)
 
@@ -77,6 +76,7 @@ def predict_command(
         table_shared_error,
     )
     from compofa.profiler.results.table import read_table, write_table
+    from compofa.supernet.spaces import get_space
 
     check_suffix(out, ".csv")
     share = parse_share(confidence, "confidence", 0.5, 1.0)

@@ -15,8 +15,7 @@ from compofa.common.option_values import parse_duration, parse_share, parse_size
 from compofa.profiler.commands import profile_options as options
 from compofa.profiler.commands.options import Json
 from compofa.profiler.settings import CONFIDENCE, Protocol
-from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
-from compofa.supernet.spaces import DEFAULT_SPACE, get_space
+from compofa.supernet.defaults import DEFAULT_SPACE, LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 if TYPE_CHECKING:
     from compofa.profiler.fleet.job import FailedJob, FinishedJob, Job
@@ -150,6 +149,7 @@ def _request(
     """What to measure on any device; `_jobs` says where to write it."""
     from compofa.profiler.measurement.device_monitor import PATIENCE_S
     from compofa.profiler.measurement.profile import ProfileRequest
+    from compofa.supernet.spaces import get_space
 
     space = get_space(cells.space)
     sizes = space.resolutions

@@ -14,7 +14,7 @@ from compofa.common.errors import ExitCode
 from compofa.common.option_values import parse_share, percent
 from compofa.profiler.commands.options import DeviceName, Inventory, Json
 from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT, Protocol
-from compofa.supernet.spaces import DEFAULT_SPACE, get_space
+from compofa.supernet.defaults import DEFAULT_SPACE
 
 if TYPE_CHECKING:
     from compofa.profiler.measurement.selftest import ComparisonOptions, Selftest
@@ -87,6 +87,7 @@ def selftest_command(
         smallest_change,
     )
     from compofa.profiler.results.journal import journal_path, read_journal
+    from compofa.supernet.spaces import get_space
 
     settings, subnets = find_device(inventory, device), get_space(space)
     request = ProfileRequest(

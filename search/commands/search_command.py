@@ -38,10 +38,10 @@ from compofa.search.output import (
     write_results,
 )
 from compofa.search.request import SearchRequest, find_within_bounds
+from compofa.supernet.defaults import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.formats import ONNX
 from compofa.supernet.export.model_format import ModelFormat
-from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 if TYPE_CHECKING:
     from compofa.search.export import Deployment

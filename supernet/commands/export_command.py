@@ -11,6 +11,7 @@ import typer
 from compofa.common.console import note, print_json, printable, run_command
 from compofa.common.errors import UserError
 from compofa.common.files import sha256
+from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.export.dtype import Dtype, parse_dtype
 from compofa.supernet.export.formats import (
     FORMATS,
@@ -24,7 +25,6 @@ from compofa.supernet.export.formats import (
 from compofa.supernet.export.model_format import ModelFormat
 from compofa.supernet.export.source import WeightSource, open_source
 from compofa.supernet.graph import Graph, build_graph
-from compofa.supernet.spaces import DEFAULT_SPACE
 
 LARGEST_BATCH = 4096
 

@@ -19,8 +19,9 @@ from compofa.supernet.commands.shared_options import (
     JsonOption,
     WorkersOption,
 )
+from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.space import Space
-from compofa.supernet.spaces import DEFAULT_SPACE, get_space
+from compofa.supernet.spaces import get_space
 from compofa.supernet.training.recipes.recipe import ALL, RECIPES, REFERENCE_BATCH, Phase, Recipe
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import typer
 
 from compofa.common.console import note
 from compofa.common.errors import UserError
+from compofa.supernet.defaults import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.evaluation.evaluation_options import SplitPart
-from compofa.supernet.graph import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 if TYPE_CHECKING:
     from compofa.supernet.space import Space

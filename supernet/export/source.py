@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from compofa.common.errors import UserError, require_package
 from compofa.common.files import sha256
+from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.evaluation.evaluation_options import EvaluationOptions
 from compofa.supernet.export.weights import Weights, folded_weights, random_weights
 from compofa.supernet.graph import Graph
 from compofa.supernet.space import Space
-from compofa.supernet.spaces import DEFAULT_SPACE, get_space
+from compofa.supernet.spaces import get_space
 
 if TYPE_CHECKING:
     from compofa.supernet.supernet import Supernet
