@@ -39,8 +39,10 @@ demo: setup ## profile this computer, then search the table
 	$(BIN)/compofa-profile --device local --max-time 3m || [ $$? = 3 -o $$? = 124 ]
 	$(BIN)/compofa-search --table local.csv --plot local.html
 
+# Each worker has a core of its own: threads of BLAS beside it only wait for each other.
 test: setup lint ## lint, type-check and test
-	$(BIN)/pytest -q --numprocesses auto --dist loadfile --max-worker-restart 0
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --dist loadfile \
+		--max-worker-restart 0
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
