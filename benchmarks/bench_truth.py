@@ -66,7 +66,7 @@ class Scene:
 
     Attributes:
         disturbances: made anew for each profile, from its seed.
-        kind, scale: of its true latencies.
+        kind, scale, example: of its true latencies, see `true_latency`.
         speeds: the levels, as factors, that an estimate may refer to.
     """
 
@@ -74,6 +74,7 @@ class Scene:
     disturbances: Disturbances = lambda _: []
     kind: str = "additive"
     scale: float = 0.3
+    example: int = 0
     tick_ns: float = 1.0
     jump: tuple[float, int, bool] | None = None
     speeds: tuple[float, ...] = (1.0,)
@@ -85,7 +86,7 @@ class Scene:
             seconds, one_in, reference_only = self.jump
             jump = jumping(seconds, one_in, reference_only=reference_only)
         return VirtualDevice(
-            true_latency(self.kind, self.scale),
+            true_latency(self.kind, self.scale, self.example),
             self.noise,
             self.disturbances(seed),
             tick_ns=self.tick_ns,
@@ -275,10 +276,10 @@ def predictions(kind: str, session: float, count: int, plan: int = 20) -> dict[s
     """Predicted rows of `count` profiles of a small plan."""
     measured, predicted = Counted(), Counted()
     noise = Noise(session=session, load=session / 3, run=max(session / 2, 0.001))
-    scene = Scene(noise, kind=kind)
     with folder() as here:
         for seed in range(count):
-            device = scene.device(seed)
+            # One device may suit the model better than another: each profile has one of its own.
+            device = Scene(noise, kind=kind, example=seed).device(seed)
             rows = profile(device, here / f"{seed}.csv", measured, plan)
             if rows is not None:
                 measured.add(device, [r for r in rows if r.source == "measured"])

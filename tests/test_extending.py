@@ -161,7 +161,8 @@ def test_one_of_each_is_used_by_the_real_commands(site: Path, tmp_path: Path) ->
     columns = ("--columns", "spread_ratio,p50_ms")
     for name in ("base.csv", "new.csv"):
         ended = run(PROFILE, site, tmp_path, "--device", "top", *options, *columns, "--out", name)
-        assert ended.returncode == 0, ended.stderr
+        # 3: on a busy computer a cell may stay less sure than was asked for.
+        assert ended.returncode in (0, 3), ended.stderr
     table = read_table(tmp_path / "new.csv")
     assert table.setup.runtime == "slowpoke"
     place = table.extra.index("spread_ratio")

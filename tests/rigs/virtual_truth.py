@@ -22,22 +22,23 @@ CACHE = 400_000
 """Activations that fit into the last cache of the device that has a cliff."""
 
 
-def true_latency(kind: str, scale: float = 1.0) -> Callable[[Cell], float]:
+def true_latency(kind: str, scale: float = 1.0, example: int = 0) -> Callable[[Cell], float]:
     """The latency in milliseconds, by cell, of a device of `kind`; `scale` makes it slower.
 
     additive: what blocks take adds up. roofline: a block takes what is longer, computing or moving
     its data. cache: blocks whose activations overflow the cache move them at a third of the speed.
-    idiosyncratic: each shape of block is up to some 15 % off the additive guess, each network 2 %.
+    idiosyncratic: each shape of block is up to some 15 % off the additive guess, each network 2 %;
+    `example` says which of the devices of that kind it is.
     """
 
     @cache
     def latency(cell: Cell) -> float:
-        return scale * float(latencies(kind, [cell])[0])
+        return scale * float(latencies(kind, [cell], example)[0])
 
     return latency
 
 
-def latencies(kind: str, cells: Sequence[Cell]) -> Floats:
+def latencies(kind: str, cells: Sequence[Cell], example: int = 0) -> Floats:
     """Milliseconds of each cell on a device of `kind`, shape (cells,)."""
     space = get_space(cells[0].space)
     features = cell_features(space, [(space.parse(c.subnet), c.resolution, 1) for c in cells])
@@ -50,10 +51,14 @@ def latencies(kind: str, cells: Sequence[Cell]) -> Floats:
     blocks = np.maximum(computing, moving) if kind == "roofline" else computing + moving
     blocks = blocks + KERNELS * kernels
     if kind == "idiosyncratic":
-        blocks = blocks * np.array([_quirk(repr(row.tolist()), 0.07) for row in features.shapes])
+        blocks = blocks * np.array(
+            [_quirk(f"{example} {row.tolist()}", 0.07) for row in features.shapes]
+        )
     total = features.counts @ blocks * batch**0.9
     if kind == "idiosyncratic":
-        total *= np.array([_quirk(f"{cell.subnet}@{cell.resolution}", 0.01) for cell in cells])
+        total *= np.array(
+            [_quirk(f"{example} {cell.subnet}@{cell.resolution}", 0.01) for cell in cells]
+        )
     return np.asarray(total)
 
 

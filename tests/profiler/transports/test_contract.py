@@ -141,7 +141,7 @@ def test_a_death_by_signal_is_told(peer: Peer, tmp_path: Path) -> None:
         ("say(b'\\x1b[2J' + b'{' * 50 + b'\\n')", "is not JSON"),
         ("say(b'\\xff\\x00\\xfe\\n')", "is not JSON"),
         ("reply({'id': 99})", "answers another request"),
-        ("reply(request, ns=[float('nan')], state={})", "a run of nan ns"),
+        ("reply(request, ns=[float('nan')], state={})", "ns holds nan"),
         ("reply(request, ns=[-1], state={})", "a run of -1 ns"),
         ("while True: say(b'x' * 65536)", f"a line of more than {LONGEST_REPLY:,} bytes"),
     ],
