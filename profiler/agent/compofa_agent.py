@@ -879,7 +879,7 @@ def control_groups() -> List[str]:
     Its own and those above it; inside a container the paths that the kernel tells may not be
     there, and then the folder at the top is its own.
     """
-    found = []
+    folders = []
     for line in (read_text("/proc/self/cgroup") or "").split("\n"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -891,8 +891,8 @@ def control_groups() -> List[str]:
             continue
         parts = [part for part in path.split("/") if part not in ("", "..")]
         for top in tops:
-            found += ["/".join([top, *parts[:end]]) for end in range(len(parts), -1, -1)]
-    return list(dict.fromkeys(found))
+            folders += ["/".join([top, *parts[:end]]) for end in range(len(parts), -1, -1)]
+    return list(dict.fromkeys(folders))
 
 
 def cpu_quota() -> Optional[float]:

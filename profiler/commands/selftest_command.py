@@ -107,8 +107,8 @@ def selftest_command(
         confidence=parse_share(confidence, "confidence", 0.5, 1.0),
     )
     result = run_selftest(read_journal(journal_path(request.out))[1], seed, options)
-    found = smallest_change(result.noise, result.sessions_within(minutes, cells), cells, options)
-    _print(device, result, _Sight(minutes, cells, options, found), json_)
+    smallest = smallest_change(result.noise, result.sessions_within(minutes, cells), cells, options)
+    _print(device, result, _Sight(minutes, cells, options, smallest), json_)
     raise typer.Exit(ExitCode.DONE)
 
 

@@ -141,9 +141,11 @@ def known_devices(
     """
     latency = np.asarray(latency_ms, dtype=np.float64)
     batches = np.array([batch for _, _, batch in cells], dtype=np.int64)
-    found = []
+    devices = []
     for batch in np.unique(batches):
         rows = np.flatnonzero(batches == batch)
         if len(rows) >= FEWEST_CELLS:
-            found.append(KnownDevice.fit(space, name, [cells[int(i)] for i in rows], latency[rows]))
-    return found
+            devices.append(
+                KnownDevice.fit(space, name, [cells[int(i)] for i in rows], latency[rows])
+            )
+    return devices

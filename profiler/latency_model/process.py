@@ -173,8 +173,8 @@ class Process:
     def _searched(self) -> Process:
         """The process with the log variances of largest posterior density."""
         model = _Linear.at(self.measured, self.prior, self.terms)
-        found = _search(model, self.tails, self.log_variances)
-        return self._at(self.measured, self.prior, self.terms, found, self.tails)
+        variances = _search(model, self.tails, self.log_variances)
+        return self._at(self.measured, self.prior, self.terms, variances, self.tails)
 
     def predict(
         self, features: Features, blocks: tuple[Floats, Floats], noise: Floats | float = 0.0

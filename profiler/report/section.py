@@ -265,12 +265,12 @@ def _disturbances(meta: Meta) -> tuple[tuple[str, str], ...]:
         for reason in pause.reasons:
             times.setdefault(re.sub(r"[0-9][0-9.]*", "…", reason), []).append(pause.seconds)
     ordered = sorted(times.items(), key=lambda item: -len(item[1]))
-    found: list[tuple[str, str]] = [(each.of, each.sentence) for each in meta.speeds]
-    found += [
+    rows: list[tuple[str, str]] = [(each.of, each.sentence) for each in meta.speeds]
+    rows += [
         (remarks.count(number, "unconverged cell"), reason)
         for reason, number in meta.doubted.items()
     ]
-    return *found, *(
+    return *rows, *(
         (reason, f"{remarks.count(len(seconds), 'time')}, {sum(seconds):.0f} s of waiting")
         for reason, seconds in ordered[:MOST_LISTED]
     )

@@ -220,11 +220,11 @@ def corrected_line(analysis: Analysis, session: int) -> Corrected:
 
 def _by_cell(timings: Sequence[Timing]) -> dict[Cell, list[Timing]]:
     """Without the reference model's."""
-    found: dict[Cell, list[Timing]] = {}
+    visits: dict[Cell, list[Timing]] = {}
     for timing in timings:
         if timing.cell is not None:
-            found.setdefault(timing.cell, []).append(timing)
-    return found
+            visits.setdefault(timing.cell, []).append(timing)
+    return visits
 
 
 def _warm(timings: Sequence[Timing]) -> list[Timing]:

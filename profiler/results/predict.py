@@ -157,7 +157,7 @@ def known_in_tables(paths: Sequence[Path], space: Space) -> list[KnownDevice]:
     Raises:
         UserError: one is no table, or has too few cells of `space` to learn from.
     """
-    found = []
+    devices = []
     for path in paths:
         table = read_table(path)
         known = known_in_rows(table.setup.device, table.rows, space)
@@ -167,8 +167,8 @@ def known_in_tables(paths: Sequence[Path], space: Space) -> list[KnownDevice]:
                 f"{FEWEST_CELLS} of one batch size are needed",
                 path=path,
             )
-        found += known
-    return found
+        devices += known
+    return devices
 
 
 def model_notes(model: LatencyModel, cells: Sequence[Workload]) -> list[str]:

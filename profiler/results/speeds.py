@@ -65,8 +65,8 @@ def find_speeds(
         values: per cell and session, corrected for drift; None is the reference model.
         drift: what the reference model shows.
     """
-    found = [_of_sessions(drift), _of_cells(values), _of_loads(values), _of_runs(timings)]
-    return tuple(each for each in found if each is not None)
+    speeds = [_of_sessions(drift), _of_cells(values), _of_loads(values), _of_runs(timings)]
+    return tuple(each for each in speeds if each is not None)
 
 
 def _of_sessions(drift: Drift) -> TwoSpeeds | None:

@@ -169,6 +169,6 @@ def _slope_variance(
     if not math.isfinite(noise):
         return LARGEST_SLOPE_SD**2
     expected = float((noise / squares[known]).mean())
-    found = float(slopes.var(ddof=1))
-    error = math.sqrt(2 / (slopes.size - 1)) * max(found, expected)
-    return min(max(found - expected, 0.0) + 2 * error, LARGEST_SLOPE_SD**2)
+    variance = float(slopes.var(ddof=1))
+    error = math.sqrt(2 / (slopes.size - 1)) * max(variance, expected)
+    return min(max(variance - expected, 0.0) + 2 * error, LARGEST_SLOPE_SD**2)

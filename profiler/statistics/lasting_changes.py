@@ -51,19 +51,19 @@ def find_lasting_changes(
         min_effect: smaller steps are left out, as a fraction.
     """
     long_enough = [i for i, logs in enumerate(series) if logs.size >= 2 * CONFIRMED]
-    found: list[list[LastingChange]] = [[] for _ in series]
+    changes: list[list[LastingChange]] = [[] for _ in series]
     if not long_enough:
-        return found
+        return changes
     noise, freedom = _noise([series[i] for i in long_enough])
     for i, sd, d in zip(long_enough, noise, freedom, strict=True):
         chance = false_alarms / len(long_enough) / series[i].size
         limit = float(student_quantile(1 - chance / 2, np.array([d]))[0])
-        found[i] = [
+        changes[i] = [
             step
             for step in _segmented(_without_outliers(series[i], sd) / sd, limit**2, sd)
             if abs(math.log(step.ratio)) >= math.log1p(min_effect)
         ]
-    return found
+    return changes
 
 
 def _noise(series: Sequence[FloatArray]) -> tuple[list[float], list[float]]:

@@ -147,9 +147,9 @@ class _Families:
 
     def best(self, count: int) -> list[int] | None:
         """The best family worth more than `known`, if there is one."""
-        self.found: list[int] | None = None
+        self.best_rows: list[int] | None = None
         self._extend([], np.zeros(self.values.shape[1]), 0, count)
-        return self.found
+        return self.best_rows
 
     def _extend(self, rows: list[int], served: FloatArray, start: int, left: int) -> None:
         if start >= len(self.values) or not left:
@@ -158,7 +158,7 @@ class _Families:
         worth = float(served.sum())
         last = int(added.argmax())
         if worth + added[last] > self.known + TOLERANCE:
-            self.known, self.found = worth + float(added[last]), [*rows, start + last]
+            self.known, self.best_rows = worth + float(added[last]), [*rows, start + last]
         if left == 1:
             return
         for row in range(start, len(self.values)):

@@ -82,14 +82,14 @@ class Android:
 
 def answers(text: str) -> dict[str, str]:
     """The answers in `text` by name, each without the blank lines around it."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():
         if line.startswith(f"{MARK} "):
             name = line.removeprefix(MARK).strip()
         else:
-            found.setdefault(name, []).append(line)
-    return {name: "\n".join(lines).strip() for name, lines in found.items()}
+            by_name.setdefault(name, []).append(line)
+    return {name: "\n".join(lines).strip() for name, lines in by_name.items()}
 
 
 def parse_facts(told: Mapping[str, str]) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def parse_facts(told: Mapping[str, str]) -> dict[str, Any]:
     memory = re.search(r"(\d+) kB", told.get("memory", ""))
     possible = re.findall(r"\d+", told.get("cpus", ""))
     release, api = get("ro.build.version.release", "?"), get("ro.build.version.sdk", "?")
-    found = {
+    facts = {
         "system": "Android",
         "machine": told.get("machine") or get("ro.product.cpu.abi"),
         "kernel": told.get("kernel"),
@@ -117,7 +117,7 @@ def parse_facts(told: Mapping[str, str]) -> dict[str, Any]:
         "max_mhz": list(mhz(told.get("max_khz", "")).values()) or None,
         "serial_sha256": hashlib.sha256(serial.encode()).hexdigest()[:16] if serial else None,
     }
-    return {name: value for name, value in found.items() if value not in (None, "")}
+    return {name: value for name, value in facts.items() if value not in (None, "")}
 
 
 def parse_state(told: Mapping[str, str]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def parse_state(told: Mapping[str, str]) -> dict[str, Any]:
     thermal = re.search(r"^Thermal Status: (\d)$", told.get("thermal", ""), re.M)
     wakefulness = re.search(r"mWakefulness=(\w+)", told.get("wakefulness", ""))
     powered = [name for name in ("AC", "USB", "Wireless", "Dock") if _powered(battery, name)]
-    found = {
+    state = {
         "load_1m": float(load[0]) if load else None,
         "cpu_pressure_10s": float(pressure[1]) if pressure else None,
         "cpu_ticks": sum(map(int, ticks)) if len(ticks) > 7 else None,
@@ -147,13 +147,13 @@ def parse_state(told: Mapping[str, str]) -> dict[str, Any]:
         "battery_saver": {"0": False, "1": True}.get(told.get("saver", "")),
         "screen": wakefulness[1] if wakefulness else None,
     }
-    return {name: value for name, value in found.items() if value not in (None, "", {})}
+    return {name: value for name, value in state.items() if value not in (None, "", {})}
 
 
 def mhz(text: str) -> dict[int, float]:
     """MHz by CPU, from `grep -H` over cpufreq files in kHz."""
-    found = re.findall(r"/cpu(\d+)/cpufreq/\w+:(\d+)$", text, re.M)
-    return {cpu: khz / 1000 for cpu, khz in sorted((int(cpu), int(khz)) for cpu, khz in found)}
+    by_cpu = re.findall(r"/cpu(\d+)/cpufreq/\w+:(\d+)$", text, re.M)
+    return {cpu: khz / 1000 for cpu, khz in sorted((int(cpu), int(khz)) for cpu, khz in by_cpu)}
 
 
 def _temperatures(text: str) -> dict[str, float]:

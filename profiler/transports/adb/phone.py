@@ -103,9 +103,9 @@ class Phone:
             return  # its state says more
 
     def _missing(self) -> DeviceError:
-        found = ", ".join(self._listed()) or "none"
+        listed = ", ".join(self._listed()) or "none"
         return LinkLost(
-            f"adb sees no device {self.serial}; it sees: {found}",
+            f"adb sees no device {self.serial}; it sees: {listed}",
             hint="plug it in, unlock it and switch USB debugging on",
         )
 

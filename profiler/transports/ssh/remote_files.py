@@ -158,8 +158,8 @@ class RemoteFiles:
                 hint="it needs sha256sum, shasum or openssl",
             )
         # A name with backslashes makes sha256sum put one before the hash.
-        found = re.match(r"\\?([0-9a-f]{64})\b", printed)
-        return found[1] if found else ""
+        digest = re.match(r"\\?([0-9a-f]{64})\b", printed)
+        return digest[1] if digest else ""
 
     def _free(self) -> str:
         """The room on the folder's disk, in words."""
