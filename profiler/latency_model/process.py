@@ -274,8 +274,8 @@ def _search(model: _Linear, tails: Floats, start: Floats) -> Floats:
         return float(value), 0.5 * slopes * np.exp(logs) + away / (2 * SPREAD)
 
     bounds = [(-18.0, 4.0)] * len(start)
-    found = minimize(
+    minimum = minimize(
         cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-6}
     )
-    logs: Floats = found.x
+    logs: Floats = minimum.x
     return logs
