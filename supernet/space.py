@@ -13,13 +13,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from compofa.common.csv_lines import shown
 from compofa.common.errors import UserError
 from compofa.supernet.subnet import Subnet, SubnetArrays, Unit, UnitChoice, divisible
 from compofa.supernet.subnet_keys import SubnetKeys, listed
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ENUMERABLE = 1_000_000
 """Spaces up to this size can be listed; larger ones can only be sampled."""
@@ -203,6 +205,8 @@ class Space:
 
     def arrays(self, subnets: Sequence[Subnet]) -> SubnetArrays:
         """`subnets` as arrays, for vectorised work."""
+        import numpy as np
+
         return SubnetArrays(
             depths=np.array([s.depths for s in subnets], dtype=np.int64).reshape(
                 len(subnets), len(self.units)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compofa.common.errors import UserError, suggestion
 from compofa.common.files import write_atomically
 from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.model_format import ModelContent, ModelFormat
 from compofa.supernet.export.packages import PACKAGE, write_package
-from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
+
+if TYPE_CHECKING:
+    from compofa.supernet.export.weights import Weights
 
 # Each writer is imported when it is first needed: their libraries take up to a second to load.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from compofa.common.arrays import Float32Array
 from compofa.supernet.export.dtype import Dtype
-from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
+
+if TYPE_CHECKING:
+    from compofa.common.arrays import Float32Array
+    from compofa.supernet.export.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from compofa.common.errors import UserError, require_package
 from compofa.common.files import sha256
 from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.evaluation.evaluation_options import EvaluationOptions
-from compofa.supernet.export.weights import Weights, folded_weights, random_weights
 from compofa.supernet.graph import Graph
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import get_space
 
 if TYPE_CHECKING:
+    from compofa.supernet.export.weights import Weights
     from compofa.supernet.supernet import Supernet
 
 MIXED = (
@@ -60,6 +60,8 @@ class WeightSource:
             UserError: the data cannot be read, does not suit the space, or is not what it was when
                 the checkpoint was trained.
         """
+        from compofa.supernet.export.weights import folded_weights, random_weights
+
         if self.supernet is None or self.checkpoint is None:
             return random_weights(graph, self.seed)
         if self.data is None:
