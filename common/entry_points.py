@@ -31,7 +31,7 @@ def all_entry_points() -> Any:
 
 @cache
 def registered(group: str) -> dict[str, EntryPoint]:
-    """The entry points of `group`, by name; nothing is imported yet.
+    """The entry points of `group`, by name and in that order; nothing is imported yet.
 
     Raises:
         UserError: two packages have registered different things by one name.
@@ -45,7 +45,8 @@ def registered(group: str) -> dict[str, EntryPoint]:
                 f"{_package(before)} and {_package(entry)}",
                 hint="uninstall one of them",
             )
-    return known
+    # Installers write them in one order or another; messages should not depend on that.
+    return dict(sorted(known.items()))
 
 
 @overload

