@@ -50,7 +50,7 @@ def converted(model: Any, **options: Any) -> Any:
 def traced(network: Network) -> Any:
     image = torch.zeros(1, *network.graph.input)
     inputs = [coremltools.TensorType(name="input", shape=image.shape)]
-    return converted(torch.jit.trace(network, image), inputs=inputs)  # type: ignore[no-untyped-call]
+    return converted(torch.jit.trace(network, image), inputs=inputs)
 
 
 def content(spec: Any) -> bytes:

@@ -60,7 +60,7 @@ def train(supernet: Supernet, subnet: Subnet, images: torch.Tensor, labels: torc
             shift = torch.randint(-3, 4, (2,)).tolist()
             logits = supernet(torch.roll(images[batch], shift, (2, 3)), subnet)
             optimiser.zero_grad()
-            F.cross_entropy(logits, labels[batch], label_smoothing=0.1).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(logits, labels[batch], label_smoothing=0.1).backward()
             optimiser.step()
             schedule.step()
     supernet.eval()

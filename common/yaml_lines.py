@@ -117,6 +117,7 @@ def _compose(text: str, path: Path) -> Node | None:
         depth = 0
 
         def compose_node(self, parent: Node | None, index: int) -> Node | None:
+            # The stubs of PyYAML give the method no types.
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             line = event.start_mark.line + 1
             if isinstance(event, AliasEvent):

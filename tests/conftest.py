@@ -52,7 +52,7 @@ CHROMIUM_OPTIONS = (
 def browser(_chromium: Chrome) -> Chrome:
     """A headless Chromium that does what a person does with a page; its log is empty."""
     _chromium.get("about:blank")
-    _chromium.get_log("browser")  # type: ignore[no-untyped-call]
+    _chromium.get_log("browser")
     return _chromium
 
 

@@ -714,6 +714,7 @@ def add_runtime(name: str, source: str) -> None:
     sys.modules["compofa_agent"] = sys.modules[__name__]
     module = types.ModuleType("compofa_agent_" + name)
     try:
+        # The host decides what runs here, as with the agent itself, which it has put here too.
         exec(compile(source, f"<runtime {name}>", "exec"), vars(module))  # noqa: S102
         added = vars(module)["RUNTIME"]
         if not issubclass(added, Runtime):

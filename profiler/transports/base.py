@@ -82,7 +82,7 @@ class Transport(Closing):
     def provision(
         self,
         packages: Sequence[str],
-        wheels: Path | None,  # noqa: ARG002
+        wheels: Path | None,  # noqa: ARG002  (for the transports that can)
     ) -> None:
         """Installs Python packages on the device, where the transport knows how to.
 

@@ -8,10 +8,10 @@ from compofa.supernet.space import Space
 from compofa.supernet.supernet import Supernet
 
 
-def trained(space: Space) -> Supernet:
+def trained(space: Space, kernel_transform: bool = True, seed: int = 3) -> Supernet:
     """A supernet with matrices and statistics that are not those it begins with."""
-    torch.manual_seed(3)
-    supernet = Supernet(space, kernel_transform=True)
+    torch.manual_seed(seed)
+    supernet = Supernet(space, kernel_transform)
     for name, tensor in supernet.state_dict().items():
         if name.endswith(("running_var", "bn.weight")):
             tensor.uniform_(0.5, 1.5)

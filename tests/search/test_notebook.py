@@ -18,8 +18,8 @@ def printed(notebook: Any) -> list[str]:
 
 
 def test_the_notebook_runs_and_prints_what_it_shows() -> None:
-    shown = nbformat.read(DOCS / "search.ipynb", as_version=4)  # type: ignore[no-untyped-call]
-    ran = nbformat.read(DOCS / "search.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    shown = nbformat.read(DOCS / "search.ipynb", as_version=4)
+    ran = nbformat.read(DOCS / "search.ipynb", as_version=4)
     # The kernel listens on 127.0.0.1 alone, as is its default.
     folder = {"metadata": {"path": str(DOCS)}}
     NotebookClient(ran, timeout=60, resources=folder).execute()

@@ -15,6 +15,7 @@ from compofa.supernet.network import Network
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES, get_space
 from compofa.supernet.supernet import Supernet, hull
+from rigs.supernets import trained
 
 NARROW_RESNET = replace(SPACES["ofa-resnet50"], name="narrow-resnet", width=0.25, classes=7)
 NARROW = replace(SPACES["compofa-elastic"], name="narrow", width=0.35, classes=7)
@@ -28,26 +29,12 @@ INVERSE = replace(
 """Deeper units have smaller expand ratios, so no subnet has the largest of every weight."""
 
 
-def trained(space: Space, kernel_transform: bool = False) -> Supernet:
-    """A supernet whose statistics and matrices are as if it had been trained."""
-    torch.manual_seed(1)
-    supernet = Supernet(space, kernel_transform)
-    for name, tensor in supernet.state_dict().items():
-        if name.endswith("running_var") or (tensor.dim() == 1 and name.endswith("bn.weight")):
-            tensor.uniform_(0.5, 1.5)
-        elif tensor.dim() == 1:
-            tensor.normal_(0, 0.1)
-        elif ".transforms." in name:
-            tensor.add_(0.05 * torch.randn_like(tensor))
-    return supernet.eval()
-
-
 EXTRACTED = [(space, True) for space in SPACES.values()] + [(NARROW, False), (INVERSE, True)]
 
 
 @pytest.mark.parametrize(("space", "kernel_transform"), EXTRACTED)
 def test_an_extracted_subnet_computes_the_same(space: Space, kernel_transform: bool) -> None:
-    supernet = trained(space, kernel_transform)
+    supernet = trained(space, kernel_transform, seed=1)
     rng = np.random.default_rng(2)
     image = torch.randn(2, space.in_channels, 48, 48)
     for subnet in (space.extreme(True), space.extreme(False), space.sample(rng)):
@@ -68,7 +55,7 @@ def test_an_extracted_subnet_is_made_of_ordinary_layers_and_counts_their_paramet
 
 
 def test_an_extracted_subnet_has_weights_of_its_own() -> None:
-    supernet, subnet = trained(NARROW), NARROW.extreme(True)
+    supernet, subnet = trained(NARROW, kernel_transform=False, seed=1), NARROW.extreme(True)
     network = supernet.extract(subnet)
     before = supernet.state_dict()["stem.conv.weight"].clone()
     with torch.no_grad():
@@ -78,7 +65,7 @@ def test_an_extracted_subnet_has_weights_of_its_own() -> None:
 
 @pytest.mark.parametrize("space", [NARROW, ONE_CHANNEL, SPACES["ofa-proxyless-w1.3"]])
 def test_one_image_gives_one_row_of_logits(space: Space) -> None:
-    supernet, subnet = trained(space), space.extreme(False)
+    supernet, subnet = trained(space, kernel_transform=False, seed=1), space.extreme(False)
     images = torch.randn(2, space.in_channels, 32, 32)
     with torch.no_grad():
         one, both = supernet(images[:1], subnet), supernet(images, subnet)
@@ -88,7 +75,7 @@ def test_one_image_gives_one_row_of_logits(space: Space) -> None:
 
 @pytest.mark.parametrize("space", [NARROW, NARROW_RESNET], ids=lambda space: space.name)
 def test_inactive_weights_get_exactly_zero_gradient(space: Space) -> None:
-    supernet, subnet = trained(space).train(), space.extreme(False)
+    supernet, subnet = trained(space, kernel_transform=False, seed=1).train(), space.extreme(False)
     supernet(torch.randn(2, 3, 64, 64), subnet).square().sum().backward()
     active = supernet.extract(subnet).state_dict()
     for name, parameter in supernet.named_parameters():
@@ -102,7 +89,7 @@ def test_inactive_weights_get_exactly_zero_gradient(space: Space) -> None:
 
 
 def test_running_one_subnet_leaves_no_trace_on_another() -> None:
-    supernet = trained(NARROW)
+    supernet = trained(NARROW, kernel_transform=False, seed=1)
     image = torch.randn(1, 3, 64, 64)
     small, large = NARROW.extreme(False), NARROW.extreme(True)
     with torch.no_grad():
@@ -134,7 +121,7 @@ def test_the_largest_subnet_of_a_known_space_is_its_hull(space: Space) -> None:
 
 
 def test_blocks_can_be_run_one_by_one() -> None:
-    supernet, subnet = trained(NARROW), NARROW.extreme(True)
+    supernet, subnet = trained(NARROW, kernel_transform=False, seed=1), NARROW.extreme(True)
     x = image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         for block in supernet.blocks(subnet):

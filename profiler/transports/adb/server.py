@@ -180,23 +180,12 @@ class AdbServer:
         self, serial: str, service: str, timeout_s: float, probe: Callable[[], None] | None
     ) -> AdbStream:
         stream = self._request(f"host:transport:{serial}", timeout_s, probe)
-        try:
-            _ask(stream, service, timeout_s)
-        except BaseException:
-            stream.close()
-            raise
-        return stream
+        return _asked(stream, service, timeout_s)
 
     def _request(
         self, service: str, timeout_s: float, probe: Callable[[], None] | None = None
     ) -> AdbStream:
-        stream = AdbStream(self._connect(), probe)
-        try:
-            _ask(stream, service, timeout_s)
-        except BaseException:
-            stream.close()
-            raise
-        return stream
+        return _asked(AdbStream(self._connect(), probe), service, timeout_s)
 
     def _connect(self) -> socket.socket:
         try:
@@ -236,6 +225,16 @@ class AdbServer:
                 f"the adb server did not start at {self.host}:{self.port}",
                 hint="adb start-server says why",
             ) from None
+
+
+def _asked(stream: AdbStream, service: str, timeout_s: float) -> AdbStream:
+    """The stream once the server has granted the service; closed where it does not."""
+    try:
+        _ask(stream, service, timeout_s)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 def _ask(stream: AdbStream, service: str, timeout_s: float) -> None:

@@ -612,7 +612,8 @@ def test_options_reach_the_session_of_onnxruntime(make: Make) -> None:
     }
     agent, loaded = load(make("onnxruntime"), "onnxruntime", options=options)
     assert loaded["settings"]["options"] == options
-    given = agent.models[loaded["model"]].session.get_session_options()  # type: ignore[attr-defined]
+    model: Any = agent.models[loaded["model"]]
+    given = model.session.get_session_options()
     assert given.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert given.enable_mem_pattern is False
     assert given.get_session_config_entry("session.intra_op.allow_spinning") == "0"
@@ -631,7 +632,8 @@ def test_a_property_of_openvino_is_taken(make: Make) -> None:
     pytest.importorskip("openvino")
     agent, loaded = load(make("openvino"), "openvino", options={"ENABLE_HYPER_THREADING": False})
     assert loaded["settings"]["options"] == {"ENABLE_HYPER_THREADING": False}
-    compiled = agent.models[loaded["model"]].request.get_compiled_model()  # type: ignore[attr-defined]
+    model: Any = agent.models[loaded["model"]]
+    compiled = model.request.get_compiled_model()
     assert compiled.get_property("ENABLE_HYPER_THREADING") is False
 
 

@@ -68,7 +68,7 @@ def test_the_page_opens_with_the_verdict_and_the_slowest_cells(
     assert "could not be drawn" not in page.page_source.partition("application/json")[0]
     assert column(page, 1)[0] == CELLS[0].subnet
     assert column(page, 9)[0] == "slower"
-    assert page.get_log("browser") == []  # type: ignore[no-untyped-call]
+    assert page.get_log("browser") == []
 
 
 def test_a_click_on_a_heading_sorts_and_another_turns_it_round(

@@ -229,7 +229,7 @@ def test_the_page_draws_the_picture_and_marks_the_changes(
     assert badges == ["set-up", "code", "device"]
     assert len(browser.find_elements(By.CSS_SELECTOR, "svg.spark polyline")) == 26
     assert len(browser.find_elements(By.CSS_SELECTOR, "svg.spark circle")) == 26
-    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    assert browser.get_log("browser") == []
 
 
 @pytest.mark.parametrize(

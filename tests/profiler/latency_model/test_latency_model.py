@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from compofa.supernet.blocks import Conv
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
-from compofa.supernet.subnet import Subnet
+from rigs.benchmarks import load_benchmark
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,20 +59,10 @@ def compound() -> tuple[Space, list[Workload], Floats]:
 
 @pytest.fixture(scope="module")
 def rtx2080ti(reference: Path) -> tuple[Space, list[Workload], Floats]:
-    space = SPACES["ofa-mbv3"]
-    cells: list[Workload] = []
-    latency = []
-    with (reference / "ofa_rtx2080ti_batch64.csv").open() as file:
-        for row in csv.DictReader(file):
-            depths = tuple(map(int, row["depths"]))
-            exists = [b < depth for depth in depths for b in range(4)]
-            expands, kernels = (
-                tuple(int(v) if e else 0 for v, e in zip(row[name], exists, strict=True))
-                for name in ("expands", "kernels")
-            )
-            cells.append((Subnet(depths, expands, kernels), int(row["resolution"]), 64))
-            latency.append(float(row["latency_ms"]))
-    return space, cells, np.array(latency)
+    data: tuple[Space, list[Workload], Floats] = load_benchmark("latency_devices").rtx2080ti(
+        reference, SPACES["ofa-mbv3"]
+    )
+    return data
 
 
 @pytest.mark.parametrize(

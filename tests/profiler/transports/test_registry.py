@@ -50,7 +50,7 @@ def test_every_registered_transport_is_whole() -> None:
 
 def test_a_transport_that_forgets_to_say_where_its_devices_are_is_told_what_is_missing() -> None:
     with pytest.raises(TypeError, match="Nameless does not define address, resource"):
-        TransportSpec(Nameless, LocalTransport)  # type: ignore[type-abstract]
+        TransportSpec(Nameless, LocalTransport)  # type: ignore[type-abstract]  # the mistake itself
 
 
 def test_this_computer_is_this_computer_and_nothing_else_is(tmp_path: Path) -> None:
