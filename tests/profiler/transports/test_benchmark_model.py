@@ -125,7 +125,8 @@ cat <<'END'
 {OUTPUT.format(delegate=WHOLE)}END
 """
     transport = build(script)
-    load(transport, tmp_path, accelerator="gpu", options={"gpu_backend": "cl; touch x"})
+    link, _ = load(transport, tmp_path, accelerator="gpu", options={"gpu_backend": "cl; touch x"})
+    link.quit()
     assert "--gpu_backend=cl; touch x" in told.read_text()
     with pytest.raises(AgentError, match="this benchmark_model has no flag --gpu_bakend") as caught:
         load(transport, tmp_path, accelerator="gpu", options={"gpu_bakend": "cl"})
