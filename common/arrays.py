@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compofa.common.errors import UserError, file_error
+from compofa.common.errors import UserError
+from compofa.common.files import read_bounded
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
@@ -28,14 +29,10 @@ def read_npz(path: Path, what: str, largest: int) -> dict[str, npt.NDArray[Any]]
         UserError: it cannot be read, is too large, damaged, encrypted, or no archive of plain
             arrays.
     """
+    too_large = f"{what} holds more than {largest:,} bytes"
+    raw = read_bounded(path, largest, what, too_large=too_large)
     try:
-        with path.open("rb") as file:
-            raw = file.read(largest + 1)
-    except OSError as error:
-        raise file_error(error, path, f"cannot read {what}") from None
-    try:
-        too_large = len(raw) > largest or _unpacked(raw) > largest
-        if not too_large:
+        if _unpacked(raw) <= largest:
             with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             # Numpy hands over members of any other kind as they stand.
@@ -48,7 +45,7 @@ def read_npz(path: Path, what: str, largest: int) -> dict[str, npt.NDArray[Any]]
         hint = "it should be a file of numpy.savez"
         message = f"{what} is not an archive of plain arrays, or a damaged one"
         raise UserError(message, path=path, hint=hint) from error
-    raise UserError(f"{what} holds more than {largest:,} bytes", path=path)
+    raise UserError(too_large, path=path)
 
 
 def _unpacked(raw: bytes) -> int:

@@ -20,6 +20,9 @@ from compofa.common.errors import CompofaError, ExitCode, file_error
 LONGEST_MESSAGE = 1000
 """Characters; of a longer one the middle is left out: it is somebody's input, not ours."""
 
+AGAIN_S = 0.05
+"""After which an interruption that Python ignored is raised once more."""
+
 
 def run_command(command: Callable[[], Any]) -> NoReturn:
     """Runs a typer application and turns its errors into messages and exit codes.
@@ -103,20 +106,30 @@ def _interruptible() -> Iterator[None]:
     """Has Ctrl-C and SIGTERM, with which CI and `timeout` stop a job, raise KeyboardInterrupt.
 
     Modules written in C that are being loaded when it is raised make an error of their own of it:
-    whatever error follows a signal counts as the interruption. A signal that somebody else handles
-    or ignores is left alone.
+    whatever error follows a signal counts as the interruption. Python ignores what is raised in
+    some places, such as the callbacks of its import system: there it is raised again a moment
+    later. A signal that somebody else handles or ignores is left alone.
     """
     came: list[int] = []
+    hook = sys.unraisablehook
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         came.append(number)
         signal.default_int_handler(number, frame)
 
+    def ignored(unraisable: sys.UnraisableHookArgs) -> None:
+        if signal.SIGALRM in before and issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # Raised here, it would be ignored too.
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        else:
+            hook(unraisable)
+
     before = {}
     if threading.current_thread() is threading.main_thread():  # others may set no handlers
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 before[number] = signal.signal(number, interrupt)
+    sys.unraisablehook = ignored
     try:
         yield
     except Exception:
@@ -124,6 +137,9 @@ def _interruptible() -> Iterator[None]:
             raise KeyboardInterrupt from None
         raise
     finally:
+        sys.unraisablehook = hook
+        if signal.SIGALRM in before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -1,10 +1,11 @@
-"""Writing files so that a reader sees the old content or the new, never half of it."""
+"""Reading files within bounds, and writing them so that nobody ever reads half of one."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import tempfile
+from io import BufferedIOBase
 from pathlib import Path
 
 from compofa.common.errors import UserError, file_error
@@ -30,6 +31,48 @@ def check_suffix(path: Path, *wanted: str) -> None:
     suffix = path.suffix.lower()
     if suffix in FORMAT_SUFFIXES and suffix not in wanted:
         raise UserError(f"what is written there is {wanted[0]}, not {suffix}", path=path)
+
+
+def read_bounded(
+    path: Path, largest: int, what: str = "the file", *, too_large: str | None = None
+) -> bytes:
+    """The content of `path`, of which no more is read than is accepted.
+
+    Args:
+        path: the file.
+        largest: bytes; a larger file is refused.
+        what: names it in messages, as in "the checkpoint".
+        too_large: what is said of a larger file, where the usual message does not fit.
+
+    Raises:
+        UserError: it cannot be read, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            too_large = too_large or f"{what} is larger than {_size(largest)}"
+            return bounded(file, path, largest, too_large)
+    except OSError as error:
+        raise file_error(error, path, f"cannot read {what}") from None
+
+
+def bounded(file: BufferedIOBase, path: Path, largest: int, too_large: str) -> bytes:
+    """As `read_bounded`, from an open file such as one that is unpacked while it is read.
+
+    Raises:
+        UserError: it is too large.
+        OSError: it cannot be read.
+    """
+    raw = file.read(largest + 1)
+    if len(raw) > largest:
+        raise UserError(too_large, path=path)
+    return raw
+
+
+def _size(count: int) -> str:
+    for unit, name in ((1_000_000, "MB"), (1_000, "KB")):
+        if count >= unit and count % unit == 0:
+            return f"{count // unit} {name}"
+    return f"{count:,} bytes"
 
 
 def write_atomically(path: Path, content: bytes | str, what: str = "the file") -> None:

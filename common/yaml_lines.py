@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compofa.common.console import printable
-from compofa.common.errors import UserError, file_error
+from compofa.common.errors import UserError
+from compofa.common.files import read_bounded
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -69,13 +70,7 @@ def read_yaml(path: Path, what: str) -> Document:
     Raises:
         UserError: it cannot be read, is not YAML, gives a key twice, or uses aliases or tags.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-    except OSError as error:
-        raise file_error(error, path, f"cannot read {what}") from None
-    if len(raw) > LARGEST:
-        raise UserError(f"{what} is larger than {LARGEST // 1000} KB", path=path)
+    raw = read_bounded(path, LARGEST, what)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -4,6 +4,6 @@ The names that `__init__.pyi` lists can be imported from here (docs/python-api.m
 when it is first used, so that a command pays for what it uses only.
 """
 
-import lazy_loader
+from compofa.common import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = lazy_exports(__name__, __file__)

@@ -23,7 +23,7 @@ class Deployment:
 
     Attributes:
         checkpoint: their weights.
-        calibration: images, for int8 alone.
+        calibration: images, for a quantised dtype alone.
         data: the data set that batch norm statistics are taken from, subnet by subnet; those of
             the checkpoint where it is None.
     """

@@ -9,7 +9,6 @@ from compofa.common.errors import UserError, suggestion
 from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.families.registry import FAMILIES
 from compofa.supernet.space import Space
-from compofa.supernet.space_file import read_space_file
 
 SPACES: dict[str, Space] = {
     space.name: space for family in FAMILIES.values() for space in family.spaces
@@ -26,5 +25,8 @@ def get_space(name: str) -> Space:
     if name in SPACES:
         return SPACES[name]
     if name.endswith((".yaml", ".yml")):
+        # Brings the YAML reader, which built-in spaces do without.
+        from compofa.supernet.space_file import read_space_file
+
         return read_space_file(Path(name), SPACES, DEFAULT_SPACE)
     raise UserError(f"unknown space {shown(name)}", hint=suggestion(name, list(SPACES)))

@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "common": """
         errors closing
+        files
         arrays
-        command_groups console csv_lines normal_interval entry_points files option_values scratch
+        command_classes console csv_lines normal_interval entry_points option_values scratch
         progress_meter yaml_lines
     """,
     "supernet": """

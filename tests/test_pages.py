@@ -10,22 +10,10 @@ from typing import Any
 import pytest
 import typer
 
-from compofa.profiler.commands.app import app as profile
-from compofa.profiler.commands.html_command import app as report
-from compofa.search.commands import report_command  # noqa: F401  (it adds `compare` to the app)
-from compofa.search.commands.search_command import app as search
-from compofa.supernet.commands.export_command import app as export
-from compofa.supernet.commands.train_command import app as train
+from rigs.programs import APPS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = {
-    "compofa-profile": profile,
-    "compofa-report": report,
-    "compofa-search": search,
-    "compofa-export": export,
-    "compofa-train": train,
-}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -50,7 +38,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_and_their_options_are_those_that_there_are(page: Path) -> None:
     for line in commands_in(page.read_text()):
         words = shlex.split(line, comments=True)
-        _check(typer.main.get_command(COMMANDS[words[0]]), words[1:], line)
+        _check(typer.main.get_command(APPS[words[0]]), words[1:], line)
 
 
 def commands_in(text: str) -> list[str]:
@@ -63,7 +51,7 @@ def commands_in(text: str) -> list[str]:
         for line in block.split("\n")
     ]
     shown = [line.strip().removeprefix("$ ").removeprefix("run: ") for line in code]
-    return [re.split(r" [|>&;]", line)[0] for line in shown if line.split(" ")[0] in COMMANDS]
+    return [re.split(r" [|>&;]", line)[0] for line in shown if line.split(" ")[0] in APPS]
 
 
 def _check(command: Any, words: list[str], line: str) -> None:

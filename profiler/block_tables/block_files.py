@@ -25,7 +25,7 @@ from yaml.events import (
 
 from compofa.common.csv_lines import parse_count, parse_number, shown
 from compofa.common.errors import UserError, file_error
-from compofa.common.files import write_atomically
+from compofa.common.files import read_bounded, write_atomically
 
 LARGEST_FILE = 20_000_000
 """Bytes; published files have 15 thousand."""
@@ -94,13 +94,7 @@ def write_block_files(folder: Path, blocks: Blocks) -> None:
 
 
 def _read_file(path: Path) -> dict[str, BlockTime]:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise file_error(error, path, "cannot read the block table") from None
-    if len(raw) > LARGEST_FILE:
-        raise UserError(f"larger than {LARGEST_FILE // 1_000_000} MB", path=path)
+    raw = read_bounded(path, LARGEST_FILE, "the block table")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         blocks = _blocks(_Events(yaml.parse(raw.decode("utf-8"), Loader=loader), path))

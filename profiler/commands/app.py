@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from compofa.common.command_groups import pointing_group
+from compofa.common.command_classes import PlainCommand, pointing_group
 from compofa.profiler.commands.check_command import check_command
 from compofa.profiler.commands.devices_command import devices_command
 from compofa.profiler.commands.lut_commands import export_lut_command, import_lut_command
@@ -30,5 +30,5 @@ app.command("devices")(devices_command)
 app.command("check")(check_command)
 app.command("selftest")(selftest_command)
 app.command("predict")(predict_command)
-app.command("import-lut")(import_lut_command)
-app.command("export-lut")(export_lut_command)
+app.command("import-lut", cls=PlainCommand)(import_lut_command)
+app.command("export-lut", cls=PlainCommand)(export_lut_command)

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from compofa.common.command_groups import pointing_group
+from compofa.common.command_classes import PlainCommand, pointing_group
 from compofa.common.console import print_json, printable
 from compofa.common.option_values import parse_share, percent
-from compofa.profiler.commands.options import Json
+from compofa.profiler.commands.options import Json, min_effect_option
 from compofa.profiler.settings import MIN_EFFECT
 
 
@@ -32,7 +32,7 @@ def history() -> None:
     """Latency over commits: a folder of tables, and what changed when."""
 
 
-@app.command("add")
+@app.command("add", cls=PlainCommand)
 def add_command(
     table: Annotated[Path, typer.Argument(metavar="TABLE.csv", help="The table to add.")],
     commit: Annotated[
@@ -69,15 +69,10 @@ def add_command(
         print(printable(f"{to / entry.table}{'' if new else ' is there already'}"))
 
 
-@app.command("show")
+@app.command("show", cls=PlainCommand)
 def show_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the history.")],
-    min_effect: Annotated[
-        str,
-        typer.Option(
-            metavar="PERCENT", help="Changes of latency that are smaller than this do not count."
-        ),
-    ] = percent(MIN_EFFECT),
+    min_effect: Annotated[str, min_effect_option()] = percent(MIN_EFFECT),
     html: Annotated[
         Path | None,
         typer.Option(

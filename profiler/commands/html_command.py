@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compofa.common.command_groups import pointing_group
+from compofa.common.command_classes import PlainCommand, pointing_group
 from compofa.common.console import note, print_json, printable
-from compofa.profiler.commands.options import Json
+from compofa.profiler.commands.options import Json, own_space_option
 
 if TYPE_CHECKING:
     from compofa.profiler.report.section import Section
@@ -38,11 +38,13 @@ def reports() -> None:
     """Reports on latency tables."""
 
 
-@app.command("html")
+@app.command("html", cls=PlainCommand)
 def html_command(
     tables: Annotated[
         list[Path],
-        typer.Argument(metavar="TABLE...", help="The latency tables that the page is about."),
+        typer.Argument(
+            metavar="TABLE", help="The latency tables that the page is about, one or more."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -53,14 +55,7 @@ def html_command(
             show_default=False,
         ),
     ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.yaml",
-            help="The file that defines the space of the tables, if it is not a built-in space.",
-            show_default=False,
-        ),
-    ] = None,
+    space: Annotated[str | None, own_space_option()] = None,
     json_: Json = False,
 ) -> None:
     """Write a page with pictures: how fast the cells of tables are, and how sure that is."""

@@ -1,20 +1,70 @@
-"""Options that several commands share."""
+"""Options that several commands share.
+
+Some commands show an option in a panel of their own: for these a function makes the option, and
+the panel is its argument.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Inventory = Annotated[
-    Path,
-    typer.Option(
+
+def inventory_option(panel: str | None = None) -> Any:
+    """--inventory, a path."""
+    return typer.Option(
         "--inventory",
         metavar="FILE",
+        rich_help_panel=panel,
         help="The file that lists the devices and how to reach them.",
-    ),
-]
+    )
+
+
+def pause_option(panel: str) -> Any:
+    """--pause and --no-pause, whether to wait."""
+    return typer.Option(
+        "--pause/--no-pause",
+        metavar="",
+        rich_help_panel=panel,
+        help="Waits while the device is busy, hot or slowed down, 30 seconds at a time at most.",
+    )
+
+
+def min_effect_option(panel: str | None = None) -> Any:
+    """--min-effect, a share as text."""
+    return typer.Option(
+        "--min-effect",
+        metavar="PERCENT",
+        rich_help_panel=panel,
+        help="Changes of latency that are smaller than this do not count.",
+    )
+
+
+def own_space_option(panel: str | None = None) -> Any:
+    """--space of the commands that know built-in spaces from the tables, the path of a file."""
+    return typer.Option(
+        "--space",
+        metavar="FILE.yaml",
+        rich_help_panel=panel,
+        help="The file that defines the space of the tables, if it is not a built-in space.",
+        show_default=False,
+    )
+
+
+def json_option(panel: str | None = None) -> Any:
+    """--json, whether to print JSON."""
+    return typer.Option(
+        "--json",
+        metavar="",
+        rich_help_panel=panel,
+        help="Prints one JSON object on the standard output, for programs.",
+    )
+
+
+Inventory = Annotated[Path, inventory_option()]
+Json = Annotated[bool, json_option()]
 DeviceName = Annotated[
     str,
     typer.Option(
@@ -32,11 +82,5 @@ SpaceFile = Annotated[
         help="The space of the subnets, by name or by its YAML file. By default the one that the "
         "table names; a space of your own is found by its file only.",
         show_default=False,
-    ),
-]
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json", metavar="", help="Prints one JSON object on the standard output, for programs."
     ),
 ]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from compofa.profiler.commands.options import inventory_option, pause_option
+
 WHERE = "Where to measure"
 WHAT = "What to measure"
 HOW = "How long and how precisely"
@@ -24,14 +26,7 @@ DevicesOption = Annotated[
         show_default=False,
     ),
 ]
-InventoryOption = Annotated[
-    Path,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=WHERE,
-        help="The file that lists the devices and how to reach them.",
-    ),
-]
+InventoryOption = Annotated[Path, inventory_option(WHERE)]
 RuntimeOption = Annotated[
     str | None,
     typer.Option(
@@ -173,15 +168,7 @@ MaxTimeOption = Annotated[
         show_default=False,
     ),
 ]
-PauseOption = Annotated[
-    bool,
-    typer.Option(
-        "--pause/--no-pause",
-        metavar="",
-        rich_help_panel=HOW,
-        help="Waits while the device is busy, hot or slowed down, 30 seconds at a time at most.",
-    ),
-]
+PauseOption = Annotated[bool, pause_option(HOW)]
 OutOption = Annotated[
     Path | None,
     typer.Option(

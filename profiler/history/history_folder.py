@@ -19,15 +19,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from compofa.common.console import printable
 from compofa.common.errors import UserError, file_error
-from compofa.common.files import sha256, write_atomically
+from compofa.common.files import read_bounded, sha256, write_atomically
 from compofa.profiler.comparison.sides import load_side
 from compofa.profiler.results.table import SetUp, Table, read_table
 from compofa.profiler.statistics.interval import estimate_cells
 
 SCHEMA = 1
 
-LARGEST_ENTRY = 1_000_000
-"""Bytes of an entry's JSON file; a larger one is refused."""
+LARGEST_ENTRY, LARGEST_TABLE = 1_000_000, 200_000_000
+"""Bytes of an entry's JSON file, and of its table; larger ones are refused."""
 
 MOST_ENTRIES = 10_000
 
@@ -101,7 +101,7 @@ def add_entry(folder: Path, table: Path, commit: str, at: str | None = None) -> 
     reference = None
     if side.values is not None and None in side.values:
         reference = estimate_cells(side.values, level_sessions=side.level)[None].value
-    content = _read(table)
+    content = read_bounded(table, LARGEST_TABLE)
     stem = f"{moment:%Y%m%dT%H%M%SZ}-{commit[:12]}-{sha256(content)[:12]}"
     entry = Entry(
         commit=commit,
@@ -146,7 +146,7 @@ def read_history(folder: Path) -> list[Profile]:
 
 
 def _entry(path: Path) -> Entry:
-    raw = _read(path, LARGEST_ENTRY)
+    raw = read_bounded(path, LARGEST_ENTRY)
     try:
         data = json.loads(raw)
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
@@ -160,17 +160,6 @@ def _entry(path: Path) -> Entry:
     except (ValueError, RecursionError):
         raise UserError("the entry is not JSON", path=path) from None
     return entry
-
-
-def _read(path: Path, largest: int = 200_000_000) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(largest + 1)
-    except OSError as error:
-        raise file_error(error, path, "cannot read the file") from None
-    if len(content) > largest:
-        raise UserError(f"the file is larger than {largest:,} bytes", path=path)
-    return content
 
 
 def _moment(text: str) -> datetime:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from compofa.profiler.latency_model.average import Average
 from compofa.profiler.latency_model.features import Features, Floats, Workload, cell_features
@@ -34,6 +35,7 @@ OUTSIDE_SD = 0.1
 """Standard deviation of its log latency that is added for each unit (log) that it is outside."""
 
 _Fitted = tuple[Measured, Process]
+Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,19 @@ class BatchModel:
         features = cell_features(space, cells)
         measured = Measured(features, latency_ms, noise)
         groups = [[(measured, Process.fit(measured, prior)) for prior in independent(features)]]
+        judging = _judging(groups[0]) if others else np.arange(0)
         believed: list[KnownDevice] = []
         columns = np.empty((len(cells), 0))
 
         def try_on(other: KnownDevice) -> None:
             nonlocal columns
+            if other.falling:
+                return  # it is no table of latencies, however well it may fit a few cells
             wider = np.column_stack([columns, other.columns(cells, features)])
             known = replace(measured, features=replace(features, others=wider))
             priors = other.priors(columns.shape[1])
             like = [(known, Process.fit(known, prior)) for prior in priors]
-            if len(cells) < FEWEST_TO_JUDGE or _odds(groups[0], like) < MISLEADING:
+            if not _is_contradicted(groups[0], like, judging):
                 columns = wider
                 believed.append(other)
                 groups.append(like)
@@ -134,6 +139,27 @@ class BatchModel:
         return np.where(outside > OUTSIDE, outside, 0.0)
 
 
+def _judging(alone: Sequence[_Fitted]) -> Rows:
+    """The measured cells that judge other devices: a wrong one fits a wrong device best."""
+    odd = _odd(Average.of(alone))
+    return np.setdiff1d(np.arange(len(alone[0][0])), odd)
+
+
+def _is_contradicted(alone: Sequence[_Fitted], like: Sequence[_Fitted], judging: Rows) -> bool:
+    """Whether the measured cells contradict that the device is like another one."""
+    if len(judging) < FEWEST_TO_JUDGE:
+        return False
+    if len(judging) < len(alone[0][0]):
+        alone, like = _refitted(alone, judging), _refitted(like, judging)
+    return _odds(alone, like) >= MISLEADING
+
+
+def _refitted(group: Sequence[_Fitted], rows: Rows) -> list[_Fitted]:
+    """Processes with the same priors, fitted on the cells at `rows` alone."""
+    some = group[0][0].take(rows)
+    return [(some, Process.fit(some, process.prior)) for _, process in group]
+
+
 def _odds(alone: Sequence[_Fitted], like: Sequence[_Fitted]) -> float:
     """How many times likelier what was measured is without another device than with it."""
     means = [
@@ -143,16 +169,22 @@ def _odds(alone: Sequence[_Fitted], like: Sequence[_Fitted]) -> float:
     return float(np.exp(min(means[0] - means[1], 700.0)))
 
 
-def _suspects(average: Average, cells: Sequence[Workload]) -> tuple[Suspect, ...]:
-    """Measured cells that are far off what the others make of them, the worst first."""
+def _odd(average: Average) -> Rows:
+    """Positions of measured cells that are far off what the others make of them, worst first."""
     errors, sd = average.left_out()
     scores = np.abs(errors) / sd
     scores /= max(1.0, float(np.median(scores)) / 0.6745)
     odd = np.flatnonzero((scores > SUSPECT_SCORE) & (np.abs(errors) > np.log(SUSPECT_RATIO)))
+    return odd[np.argsort(-np.abs(errors[odd]))]
+
+
+def _suspects(average: Average, cells: Sequence[Workload]) -> tuple[Suspect, ...]:
+    """The cells that `_odd` finds, with what the others make of them."""
+    errors, _ = average.left_out()
     latency = average.measured.latency_ms
     return tuple(
         Suspect(cells[i], float(latency[i]), float(latency[i] * np.exp(-errors[i])))
-        for i in odd[np.argsort(-np.abs(errors[odd]))]
+        for i in _odd(average)
     )
 
 

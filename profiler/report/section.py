@@ -20,7 +20,7 @@ from compofa.profiler.statistics.variance_components import VarianceComponents
 from compofa.supernet.space import Space
 
 MOST_LISTED = 50
-"""Held-out cells, failures and disturbances listed, at most."""
+"""Held-out cells, failures, disturbances and caveats listed, at most."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Section:
 
     Attributes:
         file: the table's file name.
+        missing: what is not there, and what cannot be shown without it.
+        caveats: what casts doubt on all of the figures.
         worst: the held-out cells whose predictions are furthest off, those first.
         notes: sentences on additivity.
         disturbances: what disturbed the device, and for how long it was waited.
@@ -57,6 +59,7 @@ class Section:
     file: str
     subtitle: str
     missing: tuple[str, ...]
+    caveats: tuple[str, ...]
     remarks: tuple[Remark, ...]
     figures: tuple[Figure, ...]
     worst: tuple[Judged, ...]
@@ -98,6 +101,7 @@ def make_section(evidence: Evidence, own_space: Space | None = None) -> Section:
         subtitle=f"{remarks.count(len(rows), 'cell')}, "
         f"{measured:,} measured and {len(rows) - measured:,} predicted",
         missing=tuple(missing),
+        caveats=() if meta is None else meta.caveats[:MOST_LISTED],
         remarks=_remarks(evidence, judgement),
         figures=_figures(judgement, line, spread),
         worst=tuple(sorted(worst, key=lambda each: -abs(each.error_percent))[:MOST_LISTED]),

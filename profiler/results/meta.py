@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from compofa.common.console import printable
-from compofa.common.errors import UserError, file_error
-from compofa.common.files import write_atomically
+from compofa.common.errors import UserError
+from compofa.common.files import read_bounded, write_atomically
 from compofa.profiler.latency_model import Additivity, HeldOutError
 from compofa.profiler.results.journal import Pause
 from compofa.profiler.results.journal_lines import check_schema
@@ -135,13 +135,7 @@ def read_meta(path: Path) -> Meta:
     Raises:
         UserError: it cannot be read, is too large, or is not a meta file of this version.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-    except OSError as error:
-        raise file_error(error, path, "cannot read the meta file") from None
-    if len(raw) > LARGEST:
-        raise UserError(f"the meta file is larger than {LARGEST // 1_000_000} MB", path=path)
+    raw = read_bounded(path, LARGEST, "the meta file")
     try:
         data = json.loads(raw)
     except (ValueError, RecursionError):

@@ -175,11 +175,10 @@ def model_notes(model: LatencyModel, cells: Sequence[Workload]) -> list[str]:
     """What a user should know of a model before its predictions of `cells` are believed."""
     notes = []
     for device in model.set_aside:
-        rate = "; its latencies fall as networks grow: are they images per second?"
-        notes.append(
-            f"{device.name} at batch size {device.batch_size} is set aside, as the measured cells "
-            f"contradict it{rate if device.falling else ''}"
-        )
+        why = "the measured cells contradict it"
+        if device.falling:
+            why = "its latencies fall as networks grow: are they images per second?"
+        notes.append(f"{device.name} at batch size {device.batch_size} is set aside, as {why}")
     for suspect in model.suspects[:MOST_NAMED]:
         subnet, resolution, batch_size = suspect.cell
         notes.append(

@@ -8,6 +8,12 @@ from typing import Annotated
 import typer
 
 from compofa.common.option_values import percent
+from compofa.profiler.commands.options import (
+    inventory_option,
+    min_effect_option,
+    own_space_option,
+    pause_option,
+)
 from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT
 
 COUNTS = "What counts as a change"
@@ -24,14 +30,7 @@ CompareBaseTable = Annotated[
 CompareNewTable = Annotated[
     Path, typer.Argument(metavar="NEW", help="The table to judge, or a folder of tables.")
 ]
-CompareMinEffect = Annotated[
-    str,
-    typer.Option(
-        metavar="PERCENT",
-        rich_help_panel=COUNTS,
-        help="Changes of latency that are smaller than this do not count.",
-    ),
-]
+CompareMinEffect = Annotated[str, min_effect_option(COUNTS)]
 CompareConfidence = Annotated[
     str,
     typer.Option(
@@ -62,15 +61,7 @@ CompareAccuracy = Annotated[
         show_default=False,
     ),
 ]
-CompareSpace = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE.yaml",
-        rich_help_panel=FRONT,
-        help="The file that defines the space of the tables, if it is not a built-in space.",
-        show_default=False,
-    ),
-]
+CompareSpace = Annotated[str | None, own_space_option(FRONT)]
 CompareConfirm = Annotated[
     bool,
     typer.Option(
@@ -91,14 +82,7 @@ CompareModels = Annotated[
         show_default=False,
     ),
 ]
-CompareInventory = Annotated[
-    Path,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=CONFIRMING,
-        help="The file that lists the devices and how to reach them.",
-    ),
-]
+CompareInventory = Annotated[Path, inventory_option(CONFIRMING)]
 CompareMaxTime = Annotated[
     str,
     typer.Option(
@@ -107,15 +91,7 @@ CompareMaxTime = Annotated[
         help="The most time to spend on each device, such as 90s, 10m or 1h.",
     ),
 ]
-ComparePause = Annotated[
-    bool,
-    typer.Option(
-        "--pause/--no-pause",
-        metavar="",
-        rich_help_panel=CONFIRMING,
-        help="Waits while the device is busy or hot.",
-    ),
-]
+ComparePause = Annotated[bool, pause_option(CONFIRMING)]
 CompareMarkdown = Annotated[
     Path | None,
     typer.Option(

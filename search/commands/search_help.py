@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from compofa.profiler.commands.options import inventory_option, json_option, pause_option
 from compofa.supernet.export.dtype import Dtype, parse_dtype
-from compofa.supernet.export.formats import FORMATS, parse_format
+from compofa.supernet.export.formats import DTYPES, FORMATS, parse_format
 from compofa.supernet.export.model_format import ModelFormat
 
 WHERE = "Which cells to look at"
@@ -230,15 +231,7 @@ SearchVerify = Annotated[
         help="Measures the candidates that may win on their devices, and answers from that.",
     ),
 ]
-SearchInventory = Annotated[
-    Path,
-    typer.Option(
-        "--inventory",
-        metavar="FILE",
-        rich_help_panel=VERIFYING,
-        help="The file that lists the devices and how to reach them.",
-    ),
-]
+SearchInventory = Annotated[Path, inventory_option(VERIFYING)]
 SearchMaxTime = Annotated[
     str | None,
     typer.Option(
@@ -248,15 +241,7 @@ SearchMaxTime = Annotated[
         show_default=False,
     ),
 ]
-SearchPause = Annotated[
-    bool,
-    typer.Option(
-        "--pause/--no-pause",
-        metavar="",
-        rich_help_panel=VERIFYING,
-        help="Waits while a device is busy or hot.",
-    ),
-]
+SearchPause = Annotated[bool, pause_option(VERIFYING)]
 SearchPlot = Annotated[
     Path | None,
     typer.Option(
@@ -275,15 +260,7 @@ SearchOut = Annotated[
         show_default=False,
     ),
 ]
-SearchJson = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        metavar="",
-        rich_help_panel=OUTPUT,
-        help="Prints one JSON object on the standard output, for programs.",
-    ),
-]
+SearchJson = Annotated[bool, json_option(OUTPUT)]
 SearchExport = Annotated[
     Path | None,
     typer.Option(
@@ -317,9 +294,9 @@ SearchExportDtype = Annotated[
     typer.Option(
         "--dtype",
         parser=parse_dtype,
-        metavar="DTYPE",
+        metavar="|".join(DTYPES),
         rich_help_panel=DEPLOYING,
-        help="The number type that the models compute in: float32, float16 (Core ML) or int8.",
+        help="The number type that the models compute in.",
     ),
 ]
 SearchCalibration = Annotated[
@@ -327,7 +304,8 @@ SearchCalibration = Annotated[
     typer.Option(
         metavar="PATH",
         rich_help_panel=DEPLOYING,
-        help="Images for the scales of int8: a folder of pictures or an .npz file.",
+        help="Images from which a quantised dtype, such as int8, learns its scales: a folder of "
+        "pictures or an .npz file.",
         show_default=False,
     ),
 ]

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compofa.common.errors import UserError, file_error
+from compofa.common.errors import UserError
+from compofa.common.files import read_bounded
 
 LARGEST = 2 * 1024**3
 """Bytes; larger files are refused. The released ones have under 200 MB."""
@@ -32,15 +33,10 @@ def read_torch_file(path: Path, what: str) -> Any:
     Raises:
         UserError: it cannot be read, is too large, truncated, not torch's, or holds more than data.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-    except OSError as error:
-        raise file_error(error, path, f"cannot read {what}") from None
+    too_large = f"{what} is too large: more than {LARGEST:,} bytes"
+    raw = read_bounded(path, LARGEST, what, too_large=too_large)
     if not raw:
         raise UserError(f"{what} is empty", path=path)
-    if len(raw) > LARGEST:
-        raise UserError(f"{what} is too large: more than {LARGEST:,} bytes", path=path)
     try:
         if raw.startswith(b"PK"):
             _check_archive(raw)

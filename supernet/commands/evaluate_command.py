@@ -10,25 +10,7 @@ import typer
 from compofa.common.console import print_json, printable
 from compofa.common.errors import require_package
 from compofa.common.files import check_suffix
-from compofa.supernet.commands.shared_options import (
-    MEASURING,
-    OUTPUT,
-    BatchOption,
-    CalibrationOption,
-    CheckpointOption,
-    DataOption,
-    DeviceOption,
-    FreshOption,
-    JsonOption,
-    ResolutionsOption,
-    SeedOption,
-    SplitFileOption,
-    SplitOption,
-    WorkersOption,
-    chosen_subnets,
-    resolutions_of,
-    tell_memory,
-)
+from compofa.supernet.commands import shared_options as shared
 from compofa.supernet.evaluation.evaluation_options import (
     BATCH_SIZE,
     CALIBRATION_IMAGES,
@@ -45,7 +27,7 @@ _TableOption = Annotated[
     typer.Option(
         help="Accuracy table to write (CSV). Rows that it already has are kept, so that an "
         "interrupted command can be given again.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=shared.OUTPUT,
     ),
 ]
 _SubnetOption = Annotated[
@@ -53,7 +35,7 @@ _SubnetOption = Annotated[
     typer.Option(
         metavar="KEY",
         help="Measure only this subnet, such as d23422. May be given several times.",
-        rich_help_panel=MEASURING,
+        rich_help_panel=shared.MEASURING,
     ),
 ]
 _SampleOption = Annotated[
@@ -61,27 +43,27 @@ _SampleOption = Annotated[
     typer.Option(
         min=1,
         help="Measure this many subnets, drawn at random, instead of all of the space.",
-        rich_help_panel=MEASURING,
+        rich_help_panel=shared.MEASURING,
     ),
 ]
 
 
 def evaluate(
-    checkpoint: CheckpointOption,
-    data: DataOption,
+    checkpoint: shared.CheckpointOption,
+    data: shared.DataOption,
     out: _TableOption,
-    split: SplitOption = SplitPart.HELDOUT,
-    split_file: SplitFileOption = None,
-    resolutions: ResolutionsOption = None,
+    split: shared.SplitOption = SplitPart.HELDOUT,
+    split_file: shared.SplitFileOption = None,
+    resolutions: shared.ResolutionsOption = None,
     subnet: _SubnetOption = None,
     sample: _SampleOption = None,
-    calibration_images: CalibrationOption = CALIBRATION_IMAGES,
-    batch_size: BatchOption = BATCH_SIZE,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    seed: SeedOption = 0,
-    fresh: FreshOption = False,
-    json_: JsonOption = False,
+    calibration_images: shared.CalibrationOption = CALIBRATION_IMAGES,
+    batch_size: shared.BatchOption = BATCH_SIZE,
+    workers: shared.WorkersOption = None,
+    device: shared.DeviceOption = "auto",
+    seed: shared.SeedOption = 0,
+    fresh: shared.FreshOption = False,
+    json_: shared.JsonOption = False,
 ) -> None:
     """Measure the accuracy of subnets of a supernet.
 
@@ -97,12 +79,9 @@ def evaluate(
     )
     with joined_ranks(device) as ranks:
         supernet = options.load(ranks)
-        subnets = chosen_subnets(supernet.space, subnet, sample, seed)
-        sizes = resolutions_of(resolutions, supernet.space)
-        run = options.run(out, supernet, ranks)
-        if ranks.first:
-            tell_memory(supernet, subnets, max(sizes), calibration_images)
-        rows = run.fill(subnets, sizes)
+        subnets = shared.chosen_subnets(supernet.space, subnet, sample, seed)
+        sizes = shared.resolutions_of(resolutions, supernet.space)
+        rows = shared.measure(options, out, supernet, ranks, subnets, sizes)
         if ranks.first:
             _tell(out, rows, json_)
 

@@ -14,6 +14,7 @@ from compofa.common.files import sha256
 from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.export.dtype import Dtype, parse_dtype
 from compofa.supernet.export.formats import (
+    DTYPES,
     FORMATS,
     JSON,
     ExportRequest,
@@ -45,9 +46,9 @@ _DtypeOption = Annotated[
     Dtype,
     typer.Option(
         parser=parse_dtype,
-        metavar="DTYPE",
-        help="What the model computes in: float32, float16 (Core ML) or int8 (ONNX and TFLite). "
-        "Other usual names, such as fp16, are taken as well.",
+        metavar="|".join(DTYPES),
+        help="What the model computes in. Not every format can hold every dtype; other usual "
+        "names, such as fp16, are taken as well.",
         rich_help_panel="Output",
     ),
 ]
@@ -79,8 +80,8 @@ _OutOption = Annotated[
 _CalibrationOption = Annotated[
     Path | None,
     typer.Option(
-        help="Images from which int8 learns the range of activations: a folder of pictures, or an "
-        ".npz file with one array of preprocessed images.",
+        help="Images from which a quantised --dtype, such as int8, learns the range of "
+        "activations: a folder of pictures, or an .npz file with one array of preprocessed images.",
         rich_help_panel=OUTPUT,
     ),
 ]

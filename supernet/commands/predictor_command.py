@@ -13,22 +13,7 @@ import typer
 
 from compofa.common.console import print_json, printable
 from compofa.common.errors import UserError, require_package
-from compofa.supernet.commands.shared_options import (
-    DATA_HELP,
-    OUTPUT,
-    BatchOption,
-    CalibrationOption,
-    DeviceOption,
-    FreshOption,
-    JsonOption,
-    ResolutionsOption,
-    SeedOption,
-    SplitFileOption,
-    WorkersOption,
-    chosen_subnets,
-    resolutions_of,
-    tell_memory,
-)
+from compofa.supernet.commands import shared_options as shared
 from compofa.supernet.evaluation.evaluation_options import (
     BATCH_SIZE,
     CALIBRATION_IMAGES,
@@ -60,7 +45,7 @@ _OutOption = Annotated[
     Path,
     typer.Option(
         help="Predictor to write: NAME.npz, or NAME.pth in the layout of OFA's released predictor.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=shared.OUTPUT,
     ),
 ]
 _AccuracyOption = Annotated[
@@ -82,8 +67,8 @@ _SpaceOption = Annotated[
 _ModelChoice = Annotated[
     ModelOption,
     typer.Option(
-        help="gp fits a Gaussian process, mlp the network of the OFA paper; auto tries both and "
-        "keeps the one with the smaller error on held-out subnets.",
+        help="Kind of predictor: gp is a Gaussian process, mlp the network of the OFA paper; auto "
+        "tries both and keeps the one with the smaller error on held-out subnets.",
         rich_help_panel=FIT,
     ),
 ]
@@ -101,7 +86,7 @@ _MeasuredCheckpoint = Annotated[
         rich_help_panel=MEASURE,
     ),
 ]
-_MeasuredData = Annotated[Path | None, typer.Option(help=DATA_HELP, rich_help_panel=MEASURE)]
+_MeasuredData = Annotated[Path | None, typer.Option(help=shared.DATA_HELP, rich_help_panel=MEASURE)]
 _SampleOption = Annotated[
     int,
     typer.Option(min=10, help="How many subnets to measure.", rich_help_panel=MEASURE),
@@ -117,15 +102,15 @@ def predictor(
     checkpoint: _MeasuredCheckpoint = None,
     data: _MeasuredData = None,
     sample: _SampleOption = 500,
-    split_file: SplitFileOption = None,
-    resolutions: ResolutionsOption = None,
-    calibration_images: CalibrationOption = CALIBRATION_IMAGES,
-    batch_size: BatchOption = BATCH_SIZE,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    seed: SeedOption = 0,
-    fresh: FreshOption = False,
-    json_: JsonOption = False,
+    split_file: shared.SplitFileOption = None,
+    resolutions: shared.ResolutionsOption = None,
+    calibration_images: shared.CalibrationOption = CALIBRATION_IMAGES,
+    batch_size: shared.BatchOption = BATCH_SIZE,
+    workers: shared.WorkersOption = None,
+    device: shared.DeviceOption = "auto",
+    seed: shared.SeedOption = 0,
+    fresh: shared.FreshOption = False,
+    json_: shared.JsonOption = False,
 ) -> None:
     """Fit a predictor of accuracies, so that all subnets of a large space can be searched.
 
@@ -175,14 +160,11 @@ class _Fit:
         from compofa.supernet.accuracy_predictor.predictor_files import check_file
 
         supernet = options.load(ranks)
-        space, sizes = supernet.space, resolutions_of(resolutions, supernet.space)
+        space, sizes = supernet.space, shared.resolutions_of(resolutions, supernet.space)
         # Before hours of measuring, not after them.
         check_file(self.out, space, sizes)
-        subnets = chosen_subnets(space, None, sample, self.seed)
-        run = options.run(self.table, supernet, ranks)
-        if ranks.first:
-            tell_memory(supernet, subnets, max(sizes), options.calibration_images)
-        run.fill(subnets, sizes)
+        subnets = shared.chosen_subnets(space, None, sample, self.seed)
+        shared.measure(options, self.table, supernet, ranks, subnets, sizes)
         return space
 
     def fit(self, space: Space | None) -> tuple[MeasuredAccuracies, dict[str, Sequence[Error]]]:

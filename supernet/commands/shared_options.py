@@ -11,9 +11,11 @@ import typer
 from compofa.common.console import note
 from compofa.common.errors import UserError
 from compofa.supernet.defaults import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
-from compofa.supernet.evaluation.evaluation_options import SplitPart
+from compofa.supernet.evaluation.evaluation_options import EvaluationOptions, SplitPart
 
 if TYPE_CHECKING:
+    from compofa.supernet.evaluation.accuracy_file import AccuracyRow
+    from compofa.supernet.ranks import Ranks
     from compofa.supernet.space import Space
     from compofa.supernet.subnet import Subnet
     from compofa.supernet.supernet import Supernet
@@ -147,7 +149,26 @@ def chosen_subnets(
     return tuple(drawn)
 
 
-def tell_memory(
+def measure(
+    options: EvaluationOptions,
+    table: Path,
+    supernet: Supernet,
+    ranks: Ranks,
+    subnets: Sequence[Subnet],
+    resolutions: Sequence[int],
+) -> list[AccuracyRow]:
+    """Fills the table with these subnets at these resolutions; all rows that it has then.
+
+    Raises:
+        UserError: see `EvaluationOptions.run` and `AccuracyRun.fill`.
+    """
+    run = options.run(table, supernet, ranks)
+    if ranks.first:
+        _tell_memory(supernet, subnets, max(resolutions), options.calibration_images)
+    return run.fill(subnets, resolutions)
+
+
+def _tell_memory(
     supernet: Supernet, subnets: Sequence[Subnet], resolution: int, images: int
 ) -> None:
     """Says how much memory the calibration of batch norm will take for activations."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from compofa.common.command_classes import PlainCommand
 from compofa.common.console import print_json, printable, run_command
 from compofa.common.errors import require_package
 from compofa.common.files import sha256, write_atomically
@@ -29,7 +30,7 @@ app.command()(evaluate)
 app.command()(predictor)
 
 
-@app.command("import")
+@app.command("import", cls=PlainCommand)
 def import_(
     released: Annotated[
         Path,

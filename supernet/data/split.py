@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from compofa.common.arrays import IntArray
-from compofa.common.errors import UserError, file_error
-from compofa.common.files import write_atomically
+from compofa.common.errors import UserError
+from compofa.common.files import read_bounded, write_atomically
 from compofa.supernet.data.dataset import DataSet
 from compofa.supernet.data.images import Labels, Part, Positions
 
@@ -25,6 +25,9 @@ MOST_HELD_OUT = 10_000
 """As many as OFA's accuracy predictor was fitted to (Cai et al., ICLR 2020, appendix A)."""
 
 FORMAT = "compofa split"
+
+LARGEST = 1_000_000
+"""Bytes of a record; larger ones are refused."""
 
 VERSION = 2
 """Of the splits that are made; those of version 1 are made again from their records."""
@@ -199,11 +202,10 @@ def recorded_split(path: Path, data: DataSet) -> Split:
     Raises:
         UserError: there is no such record, or the data has changed since.
     """
+    raw = read_bounded(path, LARGEST, "the record of the split")
     try:
-        record: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise file_error(error, path, "cannot read the record of the split") from None
-    except ValueError:
+        record: Any = json.loads(raw)
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise UserError("it is not the record of a split", path=path)

@@ -33,7 +33,7 @@ def _onnx(content: ModelContent) -> bytes:
         return model
     from compofa.supernet.export.quantisation.quantise import quantise_onnx
 
-    return quantise_onnx(model, content.calibration)
+    return quantise_onnx(model, content.calibration, content.dtype)
 
 
 def _tflite(content: ModelContent) -> bytes:
@@ -50,7 +50,7 @@ def _tflite(content: ModelContent) -> bytes:
         return model
     from compofa.supernet.export.quantisation.quantise import quantise_tflite
 
-    return quantise_tflite(model, content.calibration)
+    return quantise_tflite(model, content.calibration, content.dtype)
 
 
 def _coreml(content: ModelContent) -> bytes:
@@ -86,6 +86,9 @@ LAYERS = ModelFormat("layers", ".npz", (Dtype.FLOAT32,), _layers)
 
 FORMATS = {each.name: each for each in (ONNX, TFLITE, COREML, JSON)}
 """The formats that the commands offer, by name."""
+
+DTYPES = tuple(each for each in Dtype if any(each in other.dtypes for other in FORMATS.values()))
+"""What model files can compute in, each in one format or another."""
 
 ZIP = ".zip"
 """How a Core ML package may be named as well; it is one file then."""
@@ -139,10 +142,10 @@ class ExportRequest:
     Attributes:
         batch_size: images per inference; None leaves it open where the format can, else it is 1.
         dynamic: leaves the size of the images open.
-        calibration: an .npz file or a folder of images, for int8 alone.
+        calibration: an .npz file or a folder of images, for a quantised dtype alone.
 
     Raises:
-        UserError: the format cannot do that, or int8 lacks its images.
+        UserError: the format cannot do that, or a quantised dtype lacks its images.
     """
 
     format: ModelFormat

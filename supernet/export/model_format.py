@@ -23,8 +23,8 @@ class ModelContent:
         dtype: what the file is to compute in.
         batch_size: images per inference; None leaves it open where the format can, else it is 1.
         dynamic: leaves the size of the images open.
-        calibration: inputs [n, channels, height, width] that int8 learns ranges from, n being the
-            batch size.
+        calibration: inputs [n, channels, height, width] that a quantised dtype learns ranges from,
+            n being the batch size.
         checkpoint_sha256: of the file that the weights come from; None for random ones.
     """
 

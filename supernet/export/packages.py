@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +21,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
     """`files`, by their path, as an archive without compression: weights hardly shrink."""
+    import zipfile  # as in `write_package`
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in sorted(files):
@@ -38,6 +38,10 @@ def write_package(path: Path, content: bytes) -> None:
     Raises:
         UserError: something else is at `path`, or it cannot be written.
     """
+    # Every command that names formats imports this module, and few write a package.
+    import tempfile
+    import zipfile
+
     target = Path(os.path.realpath(path))
     try:
         if target.exists() and not (target / MANIFEST).is_file():

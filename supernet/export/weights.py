@@ -81,7 +81,8 @@ def folded_weights(
     Args:
         supernet: the shared weights.
         subnet: of its space.
-        statistics: batch norm's, as `calibration.calibrate` finds them; the supernet's own if None.
+        statistics: batch norm's, as `bn_calibration.calibrate` gives them; if None, the
+            supernet's own.
     """
     epsilon = family_of(supernet.space).bn_epsilon
     tensors = supernet.active(subnet) | dict(statistics or {})

@@ -34,7 +34,7 @@ def train(training: Training, launch: Launch, ranks: Ranks) -> State:
         KeyboardInterrupt: it was asked to end.
     """
     training.check_ranks(ranks.count)
-    with _prepared(training, launch, ranks) as (state, watch), heeding_signals() as stop_request:
+    with _prepared(training, launch, ranks) as (state, monitor), heeding_signals() as stop_request:
         supernet = first_supernet(training.space, training.teacher, training.seed)
         supernet.load_state_dict(state.weights)
         stepper = Stepper(
@@ -42,7 +42,7 @@ def train(training: Training, launch: Launch, ranks: Ranks) -> State:
             training.options,
         )  # fmt: skip
         stepper.optimiser.load_state_dict(dict(state.optimiser))
-        Trainer(training, stepper, state, launch, watch, stop_request).run()
+        Trainer(training, stepper, state, launch, monitor, stop_request).run()
     return state
 
 
@@ -68,9 +68,11 @@ def _prepared(
             message = f"it holds another training: {'; '.join(changed[:3])}"
             raise UserError(message, path=folder.path, hint=hint)
         curves = Curves(folder.tensorboard) if launch.curves and ranks.first else None
-        watch = stack.enter_context(TrainingMonitor(folder, silent=not ranks.first, curves=curves))
-        training.loading.unreadable.tell = watch.note
-        yield state, watch
+        monitor = stack.enter_context(
+            TrainingMonitor(folder, silent=not ranks.first, curves=curves)
+        )
+        training.loading.unreadable.tell = monitor.note
+        yield state, monitor
 
 
 def _begin(training: Training, folder: RunFolder) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 
 from compofa.common.errors import UserError
+from compofa.common.files import sha256
 from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 from compofa.supernet.checkpoints.released import restrict
 from compofa.supernet.data.split import Split
@@ -55,7 +55,7 @@ def load_teacher(path: Path, space: Space, split: Split) -> Teacher:
     if split.contradicts(loaded.metadata):
         message = "this teacher may have been trained on images that are held out here"
         raise UserError(message, path=path, hint="give --heldout as it was given for the teacher")
-    return Teacher(path, supernet, hashlib.sha256(path.read_bytes()).hexdigest(), loaded.mixed)
+    return Teacher(path, supernet, sha256(path.read_bytes()), loaded.mixed)
 
 
 def first_supernet(space: Space, teacher: Teacher | None, seed: int) -> Supernet:

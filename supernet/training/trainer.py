@@ -66,7 +66,7 @@ class Trainer:
         stepper: Stepper,
         state: State,
         launch: Launch,
-        watch: TrainingMonitor,
+        monitor: TrainingMonitor,
         stop_request: StopRequest,
     ) -> None:
         self._training = training
@@ -75,7 +75,7 @@ class Trainer:
         self._folder = launch.folder
         self._pace = launch.pace
         self._ranks = stepper.ranks
-        self._watch = watch
+        self._monitor = monitor
         self._stop_request = stop_request
         self._pending: list[StepRecord] = []
         self._ahead = 1 if self._ranks.device.type == "cpu" else STEPS_AHEAD
@@ -108,7 +108,7 @@ class Trainer:
             if run.phase.sort_channels:
                 sort_channels_(self._stepper.supernet)
         before = sum(self._training.phase_run(i).steps for i in range(self._state.phase))
-        self._watch.phase(run, self._state.costs[-1], before)
+        self._monitor.phase(run, self._state.costs[-1], before)
         steps = range(self._state.step, run.steps)
         requests = run.order.requests(steps, self._ranks.rank, self._ranks.count)
         batches = self._training.loading.batches(run.order.part.images, requests)
@@ -161,7 +161,7 @@ class Trainer:
         self._pending = []
         if self._ranks.first:
             self._rows.add(rows)
-        self._watch.steps(last, self._state.costs[-1])
+        self._monitor.steps(last, self._state.costs[-1])
         return stop
 
     def _validate(self, run: PhaseRun) -> None:
@@ -182,7 +182,7 @@ class Trainer:
                 for key, score in named
             ]
         )
-        self._watch.validated(step, [(key, score.top1) for key, score in named])
+        self._monitor.validated(step, [(key, score.top1) for key, score in named])
 
     def _save_if_due(self, *, force: bool) -> None:
         if force or time.monotonic() - self._saved >= self._pace.save_seconds:
@@ -207,4 +207,4 @@ class Trainer:
         save_checkpoint(self._folder.checkpoint, self._stepper.supernet, metadata)
         costs = [cost.as_json() for cost in self._state.costs]
         self._folder.describe({**self._state.run, "costs": costs})
-        self._watch.note(f"done: {self._folder.checkpoint}")
+        self._monitor.note(f"done: {self._folder.checkpoint}")

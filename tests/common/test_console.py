@@ -15,7 +15,7 @@ import pytest
 from compofa.common.console import printable, without_homes
 
 APP = """
-import signal, sys, time, typer
+import ctypes, signal, sys, time, typer
 from pathlib import Path
 from compofa.common.console import print_json, run_command
 from compofa.common.errors import DeviceError, OutOfTime, UserError
@@ -39,6 +39,10 @@ def go(what: str, times: int = 1, name: str = ""):
         try: signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt: pass
         raise ImportError("initialization failed")  # as numpy's and onnxruntime's C code does
+    if what == "ignored":
+        # In a callback from C, as in those of Python's import system, it goes no further.
+        ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))()
+        time.sleep(60)
     if what == "sleep": print("ready", flush=True); time.sleep(60)
     for _ in range(times): print_json({"what": what})
 
@@ -67,6 +71,7 @@ def run(
         ("interrupt", 130, "interrupted\n"),
         ("stop", 130, "interrupted\n"),
         ("import", 130, "interrupted\n"),
+        ("ignored", 130, "interrupted\n"),
     ],
 )
 def test_an_ending_has_its_code_and_one_line(what: str, code: int, message: str) -> None:
@@ -163,6 +168,7 @@ def test_what_cannot_be_printed_is_shown_by_its_number(encoding: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")
 def test_stderr_on_a_full_disk_keeps_the_exit_code() -> None:
     with Path("/dev/full").open("w") as full:
         assert run("user", stderr=full).returncode == 2

@@ -63,6 +63,12 @@ def test_what_a_package_registers_is_found_by_name(install: Install) -> None:
     assert load_registered(GROUP, "half", "number", Fraction) == Fraction(1, 2)
 
 
+def test_names_come_in_their_own_order_however_they_were_installed(install: Install) -> None:
+    install("sevenths", "", third="sevenths:C", first="sevenths:A")
+    install("eighths", "", second="eighths:B")
+    assert list(registered(GROUP)) == ["first", "second", "third"]
+
+
 def test_listing_names_imports_nothing(install: Install) -> None:
     install("broken", "raise RuntimeError('imported')", half="broken:HALF")
     assert list(registered(GROUP)) == ["half"]

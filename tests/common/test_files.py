@@ -12,12 +12,30 @@ from pathlib import Path
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.common.files import sha256, write_atomically
+from compofa.common.files import read_bounded, sha256, write_atomically
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "table.csv"
+
+
+@pytest.mark.parametrize(
+    ("largest", "limit"),
+    [(1_999, "1,999 bytes"), (1_000, "1 KB"), (2_000_000, "2 MB"), (2_500_000, "2500 KB")],
+)
+def test_a_file_is_read_up_to_a_bound(path: Path, largest: int, limit: str) -> None:
+    path.write_bytes(bytes(largest))
+    assert read_bounded(path, largest, "the table") == bytes(largest)
+    path.write_bytes(bytes(largest + 1))
+    with pytest.raises(UserError) as refused:
+        read_bounded(path, largest, "the table")
+    assert str(refused.value) == f"{path}: the table is larger than {limit}"
+
+
+def test_a_file_that_cannot_be_read_is_an_error(path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read the table: no such file or directory"):
+        read_bounded(path, 1, "the table")
 
 
 def test_a_new_file_is_written(path: Path) -> None:

@@ -94,10 +94,10 @@ def test_what_may_mean_something_else_is_refused(
 def test_aliases_that_unfold_without_end_are_refused_at_once(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(UserError, match="file.yaml:2: the alias"):
         read(tmp_path, "\n".join(lines))
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("unit", ["[", "a: {", "- ", "&x ", "'", "a\n"])

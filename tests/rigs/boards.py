@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from compofa.profiler.fleet.job import Job
 from compofa.profiler.measurement.profile import ProfileRequest
+from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.device import Device
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
@@ -47,6 +49,22 @@ def add_boards(sshd: Sshd, names: Iterable[str]) -> list[SshDevice]:
         )
         for name in names
     ]
+
+
+def write_inventory(folder: Path, devices: Iterable[Device]) -> None:
+    """Writes the devices.yaml that lists them."""
+    entries = {
+        device.name: device.model_dump(exclude_defaults=True, exclude={"name"})
+        | {"transport": device.transport}
+        for device in devices
+    }
+    (folder / "devices.yaml").write_text(json.dumps(entries))
+
+
+def timings(journal: Path) -> list[Timing]:
+    """What was timed so far; nothing before the journal's first line."""
+    written = journal.exists() and journal.stat().st_size > 0
+    return of_kind(read_journal(journal)[1], Timing) if written else []
 
 
 def small_job(device: Device) -> Job:

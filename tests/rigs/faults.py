@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import re
 import signal
@@ -22,6 +21,7 @@ from compofa.common.closing import Closing
 from compofa.common.errors import ExitCode
 from compofa.profiler.results.journal import Failure, Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, read_table
+from rigs.boards import write_inventory
 from rigs.peer import Peer
 
 SIGNALS = {each.name: each for each in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)}
@@ -108,9 +108,7 @@ class Profiler(Closing):
         self.temporary = folder / "tmp"
         self.temporary.mkdir(parents=True)
         device = peer.device
-        settings = device.model_dump(exclude_defaults=True, exclude={"name"})
-        inventory = {device.name: {"transport": device.transport, **settings}}
-        (folder / "devices.yaml").write_text(json.dumps(inventory))
+        write_inventory(folder, [device])
         (folder / "tiny.yaml").write_text(TINY_SPACE)
         self._command = [sys.executable, "-c", COMMAND, "--device", device.name]
         self._command += ["--space", "tiny.yaml", *options]

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from compofa.common.errors import UserError, file_error
+from compofa.common.errors import UserError
+from compofa.common.files import read_bounded
 from compofa.supernet.data.images import PixelImages
 
 PIXELS = 3 * 32 * 32
+
+LARGEST = 1024**3
+"""Bytes; larger files are refused. The published ones have at most 154 MB."""
 
 _FILES = {
     "cifar10": ([f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"]),
@@ -44,10 +48,8 @@ def _read(folder: Path, names: list[str], labels: int) -> PixelImages:
     records = []
     for name in names:
         path = folder / name
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise file_error(error, path, "cannot read the images") from None
+        too_large = f"it holds more than {LARGEST:,} bytes"
+        raw = read_bounded(path, LARGEST, "the images", too_large=too_large)
         if not raw or len(raw) % (labels + PIXELS):
             raise UserError("the file is truncated or damaged", path=path)
         records.append(np.frombuffer(raw, dtype=np.uint8).reshape(-1, labels + PIXELS))

@@ -6,6 +6,7 @@ Fashion-MNIST, KMNIST and others come in it too. Files may be compressed with gz
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -14,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from compofa.common.errors import UserError, file_error
+from compofa.common.errors import UserError
+from compofa.common.files import bounded, read_bounded
 from compofa.supernet.data.images import PixelImages
 
 LARGEST = 4 * 1024**3
@@ -55,15 +57,14 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         UserError: it cannot be read, is damaged, or holds something other than bytes.
     """
-    try:
-        raw = path.read_bytes()
-        if raw.startswith(b"\x1f\x8b"):
-            with gzip.open(path) as file:
-                raw = file.read(LARGEST + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise UserError("the file is truncated or damaged", path=path) from None
-    except OSError as error:
-        raise file_error(error, path, "cannot read the images") from None
+    too_large = f"it holds more than {LARGEST:,} bytes"
+    raw = read_bounded(path, LARGEST, "the images", too_large=too_large)
+    if raw.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.open(io.BytesIO(raw)) as file:
+                raw = bounded(file, path, LARGEST, too_large)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise UserError("the file is truncated or damaged", path=path) from None
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != 8:
         raise UserError("it is not an idx file of bytes", path=path)
     start = 4 + 4 * raw[3]

@@ -1,1 +1,1 @@
-"""int8 models: the images that ranges come from, and the libraries that quantise."""
+"""Models of integers: the images that ranges come from, and the libraries that quantise."""

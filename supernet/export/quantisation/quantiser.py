@@ -1,4 +1,7 @@
-"""The program that quantise.py runs: `quantiser KIND FOLDER`, where models and inputs are files."""
+"""The program that quantise.py runs: `quantiser KIND DTYPE FOLDER`; the folder holds the files.
+
+What a quantised dtype means to the libraries stands here, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,27 @@ import numpy as np
 
 from compofa.common.arrays import Float32Array
 from compofa.supernet.blocks import INPUT
+from compofa.supernet.export.dtype import Dtype
 
 Kind = Literal["tflite", "onnx"]
 
 FLOAT = "float"
 """The model to quantise, in the folder; beside it, inputs in the layout of the model, *.npy."""
 
-INT8 = "int8"
+QUANTISED = "quantised"
 """The model that was made of it."""
 
+TFLITE_BITS = {Dtype.INT8: (8, 8)}
+"""How many bits activations and weights have."""
 
-def quantise_tflite(folder: Path) -> None:
+ONNX_TYPES = {Dtype.INT8: ("QUInt8", "QInt8")}
+"""What onnxruntime's `QuantType` calls the types of activations and weights.
+
+Activations are unsigned: on x86, onnxruntime has no int8 kernels for signed ones.
+"""
+
+
+def quantise_tflite(folder: Path, dtype: Dtype) -> None:
     """Quantises weights and activations of all operators; the input and the output are kept."""
     from ai_edge_litert.tools.flatbuffer_utils import read_model_from_bytearray
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
@@ -34,7 +47,7 @@ def quantise_tflite(folder: Path) -> None:
     from compofa.supernet.export.tflite_file import SIGNATURE, packed
 
     recipes = RecipeManager()
-    recipes.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, 8, 8)
+    recipes.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, *TFLITE_BITS[dtype])
     for kept in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         recipes.add_quantization_config(".*", kept, algorithm_key=AlgorithmName.NO_QUANTIZE)
     content = (folder / FLOAT).read_bytes()
@@ -45,20 +58,21 @@ def quantise_tflite(folder: Path) -> None:
     quantizer = Quantizer(content, recipes.get_quantization_recipe())
     quantised = quantizer.quantize(calibrator.get_model_qsvs()).quantized_model
     # Packed anew, as it has contents behind the flatbuffer, where older runtimes do not look.
-    (folder / INT8).write_bytes(packed(read_model_from_bytearray(quantised)))
+    (folder / QUANTISED).write_bytes(packed(read_model_from_bytearray(quantised)))
 
 
-def quantise_onnx(folder: Path) -> None:
+def quantise_onnx(folder: Path, dtype: Dtype) -> None:
     """Puts pairs of QuantizeLinear and DequantizeLinear around operators."""
     from onnxruntime.quantization import QuantType, quantize_static
 
+    activations, weights = ONNX_TYPES[dtype]
     quantize_static(
         folder / FLOAT,
-        folder / INT8,
+        folder / QUANTISED,
         _Reader(inputs(folder)),
         per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
+        activation_type=QuantType[activations],
+        weight_type=QuantType[weights],
     )
 
 
@@ -80,4 +94,4 @@ def inputs(folder: Path) -> Iterator[Float32Array]:
 
 if __name__ == "__main__":
     quantisers = {"tflite": quantise_tflite, "onnx": quantise_onnx}
-    quantisers[sys.argv[1]](Path(sys.argv[2]))
+    quantisers[sys.argv[1]](Path(sys.argv[3]), Dtype(sys.argv[2]))

@@ -18,6 +18,7 @@ from compofa.profiler.transports.agent_client import Hello
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
 from rigs.commands import Run
+from rigs.virtual_device import VirtualDevice, run_command_on
 
 CELLS = "space,subnet,resolution,batch_size\n"
 INVENTORY = "here: {transport: local}\nboard: {transport: ssh, host: board.invalid}\n"
@@ -28,14 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "devices.yaml").write_text(INVENTORY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["compofa-profile", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 @pytest.mark.parametrize(
@@ -67,47 +60,41 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    said: str,
+    folder: Path, run: Run, arguments: tuple[str, ...], said: str
 ) -> None:
-    assert call(monkeypatch, *arguments) == 2
-    captured = capsys.readouterr()
-    assert said in captured.err
-    assert captured.err.count("\n") == 1
-    assert captured.out == ""
+    ended = run(main, *arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+    assert ended.out == ""
 
 
-def test_options_that_do_not_exist_exit_2(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert call(monkeypatch, "--devise", "here") == 2
-    assert call(monkeypatch, "chek", "--device", "here") == 2
+def test_options_that_do_not_exist_exit_2(folder: Path, run: Run) -> None:
+    assert run(main, "--devise", "here").code == 2
+    assert run(main, "chek", "--device", "here").code == 2
 
 
-def test_devices_lists_the_inventory(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "devices") == 0
-    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]] == [
+def test_devices_lists_the_inventory(folder: Path, run: Run) -> None:
+    ended = run(main, "devices")
+    assert ended.code == 0
+    assert [line.split()[:2] for line in ended.out.splitlines()[1:]] == [
         ["here", "local"],
         ["board", "ssh"],
     ]
-    assert call(monkeypatch, "devices", "--json") == 0
-    listed = json.loads(capsys.readouterr().out)["devices"]
-    assert listed[1]["host"] == "board.invalid"
+    ended = run(main, "devices", "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out)["devices"][1]["host"] == "board.invalid"
 
 
-def test_check_says_what_the_device_has(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "check", "--device", "here", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
+def test_check_says_what_the_device_has(folder: Path, run: Run) -> None:
+    ended = run(main, "check", "--device", "here", "--json")
+    assert ended.code == 0
+    said = json.loads(ended.out)
     assert said["runtimes"]["onnxruntime"]
     assert 0 < said["quietness"]["latency_ms"] < 1000
     assert 0 <= said["quietness"]["scatter"] < 10
-    assert call(monkeypatch, "check", "--device", "here") == 0
-    shown = capsys.readouterr()
+    shown = run(main, "check", "--device", "here")
+    assert shown.code == 0
     assert "onnxruntime" in shown.out
     assert "here: connecting, and loading the reference model there" in shown.err
     assert "here: timing 240 runs of the reference model" in shown.err
@@ -133,38 +120,45 @@ def test_an_unsteady_device_is_called_so() -> None:
     assert "fresh processes differ by 6.0%" in restless
 
 
-def test_a_profile_reports_itself_as_json(
-    folder: Path,
-    tiny_space_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    options = ("--space", str(tiny_space_file), "--resolutions", "32", "--plan", "5")
-    code = call(
-        monkeypatch, "--device", "here", *options, "--max-time", "5s", "--no-pause", "--json"
-    )
-    told = json.loads(capsys.readouterr().out)["tables"][0]
-    assert code == (124 if told["out_of_time"] else 3 if told["unconverged"] else 0)
+# A wide target is soon reached, however busy the computer is; a short --max-time may be over
+# before anything is measured.
+QUICKLY = ("--resolutions", "32", "--plan", "5", "--target", "50%", "--no-pause", "--json")
+
+
+def test_a_profile_reports_itself_as_json(folder: Path, tiny_space_file: Path, run: Run) -> None:
+    ended = run(main, "--device", "here", "--space", tiny_space_file, *QUICKLY)
+    (told,) = json.loads(ended.out)["tables"]
+    assert not told["out_of_time"]
+    assert ended.code == (3 if told["unconverged"] else 0)
     assert told["table"] == "here.csv"
-    assert told["cells"] == len(read_table(Path("here.csv")).rows) <= 243
-    assert told["sessions"] >= 1
+    assert told["cells"] == len(read_table(Path("here.csv")).rows) == 243
+    assert told["measured"] == 25
+    assert told["sessions"] >= 3
+
+
+def test_a_profile_that_ran_out_of_time_says_so_as_json(
+    folder: Path, tiny_space_file: Path
+) -> None:
+    words = ("--device", "here", "--space", tiny_space_file, *QUICKLY)
+    ended = run_command_on(VirtualDevice(lambda cell: 0.5), main, *words, "--max-time", "2s")
+    (told,) = json.loads(ended.out)["tables"]
+    assert ended.code == 124
+    assert told["out_of_time"]
+    assert 1 <= told["measured"] < 25
 
 
 def test_one_device_that_fails_does_not_keep_the_rest_from_it(
-    folder: Path,
-    tiny_space_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    folder: Path, tiny_space_file: Path, run: Run
 ) -> None:
     (folder / "devices.yaml").write_text(
         "here: {transport: local}\nlacking: {transport: local, accelerator: qnn}\n"
     )
-    options = ("--space", str(tiny_space_file), "--resolutions", "32", "--plan", "5")
     devices = ("--device", "lacking", "--device", "here")
-    assert call(monkeypatch, *devices, *options, "--max-time", "5s", "--no-pause", "--json") == 3
-    failed, told = json.loads(capsys.readouterr().out)["tables"]
+    ended = run(main, *devices, "--space", tiny_space_file, *QUICKLY)
+    assert ended.code == 3
+    failed, told = json.loads(ended.out)["tables"]
     assert "onnxruntime here has no QNNExecutionProvider" in failed["error"]
-    assert told["cells"]
+    assert told["measured"] == 25
 
 
 def synthetic_table(space: Space, path: Path) -> None:
@@ -180,12 +174,12 @@ def synthetic_table(space: Space, path: Path) -> None:
 
 
 def test_predict_fills_cells(
-    folder: Path, tiny_space: Space, tiny_space_file: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tiny_space: Space, tiny_space_file: Path, run: Run
 ) -> None:
     synthetic_table(tiny_space, Path("t.csv"))
     Path("cells.csv").write_text(CELLS + "tiny,d23432,32,1\ntiny,d44444,36,1\n")
     files = ("--table", "t.csv", "--cells", "cells.csv", "--out", "out.csv")
-    assert call(monkeypatch, "predict", *files, "--space", str(tiny_space_file)) == 0
+    assert run(main, "predict", *files, "--space", tiny_space_file).code == 0
     rows = read_table(Path("out.csv")).rows
     assert [row.cell.resolution for row in rows] == [32, 36]
     for row in rows:
@@ -213,16 +207,16 @@ def test_predict_refuses_what_it_cannot_know(
     folder: Path,
     tiny_space: Space,
     tiny_space_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
     cells: str,
     said: str,
 ) -> None:
     synthetic_table(tiny_space, Path("t.csv"))
     Path("cells.csv").write_text(CELLS + cells)
     files = ("--table", "t.csv", "--cells", "cells.csv", "--out", "out.csv")
-    assert call(monkeypatch, "predict", *files, "--space", str(tiny_space_file)) == 2
-    assert said in capsys.readouterr().err
+    ended = run(main, "predict", *files, "--space", tiny_space_file)
+    assert ended.code == 2
+    assert said in ended.err
 
 
 def test_a_broken_pipe_is_no_error(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 import zipfile
 from collections import Counter
@@ -16,25 +15,16 @@ from compofa.common.errors import DeviceError
 from compofa.profiler.commands import main
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
-from compofa.profiler.results.journal import Failure, Timing, of_kind, read_journal
+from compofa.profiler.results.journal import Failure, of_kind, read_journal
 from compofa.profiler.settings import Protocol
+from compofa.profiler.transports.ssh import remote_process
 from compofa.profiler.transports.ssh.provision import provision
-from compofa.profiler.transports.ssh.remote_process import run
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.profiler.transports.ssh.ssh_transport import SshTransport
 from compofa.supernet.space import Space
+from rigs.boards import timings, write_inventory
+from rigs.commands import Run
 from rigs.sshd import Sshd
-
-
-def write_inventory(folder: Path, device: SshDevice) -> None:
-    settings = device.model_dump(exclude_defaults=True, exclude={"name"})
-    (folder / "devices.yaml").write_text(
-        json.dumps({device.name: {"transport": "ssh", **settings}})
-    )
-
-
-def timings(journal: Path) -> list[Timing]:
-    return of_kind(read_journal(journal)[1], Timing) if journal.exists() else []
 
 
 @pytest.fixture
@@ -77,33 +67,22 @@ def test_a_profile_survives_the_death_of_sshd(
     assert not of_kind(read_journal(journal)[1], Failure)
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["compofa-profile", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
-def test_check_says_what_a_device_has(
-    sshd: Sshd, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_inventory(folder, sshd.device)
-    assert call(monkeypatch, "check", "--device", "board", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+def test_check_says_what_a_device_has(sshd: Sshd, folder: Path, run: Run) -> None:
+    write_inventory(folder, [sshd.device])
+    ended = run(main, "check", "--device", "board", "--json")
+    assert ended.code == 0
+    found = json.loads(ended.out)
     assert found["runtimes"]["onnxruntime"]
     assert found["quietness"]["latency_ms"] > 0
 
 
-def test_check_says_how_to_get_what_is_missing(
-    sshd: Sshd, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_says_how_to_get_what_is_missing(sshd: Sshd, folder: Path, run: Run) -> None:
     device = sshd.device.model_copy(update={"runtime": "coreml", "python": None})
-    write_inventory(folder, device)
-    assert call(monkeypatch, "check", "--device", "board") == 4
-    said = capsys.readouterr().err
-    assert "board does not have the runtime coreml" in said
-    assert "`compofa-profile check --device board --provision` installs it there" in said
+    write_inventory(folder, [device])
+    ended = run(main, "check", "--device", "board")
+    assert ended.code == 4
+    assert "board does not have the runtime coreml" in ended.err
+    assert "`compofa-profile check --device board --provision` installs it there" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -114,16 +93,12 @@ def test_check_says_how_to_get_what_is_missing(
     ],
 )
 def test_mistakes_with_provision_exit_2(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    inventory: str,
-    options: tuple[str, ...],
-    said: str,
+    folder: Path, run: Run, inventory: str, options: tuple[str, ...], said: str
 ) -> None:
     (folder / "devices.yaml").write_text(f"board: {inventory}\n")
-    assert call(monkeypatch, "check", "--device", "board", *options) == 2
-    assert said in capsys.readouterr().err
+    ended = run(main, "check", "--device", "board", *options)
+    assert ended.code == 2
+    assert said in ended.err
 
 
 def fill(folder: Path) -> None:
@@ -162,7 +137,7 @@ def test_an_environment_is_made_from_wheels_and_agents_run_in_it(
         host = transport.host()
         python = host.python()
         assert python == str(folder / "cache" / "venv" / "bin" / "python")
-        found = run(
+        found = remote_process.run(
             host.connection, 'exec "$1" -c "import tinything as t; print(t.ANSWER)"', python
         )
         assert found.output == "42"

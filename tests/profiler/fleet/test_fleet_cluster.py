@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,11 +18,11 @@ from compofa.profiler.fleet.cluster import Cluster
 from compofa.profiler.fleet.fleet import Fleet
 from compofa.profiler.fleet.job import FailedJob, FinishedJob
 from compofa.profiler.measurement.progress import Screen
-from compofa.profiler.results.journal import Timing, of_kind, read_journal
 from compofa.profiler.results.table import read_table
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
-from rigs.boards import ONE_SUBNET, add_boards, small_job
+from rigs.boards import ONE_SUBNET, add_boards, small_job, timings, write_inventory
 from rigs.cluster import SETTINGS, RayCluster
+from rigs.commands import Run
 from rigs.peer import processes_naming
 from rigs.sshd import Sshd
 
@@ -44,14 +43,6 @@ def cluster(sshd: Sshd, boards: list[SshDevice]) -> Iterator[RayCluster]:
             started.add(f"host-of-{board.name}", [board.name])
         yield started
     signal.signal(signal.SIGTERM, handler)
-
-
-def written(journal: Path) -> bool:
-    return journal.exists() and journal.stat().st_size > 0
-
-
-def timings(journal: Path) -> list[Timing]:
-    return of_kind(read_journal(journal)[1], Timing) if written(journal) else []
 
 
 def meanwhile(cluster: RayCluster, journal: Path) -> None:
@@ -124,29 +115,20 @@ def test_ctrl_c_ends_the_agents_on_other_hosts_too(
     assert processes_naming(boards[0].folder) == []
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["compofa-profile", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
 def test_the_command_measures_over_the_cluster(
     cluster: RayCluster,
     boards: list[SshDevice],
     tiny_space_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = boards[0].model_dump(exclude_defaults=True, exclude={"name"})
-    Path("devices.yaml").write_text(json.dumps({"first": {"transport": "ssh", **settings}}))
-    options = ("--space", str(tiny_space_file), "--plan", "5", "--no-pause", "--max-time", "4s")
-    code = call(monkeypatch, "--device", "first", "--cluster", cluster.address, *options, "--json")
-    assert code == 124
-    (told,) = json.loads(capsys.readouterr().out)["tables"]
+    write_inventory(tmp_path, boards[:1])
+    options = ("--space", tiny_space_file, "--plan", "5", "--no-pause", "--max-time", "4s")
+    ended = run(main, "--device", "first", "--cluster", cluster.address, *options, "--json")
+    assert ended.code == 124
+    (told,) = json.loads(ended.out)["tables"]
     assert told["table"] == "first.csv"
     assert told["measured"] >= 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from compofa.profiler.transports.device import Device
 from compofa.profiler.transports.local import LocalDevice
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.export.dtype import Dtype
-from rigs.boards import ONE_SUBNET, add_boards, small_job
+from rigs.boards import ONE_SUBNET, add_boards, small_job, write_inventory
 from rigs.peer import processes_naming
 from rigs.sshd import Sshd
 
@@ -91,11 +90,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def start(boards: list[SshDevice], space: Path) -> subprocess.Popen[str]:
-    inventory = {
-        board.name: board.model_dump(exclude_defaults=True, exclude={"name"}) | {"transport": "ssh"}
-        for board in boards
-    }
-    Path("devices.yaml").write_text(json.dumps(inventory))
+    write_inventory(Path(), boards)
     devices = [word for board in boards for word in ("--device", board.name)]
     options = ["--space", str(space), "--plan", "5", "--no-pause", "--max-time", "60s"]
     return subprocess.Popen(

@@ -50,12 +50,17 @@ def known(devices: Floats) -> list[KnownDevice]:
 
 
 def fitted(
-    new: Floats, others: Sequence[KnownDevice], measured: int, seed: int = 1
+    new: Floats,
+    others: Sequence[KnownDevice],
+    measured: int,
+    seed: int = 1,
+    spoil: float = 1.0,
 ) -> tuple[LatencyModel, npt.NDArray[np.intp]]:
-    """A model of some cells, timed with 1 % of noise, and the other cells."""
+    """A model of some cells, timed with 1 % of noise, one of them spoilt, and the other cells."""
     rng = np.random.default_rng(seed)
     at = rng.choice(len(new), measured, replace=False)
     timed = new[at] * np.exp(0.01 * rng.standard_normal(measured))
+    timed[-1] *= spoil
     noise = np.full(measured, 0.01)
     cells = [CELLS[i] for i in at]
     model = LatencyModel.fit(SPACE, cells, timed, relative_noise=noise, others=others)
@@ -123,6 +128,21 @@ def test_a_table_that_misleads_is_set_aside_by_five_cells_and_does_no_harm(
     assert judged(model, devices[2], rest)[0] == judged(alone, devices[2], rest)[0]
     kept, _ = fitted(devices[2], [wrong, known[3]], 5)
     assert kept.set_aside == (wrong,)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("spoilt", "measured"), [("images per second", 5), ("images per second", 8), ("shuffled", 8)]
+)
+def test_one_wrong_row_saves_no_table_that_misleads_and_costs_no_other(
+    devices: Floats, known: list[KnownDevice], spoilt: str, measured: int, seed: int
+) -> None:
+    told = 1000 / devices[2]
+    if spoilt == "shuffled":
+        told = np.random.default_rng(0).permutation(devices[2])
+    wrong = KnownDevice.fit(SPACE, "wrong", CELLS, told)
+    model, _ = fitted(devices[2], [known[3], wrong], measured, seed, spoil=1000.0)
+    assert model.set_aside == (wrong,)
 
 
 def test_several_devices_are_learned_from_at_once(

@@ -19,6 +19,7 @@ from compofa.profiler.report.section import Section, make_section
 from compofa.profiler.report.table_page import render_page
 from compofa.profiler.report.timeline import MOST_POINTS
 from compofa.profiler.results.evidence import load_evidence
+from compofa.profiler.results.meta import meta_path, read_meta, write_meta
 from compofa.profiler.results.table import read_table, write_table
 from rigs.profiles import profile_on_paper
 
@@ -186,6 +187,17 @@ def test_without_a_journal_the_meta_file_speaks(phone: Path) -> None:
     found = section(phone)
     assert [each.title for each in found.remarks] == [each.title for each in before]
     assert {each.name for each in found.figures} == {"measured", "residuals"}
+
+
+def test_what_casts_doubt_on_the_figures_is_said_on_the_page(phone: Path) -> None:
+    heading = "What casts doubt on the figures"
+    assert heading not in Page(render_page([section(phone)])).text
+    path = meta_path(phone)
+    said = "4 threads share CPUs 0, 1: <they> wait for each other"
+    write_meta(path, read_meta(path).model_copy(update={"caveats": (said,)}))
+    page = Page(render_page([section(phone)]))
+    assert heading in page.text
+    assert said in page.text
 
 
 def test_without_a_meta_file_the_journal_speaks(phone: Path) -> None:

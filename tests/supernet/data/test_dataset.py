@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +70,19 @@ def test_bytes_that_are_no_idx_file_are_refused(
     path = tmp_path_factory.mktemp("idx") / "file"
     path.write_bytes(content)
     with pytest.raises(UserError, match="not an idx file|truncated"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_an_idx_file_beyond_bounds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr("compofa.supernet.data.formats.idx.LARGEST", 1000)
+    path = tmp_path / "file"
+    path.write_bytes(pack(idx(np.zeros(992, dtype=np.uint8))))
+    assert read_idx(path).shape == (992,)
+    path.write_bytes(pack(idx(np.zeros(993, dtype=np.uint8))))
+    with pytest.raises(UserError, match="it holds more than 1,000 bytes"):
         read_idx(path)
 
 

@@ -1,11 +1,15 @@
-"""Commands with subcommands: what is no subcommand is answered with the command that was meant."""
+"""Classes of commands that typer's own do not do for.
+
+Groups of commands name the command that was meant where a word is no subcommand, and help calls
+arguments by their names instead of by types of Python.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from compofa.common.errors import UserError
 
@@ -39,3 +43,25 @@ def _resembles(word: str, known: Sequence[str]) -> bool:
     from difflib import get_close_matches
 
     return bool(get_close_matches(word, known))
+
+
+class _NamedArgument(TyperArgument):
+    """An argument that is shown as its metavar alone, as options are."""
+
+    def display_type_rich(self, ctx: Any) -> str | None:
+        return super().display_type_rich(ctx) if self.metavar is None else None
+
+
+class PlainCommand(TyperCommand):
+    """The command of a function that takes arguments, for `app.command(cls=...)`.
+
+    Beside the metavar of an argument typer shows its type, such as `<list[Path]>`. Beside that of
+    an option it does not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            # Typer makes the arguments itself and cannot be told of which class.
+            if type(parameter) is TyperArgument:
+                parameter.__class__ = _NamedArgument
