@@ -8,9 +8,10 @@ the reply has the same `id` and either `ok` (an object) or `error` (`kind` and `
 
     hello   threads, cpus, idle_s, holder, classes
                                           -> version, pid, runtimes, facts, affinity, state
-    load    model, runtime, options       -> model (a handle), version, load_ns, input, output,
-                                             settings
+    load    model, runtime, options       -> model (a handle), version, load_ns, first_ns, input,
+                                             output, settings
     run     model, runs, seed             -> ns (one number a run), state
+    memory  model, runtime, options, runs -> base_kb, peak_kb
     state                                 -> state
     unload  model                         -> {}
     quit                                  -> {}
@@ -22,6 +23,9 @@ files named by the SHA-256 of their content. It ends when stdin closes, when not
 With a `holder` in hello it locks the file `lock` of its folder for as long as it lives, so that no
 two profilers measure on one device at once: the second is told who holds it (kind `busy`). The
 lock is the kernel's, so that of a dead agent is gone.
+
+`memory` tells what the kernel counts of this process: resident before the model was loaded, and at
+the highest while it was loaded and run. For that the process has to be a fresh one.
 
 Whatever the runtime, a model's input is float32 [batch, channels, height, width]; `options` of load
 are `accelerator`, `dtype`, and what the runtime's class names.
@@ -111,6 +115,19 @@ class Runtime(ABC):
     shape: Tuple[int, ...]
     settings: Dict[str, Any]
 
+    @classmethod
+    def begin(cls) -> None:
+        """Imports what every model of this runtime needs, so that none of them is charged for it.
+
+        Raises:
+            ImportError: it is not installed.
+        """
+        importlib.import_module("numpy")
+        package = next((name for name in cls.packages if importlib.util.find_spec(name)), None)
+        if package is None:
+            raise ImportError(f"none of {', '.join(cls.packages)} is installed")
+        importlib.import_module(package)
+
     @abstractmethod
     def __init__(self, path: str, options: Dict[str, Any]) -> None:
         """Loads the file at `path`; raises Refused where an option cannot be met."""
@@ -149,9 +166,15 @@ class OnnxRuntime(Runtime):
     packages = ("onnxruntime",)
     distributions = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-qnn")
 
-    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+    @classmethod
+    def begin(cls) -> None:
+        """See `Runtime.begin`."""
         # From 1.29 on it reports what it runs to its maker, from its own threads and files.
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        super().begin()
+
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        self.begin()
         import onnxruntime
 
         accelerator = options.get("accelerator", "cpu")
@@ -273,12 +296,23 @@ class TfLite(Runtime):
     packages = ("ai_edge_litert", "tflite_runtime", "tensorflow")
     distributions = ("ai-edge-litert", "tflite-runtime", "tensorflow")
 
-    def __init__(self, path: str, options: Dict[str, Any]) -> None:
-        package = next((name for name in self.packages if importlib.util.find_spec(name)), None)
+    @classmethod
+    def begin(cls) -> None:
+        """See `Runtime.begin`."""
+        importlib.import_module("numpy")
+        cls.installed_module()
+
+    @classmethod
+    def installed_module(cls) -> Tuple[str, Any]:
+        """Whichever package is installed, and its module with the interpreter."""
+        package = next((name for name in cls.packages if importlib.util.find_spec(name)), None)
         if package is None:
-            raise ImportError(f"none of {', '.join(self.packages)} is installed")
+            raise ImportError(f"none of {', '.join(cls.packages)} is installed")
         inside = ".lite.python.interpreter" if package == "tensorflow" else ".interpreter"
-        module = importlib.import_module(package + inside)
+        return package, importlib.import_module(package + inside)
+
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        package, module = self.installed_module()
         accelerator = options.get("accelerator", "cpu")
         given = dict(options.get("options", {}))
         arguments = self.interpreter_arguments(module, given)
@@ -606,13 +640,21 @@ class OpenVino(Runtime):
     packages = ("openvino",)
     _core: Any = None
 
-    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+    @classmethod
+    def begin(cls) -> None:
+        """See `Runtime.begin`."""
+        super().begin()
         import openvino
 
         # One for all models, which stays: a CPU plugin that goes leaves the process a stack for
         # signals that is no longer there (2026.4.1), and the next signal handled there is its last.
         if OpenVino._core is None:
             OpenVino._core = openvino.Core()
+
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        self.begin()
+        import openvino
+
         core = OpenVino._core
         device = options.get("accelerator", "cpu").upper()
         if device not in core.available_devices:
@@ -847,6 +889,21 @@ def read_text(path: str) -> Optional[str]:
         return None
 
 
+def resident_kb() -> Tuple[int, int]:
+    """What is resident of this process in memory now, and was at its highest, by the kernel."""
+    status = read_text("/proc/self/status") or ""
+    told = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", status, re.MULTILINE))
+    if len(told) != 2:
+        raise Refused("counter", f"{platform.system()} does not tell what a process had resident")
+    return int(told["VmRSS"]), int(told["VmHWM"])
+
+
+def reset_peak() -> None:
+    """Has the kernel forget how much was resident at the highest, where it can (Linux 4.0)."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
 def facts() -> Dict[str, Any]:
     """What does not change while the device is up."""
     cpuinfo = read_text("/proc/cpuinfo") or ""
@@ -1069,7 +1126,10 @@ class Agent:
         self.handles += 1
         self.models[self.handles] = model
         try:
-            output = model.array(self.call(self.handles, 0)()).reshape(-1)
+            call = self.call(self.handles, 0)
+            begun = time.perf_counter_ns()
+            output = model.array(call()).reshape(-1)
+            first = time.perf_counter_ns() - begun
         except Exception as error:
             self.unload({"model": self.handles})
             raise Refused("model", f"{name} cannot run the model: {error}") from None
@@ -1078,6 +1138,7 @@ class Agent:
             "model": self.handles,
             "version": model.version,
             "load_ns": taken,
+            "first_ns": first,
             "input": list(model.shape),
             "output_size": int(output.size),
             "output": [float(value) for value in output[::step]],
@@ -1095,6 +1156,28 @@ class Agent:
         except Exception as error:  # whatever a runtime throws is about this model
             raise Refused("model", f"cannot run the model: {error}") from None
         return {"ns": ns, "state": self.look()}
+
+    def memory(self, request: Dict[str, Any]) -> Reply:
+        """Loads a model and runs it; what was resident before, and at the highest meanwhile."""
+        name = request["runtime"]
+        if name not in RUNTIMES:
+            raise Refused("runtime", f"this agent does not know the runtime {name!r}")
+        try:
+            RUNTIMES[name].begin()
+        except ImportError as error:
+            raise Refused("runtime", f"cannot import {name}: {error}") from None
+        gc.collect()
+        base, before = resident_kb()
+        reset_peak()
+        handle = self.load(request)["model"]
+        try:
+            self.run({"model": handle, "runs": request["runs"], "seed": 1})
+            peak = resident_kb()[1]
+        finally:
+            self.unload({"model": handle})
+        if peak == before > base:
+            raise Refused("counter", "this kernel cannot forget an earlier peak (clear_refs)")
+        return {"base_kb": base, "peak_kb": peak}
 
     def state(self, _: Dict[str, Any]) -> Reply:
         """The device's state now."""
@@ -1153,7 +1236,7 @@ class Agent:
             if not isinstance(request, dict) or "id" not in request:
                 raise Refused("request", "a request is an object with an id")
             what = request.get("do")
-            if what not in ("hello", "load", "run", "state", "unload", "quit"):
+            if what not in ("hello", "load", "run", "memory", "state", "unload", "quit"):
                 raise Refused("request", f"unknown request {what!r}")
             alarm(seconds(request, "deadline_s", DEADLINE_S))
             ok = getattr(self, what)(request)

@@ -1371,10 +1371,13 @@ static bool try_model(const struct agent *agent, struct model *model, const char
     if (!create_session(ort, model, path, (int)agent->threads, why))
         return false;
     long long taken = nanoseconds() - begun;
-    if (!describe(ort, model, why) || !prepare(ort, model, 0, why) ||
-        !worked(ort->api, run_once(ort->api, model), why))
+    if (!describe(ort, model, why) || !prepare(ort, model, 0, why))
         return false;
-    print(out, "{\"model\":%lld,\"load_ns\":%lld", model->handle, taken);
+    begun = nanoseconds();
+    if (!worked(ort->api, run_once(ort->api, model), why))
+        return false;
+    long long first = nanoseconds() - begun;
+    print(out, "{\"model\":%lld,\"load_ns\":%lld,\"first_ns\":%lld", model->handle, taken, first);
     print_member(out, "version", ort->version);
     print(out, ",\"settings\":{\"providers\":[\"CPUExecutionProvider\"]}");
     print_key(out, "input");
@@ -1451,6 +1454,58 @@ static bool do_run(struct agent *agent, struct json request, struct text *out,
     return true;
 }
 
+/* What is resident of this process in memory now, and was at its highest, by the kernel. */
+static bool resident_kb(long long *now, long long *peak, struct refusal *why) {
+    const char *status = read_text("/proc/self/status");
+    const char *resident = field(status, "VmRSS", ':'), *highest = field(status, "VmHWM", ':');
+    if (!resident || !highest)
+        return refuse(why, "counter", "the kernel does not tell what a process had resident");
+    *now = strtoll(resident, NULL, 10);
+    *peak = strtoll(highest, NULL, 10);
+    return true;
+}
+
+/* Has the kernel forget how much was resident at the highest, where it can (Linux 4.0). */
+static void reset_peak(void) {
+    int file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return;
+    if (write(file, "5", 1) != 1)
+        errno = 0; /* the highest then tells that it was not forgotten */
+    close(file);
+}
+
+/* Loads a model and runs it; what was resident before, and at the highest meanwhile. */
+static bool do_memory(struct agent *agent, struct json request, struct text *out,
+                      struct refusal *why) {
+    char path[4096];
+    long long runs = 0, base, before, now, peak;
+    struct text loaded = {NULL, 0, 0};
+    if (!check_options(agent, request, why) || !model_path(agent, request, path, sizeof path, why))
+        return false;
+    if (!integer_member(request, "runs", 1, MOST_RUNS, &runs, why) ||
+        !resident_kb(&base, &before, why))
+        return false;
+    if (runs == 0)
+        return refuse(why, "request", "it does not say how many runs");
+    struct model *model = calloc(1, sizeof *model);
+    if (!model)
+        return refuse(why, "memory", "out of memory");
+    reset_peak();
+    bool done = try_model(agent, model, path, &loaded, why) && prepare(&agent->ort, model, 1, why);
+    for (long long i = 0; done && i < runs; i++)
+        done = worked(agent->ort.api, run_once(agent->ort.api, model), why);
+    done = done && resident_kb(&now, &peak, why);
+    free_model(&agent->ort, model);
+    free(loaded.data);
+    if (!done)
+        return false;
+    if (peak == before && before > base)
+        return refuse(why, "counter", "this kernel cannot forget an earlier peak (clear_refs)");
+    print(out, "{\"base_kb\":%lld,\"peak_kb\":%lld}", base, peak);
+    return true;
+}
+
 static bool do_state(struct agent *agent, struct json request, struct text *out,
                      struct refusal *why) {
     (void)agent, (void)request, (void)why;
@@ -1485,7 +1540,7 @@ static handler *find_handler(struct json request) {
     static const struct {
         const char *name;
         handler *handler;
-    } known[] = {{"hello", do_hello}, {"load", do_load},     {"run", do_run},
+    } known[] = {{"hello", do_hello}, {"load", do_load},     {"run", do_run},  {"memory", do_memory},
                  {"state", do_state}, {"unload", do_unload}, {"quit", do_quit}};
     struct json value;
     char name[16];

@@ -13,6 +13,7 @@ from compofa.profiler.agent.native.build_agent import build
 from compofa.profiler.models.model_store import ModelFile, ModelStore
 from compofa.profiler.results.table import Cell
 from compofa.supernet.space import Space
+from compofa.supernet.spaces import get_space
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,3 +42,10 @@ def library() -> Path:
 def model(tiny_space: Space) -> Iterator[ModelFile]:
     with ModelStore([tiny_space]) as store:
         yield store.model(Cell("tiny", "d22222", 32, 2))
+
+
+@pytest.fixture(scope="session")
+def large_model() -> Iterator[ModelFile]:
+    """A model of many megabytes of weights."""
+    with ModelStore([get_space("compofa")]) as store:
+        yield store.model(Cell("compofa", "d44444", 160, 1))

@@ -203,6 +203,7 @@ def test_load_computes_what_the_host_computes(agent: Agent, model: ModelFile) ->
     assert loaded["input"] == [2, 3, 32, 32]
     assert loaded["version"] == metadata.version("onnxruntime")
     assert 0 < loaded["load_ns"] < 60e9
+    assert 0 < loaded["first_ns"] < 60e9
     assert model.deviation(loaded["output"], loaded["output_size"]) < 1e-5
 
 
@@ -247,6 +248,29 @@ def test_unloading_gives_memory_back(agent: Agent, model: ModelFile) -> None:
     before = rounds(10)
     kept = 30 * model.path.stat().st_size // 1024
     assert rounds(30) - before < kept / 2
+
+
+def test_memory_is_what_the_kernel_counts_while_the_model_is_loaded_and_run(
+    kind: str, start: Start, large_model: ModelFile
+) -> None:
+    agent = start(kind, large_model.path.parent)
+    agent.ok("hello", threads=1)
+    request = {"model": large_model.sha256, "runtime": "onnxruntime", "options": {}}
+    told = agent.ok("memory", runs=2, **request)
+    added_kb = told["peak_kb"] - told["base_kb"]
+    # The weights at the least; some of what the file takes is read, checked and let go of.
+    weights_kb = large_model.path.stat().st_size / 1024
+    assert weights_kb < added_kb < 8 * weights_kb + 20_000
+    status = Path(f"/proc/{agent.process.pid}/status").read_text()
+    assert int(status.split("VmHWM:")[1].split()[0]) == pytest.approx(told["peak_kb"], rel=0.02)
+    assert agent.error("run", model=1, runs=1) == "request"
+
+
+@pytest.mark.parametrize("runs", [0, -1, 100_001, "x"])
+def test_memory_takes_a_number_of_runs(agent: Agent, model: ModelFile, runs: Any) -> None:
+    request = {"model": model.sha256, "runtime": "onnxruntime", "runs": runs}
+    assert agent.error("memory", **request) == "request"
+    assert agent.error("memory", model="0" * 64, runtime="onnxruntime", runs=1) == "missing"
 
 
 def test_a_model_that_is_not_there_or_damaged_is_missing(
