@@ -24,6 +24,11 @@ from .measurement.profile import ProfileRequest as ProfileRequest
 from .measurement.profile import profile as profile
 from .measurement.progress import Display as Display
 from .measurement.progress import Listener as Listener
+from .models.user_files.model_inputs import ModelInputs as ModelInputs
+from .models.user_files.model_inputs import draw_inputs as draw_inputs
+from .models.user_files.read_model import read_user_model as read_user_model
+from .models.user_files.user_model import TensorSpec as TensorSpec
+from .models.user_files.user_model import UserModel as UserModel
 from .results.journal import of_kind as of_kind
 from .results.journal import read_journal as read_journal
 from .results.measures import CellRuns as CellRuns
