@@ -1,7 +1,7 @@
 """Classes of commands that typer's own do not do for.
 
-Groups of commands name the command that was meant where a word is no subcommand, and help calls
-arguments by their names instead of by types of Python.
+Help calls arguments and options by their names instead of by types of Python, and groups of
+commands name the command that was meant where a word is no subcommand.
 """
 
 from __future__ import annotations
@@ -14,15 +14,56 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 from compofa.common.errors import UserError
 
 
-def pointing_group(meant: Callable[[Sequence[str]], str | None]) -> type[TyperGroup]:
-    """A group for `typer.Typer(cls=...)`.
+class _NamedArgument(TyperArgument):
+    """An argument that is shown as its metavar alone, as options are."""
+
+    def display_type_rich(self, ctx: Any) -> str | None:
+        return super().display_type_rich(ctx) if self.metavar is None else None
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help shows no type of Python.
+
+    Beside the metavar of an argument typer shows its type, such as `<list[Path]>`, and beside an
+    option that takes no value `<bool>`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            # Typer makes the arguments itself and cannot be told of which class.
+            if type(parameter) is TyperArgument:
+                parameter.__class__ = _NamedArgument
+
+    def get_params(self, ctx: Any) -> Any:
+        """As typer's, without `<bool>`."""
+        return _without_bool(super().get_params(ctx))
+
+
+class PlainGroup(TyperGroup):
+    """A group of such commands."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """As typer's, without `<bool>`."""
+        return _without_bool(super().get_params(ctx))
+
+
+def _without_bool(parameters: list[Any]) -> list[Any]:
+    for each in parameters:
+        if each.metavar is None and getattr(each, "is_flag", False):
+            each.metavar = ""
+    return parameters
+
+
+def pointing_group(meant: Callable[[Sequence[str]], str | None]) -> type[PlainGroup]:
+    """A group for `Program(cls=...)`.
 
     Args:
         meant: gets the words that begin with no subcommand, and returns the command that was
             probably meant, or None. Misspelt subcommands are looked after by typer.
     """
 
-    class PointingGroup(TyperGroup):
+    class PointingGroup(PlainGroup):
         """Says what was meant, in one line."""
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -43,25 +84,3 @@ def _resembles(word: str, known: Sequence[str]) -> bool:
     from difflib import get_close_matches
 
     return bool(get_close_matches(word, known))
-
-
-class _NamedArgument(TyperArgument):
-    """An argument that is shown as its metavar alone, as options are."""
-
-    def display_type_rich(self, ctx: Any) -> str | None:
-        return super().display_type_rich(ctx) if self.metavar is None else None
-
-
-class PlainCommand(TyperCommand):
-    """The command of a function that takes arguments, for `app.command(cls=...)`.
-
-    Beside the metavar of an argument typer shows its type, such as `<list[Path]>`. Beside that of
-    an option it does not.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for parameter in self.params:
-            # Typer makes the arguments itself and cannot be told of which class.
-            if type(parameter) is TyperArgument:
-                parameter.__class__ = _NamedArgument

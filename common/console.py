@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from compofa.common.errors import CompofaError, ExitCode, file_error
+from compofa.common.running_log import loudness, one_command, record
 
 LONGEST_MESSAGE = 1000
 """Characters; of a longer one the middle is left out: it is somebody's input, not ours."""
@@ -31,6 +32,11 @@ def run_command(command: Callable[[], Any]) -> NoReturn:
     traceback (exit code 1 would say "the answer is no", so a bug leaves with 70, EX_SOFTWARE).
     """
     _complete_streams()
+    with one_command():
+        _run_to_its_end(command)
+
+
+def _run_to_its_end(command: Callable[[], Any]) -> NoReturn:
     try:
         with _interruptible():
             _run(command)
@@ -45,7 +51,8 @@ def run_command(command: Callable[[], Any]) -> NoReturn:
         import traceback
 
         traceback.print_exc()
-        note("this is a bug in compofa: please report it with the lines above")
+        record("error", traceback.format_exc())
+        _say("this is a bug in compofa: please report it with the lines above")
         raise SystemExit(70) from error
     sys.exit(ExitCode.DONE)
 
@@ -151,13 +158,25 @@ def _discard_output() -> None:
 
 def leave(message: str, code: int) -> NoReturn:
     """Says `message` on stderr and ends the process with `code`."""
+    record("error", message.removeprefix("error: "))
     _say(message)
     sys.exit(code)
 
 
 def note(message: str) -> None:
-    """Says something on stderr."""
-    _say(_message(message))
+    """Says on stderr what the person should know, unless --quiet is given."""
+    line = _message(message)
+    record("note", line)
+    if not loudness().quiet:
+        _say(line)
+
+
+def detail(message: str) -> None:
+    """Says on stderr, with --verbose, what helps to find a fault."""
+    line = _message(message)
+    record("detail", line)
+    if loudness().verbose:
+        _say(line)
 
 
 def _say(message: str) -> None:

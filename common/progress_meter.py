@@ -7,6 +7,7 @@ import sys
 import time
 
 from compofa.common.console import note
+from compofa.common.running_log import loudness
 
 LINE_SECONDS = 30.0
 """Between two lines where there is no terminal."""
@@ -27,13 +28,13 @@ class Meter:
             what: names the work.
             unit: what is counted, as in "images".
             total: how many there are in all.
-            silent: says nothing.
+            silent: says nothing; so does --quiet.
         """
         self.total = total
         self.done = 0
         self._what = what
         self._unit = unit
-        self._silent = silent
+        self._silent = silent or loudness().quiet
         self._terminal = sys.stderr.isatty()
         self._began = self._told = time.monotonic()
 

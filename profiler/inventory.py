@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from compofa.common.errors import UserError, suggestion
+from compofa.common.files import write_atomically
 from compofa.common.yaml_lines import Document, YamlPath, read_yaml
 from compofa.profiler.runtimes.runtime_registry import (
     runtime_names,
@@ -18,13 +21,28 @@ from compofa.profiler.runtimes.runtime_registry import (
 from compofa.profiler.transports.device import Device
 from compofa.profiler.transports.registry import find_transport, transport_names
 
+DEFAULT_INVENTORY = Path("devices.yaml")
+"""Where devices are looked up unless the user names another file; it need not exist."""
+
+
+def built_in_devices() -> dict[str, Device]:
+    """The devices that need no inventory: this computer, as `local`, with every default."""
+    return {"local": find_transport("local").settings(name="local", transport="local")}
+
+
+def _is_missing(path: Path) -> bool:
+    return path == DEFAULT_INVENTORY and not os.path.lexists(path)
+
 
 def read_inventory(path: Path) -> dict[str, Device]:
-    """All devices of an inventory file, by name.
+    """All devices of an inventory file, by name; the built-in ones where there is no such file.
 
     Raises:
-        UserError: with file and line: not YAML, an unknown key or transport, a wrong type.
+        UserError: with file and line: not YAML, an unknown key or transport, a wrong type; or a
+            file other than the default one is missing.
     """
+    if _is_missing(path):
+        return built_in_devices()
     document = read_yaml(path, "the inventory")
     if not isinstance(document.data, dict) or not document.data:
         raise UserError("an inventory maps device names to settings", path=path, line=1)
@@ -32,16 +50,38 @@ def read_inventory(path: Path) -> dict[str, Device]:
 
 
 def find_device(path: Path, name: str) -> Device:
-    """The device called `name`.
+    """The device called `name`: what the inventory says of it, else the built-in device.
 
     Raises:
         UserError: no such device, or the inventory is not valid.
     """
-    devices = read_inventory(path)
-    if name not in devices:
-        hint = suggestion(name, list(devices))
-        raise UserError(f"no device is called {name!r}", path=path, hint=hint)
-    return devices[name]
+    devices = {**built_in_devices(), **read_inventory(path)}
+    if name in devices:
+        return devices[name]
+    if _is_missing(path):
+        raise UserError(
+            f"there is no {path} here that says what {_short(name)} is",
+            hint="`compofa-profile devices --init` writes one to fill in, and --device local, "
+            "this computer, needs none",
+        )
+    hint = suggestion(name, list(devices))
+    raise UserError(f"no device is called {name!r}", path=path, hint=hint)
+
+
+def write_example_inventory(path: Path) -> None:
+    """Writes an inventory with comments and an example of each kind of device.
+
+    Raises:
+        UserError: the file exists, or cannot be written.
+    """
+    if os.path.lexists(path):
+        raise UserError(
+            "is there already, and is left as it is",
+            path=path,
+            hint="--inventory FILE names another file to write",
+        )
+    example = resources.files(__package__).joinpath("example_devices.yaml")
+    write_atomically(path, example.read_bytes(), "the inventory")
 
 
 def changed(device: Device, **settings: str | int | None) -> Device:

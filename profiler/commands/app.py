@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-import typer
-
-from compofa.common.command_classes import PlainCommand, pointing_group
+from compofa.common.command_classes import pointing_group
+from compofa.common.program import Program
 from compofa.profiler.commands.check_command import check_command
 from compofa.profiler.commands.devices_command import devices_command
 from compofa.profiler.commands.lut_commands import export_lut_command, import_lut_command
@@ -24,11 +23,11 @@ def _meant(words: Sequence[str]) -> str | None:
     return f"compofa-profile --device {name}"
 
 
-app = typer.Typer(cls=pointing_group(_meant), add_completion=False, pretty_exceptions_enable=False)
+app = Program(cls=pointing_group(_meant))
 app.callback(invoke_without_command=True)(profile_command)
 app.command("devices")(devices_command)
 app.command("check")(check_command)
 app.command("selftest")(selftest_command)
 app.command("predict")(predict_command)
-app.command("import-lut", cls=PlainCommand)(import_lut_command)
-app.command("export-lut", cls=PlainCommand)(export_lut_command)
+app.command("import-lut")(import_lut_command)
+app.command("export-lut")(export_lut_command)

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from compofa.common.command_classes import PlainCommand, pointing_group
+from compofa.common.command_classes import pointing_group
 from compofa.common.console import print_json, printable
 from compofa.common.option_values import parse_share, percent
+from compofa.common.program import Program
 from compofa.profiler.commands.options import Json, min_effect_option
 from compofa.profiler.settings import MIN_EFFECT
 
@@ -24,7 +25,7 @@ def _meant(words: Sequence[str]) -> str | None:
     return f"compofa-report history show {name}"
 
 
-app = typer.Typer(cls=pointing_group(_meant), add_completion=False, pretty_exceptions_enable=False)
+app = Program(cls=pointing_group(_meant))
 
 
 @app.callback()
@@ -32,7 +33,7 @@ def history() -> None:
     """Latency over commits: a folder of tables, and what changed when."""
 
 
-@app.command("add", cls=PlainCommand)
+@app.command("add")
 def add_command(
     table: Annotated[Path, typer.Argument(metavar="TABLE.csv", help="The table to add.")],
     commit: Annotated[
@@ -69,7 +70,7 @@ def add_command(
         print(printable(f"{to / entry.table}{'' if new else ' is there already'}"))
 
 
-@app.command("show", cls=PlainCommand)
+@app.command("show")
 def show_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the history.")],
     min_effect: Annotated[str, min_effect_option()] = percent(MIN_EFFECT),

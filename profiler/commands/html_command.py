@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compofa.common.command_classes import PlainCommand, pointing_group
+from compofa.common.command_classes import pointing_group
 from compofa.common.console import note, print_json, printable
+from compofa.common.program import Program
 from compofa.profiler.commands.options import Json, own_space_option
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def _meant(words: Sequence[str]) -> str | None:
     return f"compofa-report html {' '.join(names)}"
 
 
-app = typer.Typer(cls=pointing_group(_meant), add_completion=False, pretty_exceptions_enable=False)
+app = Program(cls=pointing_group(_meant))
 
 SEVERAL = Path("report.html")
 """The page of several tables, unless --out names another."""
@@ -38,7 +39,7 @@ def reports() -> None:
     """Reports on latency tables."""
 
 
-@app.command("html", cls=PlainCommand)
+@app.command("html")
 def html_command(
     tables: Annotated[
         list[Path],

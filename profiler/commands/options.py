@@ -11,6 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from compofa.profiler.commands.completion import complete_device
+from compofa.supernet.commands.completion import complete_space
+
 
 def inventory_option(panel: str | None = None) -> Any:
     """--inventory, a path."""
@@ -71,6 +74,7 @@ DeviceName = Annotated[
         "--device",
         "-d",
         metavar="NAME",
+        autocompletion=complete_device,
         help="The device, as the inventory calls it.",
     ),
 ]
@@ -79,6 +83,7 @@ SpaceFile = Annotated[
     typer.Option(
         "--space",
         metavar="NAME",
+        autocompletion=complete_space,
         help="The space of the subnets, by name or by its YAML file. By default the one that the "
         "table names; a space of your own is found by its file only.",
         show_default=False,

@@ -101,6 +101,7 @@ def profile_command(
     columns: options.ColumnsOption = None,
     fresh: options.FreshStart = False,
     keep_models: options.KeepModelsOption = None,
+    dry_run: options.DryRunOption = False,
     json_: Json = False,
 ) -> None:
     """Measure how fast subnets run on devices, and write a latency table for each.
@@ -122,6 +123,11 @@ def profile_command(
     )
     request = _request(cells, outputs, protocol, pause)
     jobs = _jobs(devices.devices(), request, batch_size, out)
+    if dry_run:
+        from compofa.profiler.commands.dry_run import print_forecasts
+
+        print_forecasts(jobs, json_)
+        return
     from compofa.profiler.commands.outcome import print_outcomes
 
     alone = len(jobs) == 1 and cluster is None

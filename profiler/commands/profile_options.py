@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from compofa.profiler.commands.completion import complete_device
 from compofa.profiler.commands.options import inventory_option, pause_option
+from compofa.supernet.commands.completion import complete_space
 
 WHERE = "Where to measure"
 WHAT = "What to measure"
@@ -20,6 +22,7 @@ DevicesOption = Annotated[
         "--device",
         "-d",
         metavar="NAME",
+        autocompletion=complete_device,
         rich_help_panel=WHERE,
         help="Measures on this device of the inventory. Repeat the option to measure several "
         "devices at the same time. `compofa-profile devices` lists what there is.",
@@ -84,6 +87,7 @@ SpaceOption = Annotated[
     typer.Option(
         "--space",
         metavar="NAME",
+        autocompletion=complete_space,
         rich_help_panel=WHAT,
         help="The space whose subnets are measured, by name or by its YAML file.",
     ),
@@ -207,5 +211,14 @@ KeepModelsOption = Annotated[
         help="Keeps the model files in this folder, which `compofa-report compare --confirm` can "
         "use. By default they go with the profile.",
         show_default=False,
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        metavar="",
+        rich_help_panel=HOW,
+        help="Measures nothing: says how many cells, sessions, minutes and megabytes it would be.",
     ),
 ]

@@ -7,8 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from compofa.common.console import note, printable
+from compofa.common.console import detail, note, printable
 from compofa.common.progress_meter import duration
+from compofa.common.running_log import loudness, record
 from compofa.profiler.results.table import Cell
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ class Screen:
     """Shows a line for each device that is measured, where stderr is a terminal.
 
     Args:
-        quiet: shows nothing but notes.
+        quiet: shows nothing but notes; so does --quiet.
         plain: elsewhere, prints a line for each session instead of nothing.
     """
 
     def __init__(self, *, quiet: bool = False, plain: bool = False) -> None:
+        quiet = quiet or loudness().quiet
         self._live = sys.stderr.isatty() and not quiet
         self._plain = plain and not quiet and not self._live
         self._progress: Progress | None = None
@@ -77,10 +79,11 @@ class Screen:
 
     def print(self, message: str) -> None:
         """Something that stays on the screen."""
-        if self._progress is not None:
-            self._progress.console.print(printable(message), markup=False)
-        else:
+        if self._progress is None:
             note(message)
+        else:
+            record("note", printable(message))
+            self._progress.console.print(printable(message), markup=False)
 
     def print_plain(self, message: str) -> None:
         """Something that live lines show anyway, where there are none and it is wanted."""
@@ -120,6 +123,7 @@ class Display:
         self._begun = time.monotonic()
         self._visited = 0
         what = f"session {number} of about {number + expected - 1}"
+        detail(f"{self._device}: {what}, {cells} cells")
         self._screen.update(self._line, description=what, total=cells, completed=0, detail="")
         self._screen.print_plain(f"{self._device}: {what}, {cells} cells{self._remaining()}")
 
@@ -132,8 +136,11 @@ class Display:
             half = estimate.relative_half_width
             width = f" ±{half:.1%}" if math.isfinite(half) else ""
             so_far = f" {estimate.value:.2f} ms{width}"
-        detail = f"{cell.subnet}@{cell.resolution}{so_far}{self._remaining()}"
-        self._screen.update(self._line, completed=self._visited, detail=detail)
+        what = f"{cell.subnet}@{cell.resolution}{so_far}"
+        detail(f"{self._device}: {what}")
+        self._screen.update(
+            self._line, completed=self._visited, detail=f"{what}{self._remaining()}"
+        )
         self._visited += 1
 
     def note(self, message: str) -> None:

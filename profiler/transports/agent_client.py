@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from compofa.common.console import printable
+from compofa.common.console import detail, printable
 from compofa.common.errors import DeviceError
 from compofa.profiler.agent import compofa_agent
 from compofa.profiler.transports.agent_reply import (
@@ -212,10 +212,13 @@ class AgentLink:
 
     def _request(self, do: str, deadline_s: float, **fields: Any) -> dict[str, Any]:
         self._asked += 1
+        asked_at = time.monotonic()
         request = {"id": self._asked, "do": do, "deadline_s": deadline_s, **fields}
         self.channel.send(json.dumps(request).encode() + b"\n")
         # The agent's own deadline comes first: its end is better news than silence.
         line = self.channel.receive_line(deadline_s + 5, LONGEST_REPLY)
+        took_s = time.monotonic() - asked_at
+        detail(f"the agent answered {do} after {took_s:.3f} s, in {len(line)} bytes")
         try:
             reply = json.loads(line)
         except (ValueError, RecursionError):

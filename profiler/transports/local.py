@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import IO, Literal
 
+from compofa.common.console import detail
 from compofa.common.errors import DeviceError, UserError, file_error
 from compofa.common.scratch import Scratch
 from compofa.profiler.agent import AGENT
@@ -115,6 +117,7 @@ class LocalChannel(StreamChannel):
 
     def __init__(self, command: list[str]) -> None:
         super().__init__()
+        detail(f"starting {shlex.join(command)}")
         try:
             # A session of its own: Ctrl-C is for the host, which then ends the agent in order.
             self._process = subprocess.Popen(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from compofa.common.command_classes import PlainCommand
 from compofa.common.console import note, run_command
 from compofa.common.errors import ExitCode, UserError
 from compofa.common.option_values import parse_duration, parse_share
@@ -37,7 +36,7 @@ def main() -> None:
     run_command(app)
 
 
-@app.command("compare", cls=PlainCommand)
+@app.command("compare")
 def compare_command(
     base: options.CompareBaseTable,
     new: options.CompareNewTable,

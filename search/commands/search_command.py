@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand
 
+from compofa.common.command_classes import PlainCommand
 from compofa.common.console import leave, note, print_json, printable, run_command
 from compofa.common.errors import ExitCode, UserError
 from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes
+from compofa.common.program import Program
 from compofa.search.answer import Answer, Limits, Result, ask, wants_front
 from compofa.search.candidates import Candidates
 from compofa.search.commands import search_help as options
@@ -46,7 +47,7 @@ from compofa.supernet.export.model_format import ModelFormat
 if TYPE_CHECKING:
     from compofa.search.export import Deployment
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = Program()
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
     run_command(app)
 
 
-class _TableNamed(TyperCommand):
+class _TableNamed(PlainCommand):
     """Says how a table is named, where one was given without its option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from compofa.profiler.commands.options import inventory_option, json_option, pause_option
+from compofa.supernet.commands.completion import complete_space
 from compofa.supernet.export.dtype import Dtype, parse_dtype
 from compofa.supernet.export.formats import DTYPES, FORMATS, parse_format
 from compofa.supernet.export.model_format import ModelFormat
@@ -47,6 +48,7 @@ SearchSpace = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        autocompletion=complete_space,
         rich_help_panel=WHERE,
         help="The space to search, by name or by its YAML file. By default the one that the "
         "tables are of.",

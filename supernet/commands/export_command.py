@@ -11,6 +11,8 @@ import typer
 from compofa.common.console import note, print_json, printable, run_command
 from compofa.common.errors import UserError
 from compofa.common.files import sha256
+from compofa.common.program import Program
+from compofa.supernet.commands.completion import complete_space
 from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.export.dtype import Dtype, parse_dtype
 from compofa.supernet.export.formats import (
@@ -29,7 +31,7 @@ from compofa.supernet.graph import Graph, build_graph
 
 LARGEST_BATCH = 4096
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = Program()
 
 _FormatOption = Annotated[
     ModelFormat | None,
@@ -67,8 +69,9 @@ _ResolutionOption = Annotated[
 _SpaceOption = Annotated[
     str | None,
     typer.Option(
+        autocompletion=complete_space,
         help="Space of the subnet: a name or a space file. Without it, the space of the "
-        f"checkpoint, else {DEFAULT_SPACE}."
+        f"checkpoint, else {DEFAULT_SPACE}.",
     ),
 ]
 _OutOption = Annotated[

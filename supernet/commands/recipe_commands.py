@@ -12,6 +12,7 @@ import typer
 
 from compofa.common.console import note, print_json
 from compofa.common.errors import UserError, require_package
+from compofa.supernet.commands.completion import complete_space
 from compofa.supernet.commands.shared_options import (
     DATA_HELP,
     RUNNING,
@@ -51,7 +52,11 @@ _OutOption = Annotated[
 ]
 _SpaceOption = Annotated[
     str,
-    typer.Option(help="Search space to train: a name or a space file.", rich_help_panel=WHAT),
+    typer.Option(
+        autocompletion=complete_space,
+        help="Search space to train: a name or a space file.",
+        rich_help_panel=WHAT,
+    ),
 ]
 _TeacherOption = Annotated[
     Path | None,

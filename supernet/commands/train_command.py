@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
-from compofa.common.command_classes import PlainCommand
 from compofa.common.console import print_json, printable, run_command
 from compofa.common.errors import require_package
 from compofa.common.files import sha256, write_atomically
+from compofa.common.program import Program
+from compofa.supernet.commands.completion import complete_space
 from compofa.supernet.commands.evaluate_command import evaluate
 from compofa.supernet.commands.predictor_command import predictor
 from compofa.supernet.commands.recipe_commands import add_recipes
 from compofa.supernet.commands.shared_options import JsonOption
 from compofa.supernet.spaces import get_space
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app = Program(no_args_is_help=True)
 
 
 @app.callback()
@@ -30,7 +31,7 @@ app.command()(evaluate)
 app.command()(predictor)
 
 
-@app.command("import", cls=PlainCommand)
+@app.command("import")
 def import_(
     released: Annotated[
         Path,
@@ -38,7 +39,10 @@ def import_(
     ],
     space: Annotated[
         str,
-        typer.Option(help="Space of the supernet that it holds: a name or a space file."),
+        typer.Option(
+            autocompletion=complete_space,
+            help="Space of the supernet that it holds: a name or a space file.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
     json_: JsonOption = False,

@@ -6,7 +6,7 @@ import struct
 import time
 from pathlib import Path
 
-from compofa.common.console import printable
+from compofa.common.console import detail, printable
 from compofa.common.errors import DeviceError, file_error
 from compofa.profiler.transports.adb.server import AdbStream
 from compofa.profiler.transports.base import LinkLost
@@ -28,6 +28,7 @@ def push(stream: AdbStream, file: Path, target: str, mode: int) -> None:
         DeviceError: the device could not write it: no room, or no such folder.
         UserError: `file` cannot be read.
     """
+    detail(f"sending {file.name} to the phone as {target}")
     try:
         with file.open("rb") as content:
             stream.send(_request(b"SEND", f"{target},{REGULAR_FILE | mode}".encode()))

@@ -13,7 +13,7 @@ from dataclasses import replace
 import paramiko
 
 from compofa.common.closing import Closing
-from compofa.common.console import printable
+from compofa.common.console import detail, printable
 from compofa.common.errors import DeviceError, UserError
 from compofa.profiler.transports.base import LinkLost
 from compofa.profiler.transports.ssh.algorithms import nothing_in_common
@@ -136,6 +136,7 @@ def connect(config: SshConfig, login: Login, jumps_left: int = MOST_JUMPS) -> Co
         UserError: its host key is not known, or it is no host for agents.
         DeviceError: its host key is wrong, it lets nobody in, or no algorithm is known to both.
     """
+    detail(f"connecting to {_place(login)} as {login.user}")
     with ExitStack() as opened:
         line = _line(config, login, opened, jumps_left)
         with translated(lambda why: LinkLost(f"{_place(login)} does not speak SSH: {why}")):

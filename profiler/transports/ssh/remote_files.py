@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from compofa.common.console import detail
 from compofa.common.errors import DeviceError, file_error
 from compofa.profiler.transports.base import AgentLost
 from compofa.profiler.transports.ssh.connection import Connection
@@ -98,8 +99,10 @@ class RemoteFiles:
             size = file.stat().st_size
         there, part_size = self._look(sha256)
         if there:
+            detail(f"{self._alias}: {sha256[:12]} is there already")
             self._used(sha256, size)
             return
+        detail(f"{self._alias}: copying {sha256[:12]}, {size} bytes, {part_size} of them are there")
         self._make_room(size)
         # A part of another origin, or one that two wrote at once, is found out and begun anew.
         for start in (part_size, 0):

@@ -1,0 +1,132 @@
+"""compofa-profile --dry-run: what a profile would measure, send and take, without a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from compofa.common.console import print_json, printable
+from compofa.common.progress_meter import duration
+from compofa.profiler.fleet.job import Job
+from compofa.profiler.measurement.plan import Plan, make_plan
+from compofa.profiler.results.journal import journal_path
+from compofa.profiler.results.predict import known_in_tables
+from compofa.profiler.settings import Protocol
+from compofa.supernet.export.dtype import bytes_per_number
+from compofa.supernet.graph import build_graph
+
+USUAL_RUN_S = 0.0025, 0.025
+"""Between which runs of small networks lie on phones, boards and computers: nothing is known of
+this device yet."""
+
+WARMUP_RUNS = 12
+"""Untimed runs of a cell in a session: three chunks, as most models take."""
+
+RUNNING_SHARE = 0.8
+"""Of a session's time: the rest loads models, times the reference model, and waits for replies
+(benchmarks/results/profile.json)."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the profile of one device comes to.
+
+    Attributes:
+        cells: rows of the table.
+        measured: cells that are measured; the others are predicted.
+        sessions: the fewest and the most.
+        seconds: for the fewest sessions with short runs, and for the most with long ones.
+        upload_bytes: size of all model files.
+        resumes: whether there is a journal that the profile goes on with.
+    """
+
+    cells: int
+    measured: int
+    sessions: tuple[int, int]
+    seconds: tuple[float, float]
+    upload_bytes: int
+    resumes: bool
+
+
+def forecast(job: Job) -> Forecast:
+    """What `job` comes to; an earlier journal shortens it.
+
+    Raises:
+        UserError: the plan cannot be made.
+    """
+    request = job.request
+    others = known_in_tables(request.like, request.space)
+    plan = make_plan(
+        request.space,
+        request.resolutions,
+        request.batch_sizes,
+        request.measure,
+        request.seed,
+        others,
+    )
+    protocol = request.protocol
+    sessions = protocol.min_sessions, protocol.max_sessions
+    measured = len(plan.measured)
+    low, high = (
+        min(number * measured * visit_s(run_s, protocol), request.protocol.max_time_s or 1e9)
+        for number, run_s in zip(sessions, USUAL_RUN_S, strict=True)
+    )
+    return Forecast(
+        cells=len(plan.cells),
+        measured=measured,
+        sessions=sessions,
+        seconds=(low, high),
+        upload_bytes=_model_bytes(job, plan),
+        resumes=not request.fresh and journal_path(request.out).exists(),
+    )
+
+
+def visit_s(run_s: float, protocol: Protocol) -> float:
+    """Seconds that a session spends on a cell whose runs take `run_s` each."""
+    return (protocol.runs_for(1e9 * run_s) + WARMUP_RUNS) * run_s / RUNNING_SHARE
+
+
+def _model_bytes(job: Job, plan: Plan) -> int:
+    space = job.request.space
+    each = bytes_per_number(job.device.spec.file_dtype(job.device.dtype))
+    files = {(cell.subnet, cell.resolution, cell.batch_size) for cell in plan.measured}
+    return sum(
+        each * build_graph(space, space.parse(subnet), resolution).params
+        for subnet, resolution, _ in files
+    )
+
+
+def print_forecasts(jobs: Sequence[Job], json_: bool) -> None:
+    """Prints what each job comes to."""
+    told = [(job, forecast(job)) for job in jobs]
+    if json_:
+        print_json({"dry_run": [_as_json(job, each) for job, each in told]})
+        return
+    for job, each in told:
+        print(printable(_sentence(job, each)))
+
+
+def _sentence(job: Job, told: Forecast) -> str:
+    shortest, longest = USUAL_RUN_S
+    goes_on = f"; it goes on with {journal_path(job.request.out)}" if told.resumes else ""
+    return (
+        f"{job.name}: {told.measured} of {told.cells} cells would be measured, in "
+        f"{told.sessions[0]} to {told.sessions[1]} sessions, and written to {job.request.out}"
+        f"{goes_on}. That takes {duration(told.seconds[0])} to {duration(told.seconds[1])} where "
+        f"runs take {1e3 * shortest:g} to {1e3 * longest:g} ms. Model files of "
+        f"{told.upload_bytes / 1e6:.0f} MB go to the device, each once."
+    )
+
+
+def _as_json(job: Job, told: Forecast) -> dict[str, Any]:
+    return {
+        "device": job.name,
+        "table": str(job.request.out),
+        "cells": told.cells,
+        "measured": told.measured,
+        "sessions": list(told.sessions),
+        "seconds": [round(each) for each in told.seconds],
+        "upload_bytes": told.upload_bytes,
+        "resumes": told.resumes,
+    }
