@@ -31,6 +31,10 @@ def lazy_exports(package: str, file: str) -> tuple[Callable[[str], Any], Callabl
         return lazy_loader.attach_stub(package, file)
 
     def load_name(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("compofa")
         load, _, exported = attached()
         return exported if name == "__all__" else load(name)
 

@@ -50,3 +50,5 @@ from .transports.base import Transport as Transport
 from .transports.device import Device as Device
 from .transports.registry import TransportSpec as TransportSpec
 from .transports.registry import open_transport as open_transport
+
+__version__: str

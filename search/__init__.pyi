@@ -32,3 +32,5 @@ from .verification.measure_finalists import devices_of as devices_of
 from .verification.verify import Verification as Verification
 from .verification.verify import Verified as Verified
 from .verification.verify import verify as verify
+
+__version__: str

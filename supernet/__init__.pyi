@@ -31,3 +31,5 @@ from .spaces import SPACES as SPACES
 from .spaces import get_space as get_space
 from .subnet import Subnet as Subnet
 from .supernet import Supernet as Supernet
+
+__version__: str

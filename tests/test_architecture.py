@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "common": """
         errors closing
-        files
+        files running_log
         arrays
-        command_classes console csv_lines normal_interval entry_points option_values scratch
+        programs console csv_lines normal_interval entry_points option_values scratch
         progress_meter yaml_lines
     """,
     "supernet": """
@@ -144,7 +144,13 @@ def _is_type_variable(value: ast.expr) -> bool:
     return isinstance(value, ast.Call) and ast.unparse(value.func) in ("TypeVar", "ParamSpec")
 
 
-FILES = [path for room in LAYERS for path in sorted((ROOT / room).rglob("*.py"))]
+# `python -m` runs a `__main__.py`, and no module imports one.
+FILES = [
+    path
+    for room in LAYERS
+    for path in sorted((ROOT / room).rglob("*.py"))
+    if path.name != "__main__.py"
+]
 NAMES = {Module(path).name for path in FILES}
 MODULES = {module.name: module for module in map(Module, FILES)}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from compofa.common.command_classes import pointing_group
-from compofa.common.program import Program
+from compofa.common.programs.command_classes import pointing_group
+from compofa.common.programs.program import Program
 from compofa.profiler.commands.check_command import check_command
 from compofa.profiler.commands.devices_command import devices_command
 from compofa.profiler.commands.lut_commands import export_lut_command, import_lut_command

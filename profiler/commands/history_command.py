@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from compofa.common.command_classes import pointing_group
 from compofa.common.console import print_json, printable
 from compofa.common.option_values import parse_share, percent
-from compofa.common.program import Program
+from compofa.common.programs.command_classes import pointing_group
+from compofa.common.programs.program import Program
 from compofa.profiler.commands.options import Json, min_effect_option
 from compofa.profiler.settings import MIN_EFFECT
 

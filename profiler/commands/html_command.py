@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compofa.common.command_classes import pointing_group
 from compofa.common.console import note, print_json, printable
-from compofa.common.program import Program
+from compofa.common.programs.command_classes import pointing_group
+from compofa.common.programs.program import Program
 from compofa.profiler.commands.options import Json, own_space_option
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from compofa.profiler.commands.completion import complete_device
 from compofa.supernet.commands.completion import complete_space
 
 
@@ -64,6 +63,19 @@ def json_option(panel: str | None = None) -> Any:
         rich_help_panel=panel,
         help="Prints one JSON object on the standard output, for programs.",
     )
+
+
+def complete_device(context: typer.Context, incomplete: str) -> list[str]:
+    """What a shell offers for --device: what the inventory has that the line names, if it does."""
+    from compofa.common.errors import CompofaError
+    from compofa.profiler.inventory import DEFAULT_INVENTORY, built_in_devices, read_inventory
+
+    try:
+        listed = read_inventory(context.params.get("inventory") or DEFAULT_INVENTORY)
+    except CompofaError:
+        listed = {}  # The command itself says what is wrong with the file.
+    known = {**built_in_devices(), **listed}
+    return [name for name in known if name.startswith(incomplete)]
 
 
 Inventory = Annotated[Path, inventory_option()]

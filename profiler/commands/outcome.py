@@ -1,4 +1,4 @@
-"""What a person, or a program, is told of devices that were measured."""
+"""What a person, or a program, is told of devices that were measured, or would be."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 from compofa.common.console import print_json, printable
 from compofa.common.errors import ExitCode
+from compofa.common.progress_meter import duration
+from compofa.profiler.fleet.forecast import USUAL_RUN_S, Forecast, forecast
 from compofa.profiler.fleet.job import FailedJob, FinishedJob, Job
 from compofa.profiler.measurement.profile import Outcome
+from compofa.profiler.results.journal import journal_path
 
 PREVIEW_ROWS = 12
 
@@ -124,3 +127,38 @@ def _show_summary(device: str, outcome: Outcome) -> None:
     if outcome.out_of_time:
         print("out of time: the same command goes on from here")
     print(f"table: {written.path}")
+
+
+def print_forecasts(jobs: Sequence[Job], json_: bool) -> None:
+    """Prints what each job comes to."""
+    told = [(job, forecast(job)) for job in jobs]
+    if json_:
+        print_json({"dry_run": [_forecast_json(job, each) for job, each in told]})
+        return
+    for job, each in told:
+        print(printable(_forecast_sentence(job, each)))
+
+
+def _forecast_sentence(job: Job, told: Forecast) -> str:
+    shortest, longest = USUAL_RUN_S
+    goes_on = f"; it goes on with {journal_path(job.request.out)}" if told.resumes else ""
+    return (
+        f"{job.name}: {told.measured} of {told.cells} cells would be measured, in "
+        f"{told.sessions[0]} to {told.sessions[1]} sessions, and written to {job.request.out}"
+        f"{goes_on}. That takes {duration(told.seconds[0])} to {duration(told.seconds[1])} where "
+        f"runs take {1e3 * shortest:g} to {1e3 * longest:g} ms. Model files of "
+        f"{told.upload_bytes / 1e6:.0f} MB go to the device, each once."
+    )
+
+
+def _forecast_json(job: Job, told: Forecast) -> dict[str, Any]:
+    return {
+        "device": job.name,
+        "table": str(job.request.out),
+        "cells": told.cells,
+        "measured": told.measured,
+        "sessions": list(told.sessions),
+        "seconds": [round(each) for each in told.seconds],
+        "upload_bytes": told.upload_bytes,
+        "resumes": told.resumes,
+    }

@@ -123,12 +123,11 @@ def profile_command(
     )
     request = _request(cells, outputs, protocol, pause)
     jobs = _jobs(devices.devices(), request, batch_size, out)
-    if dry_run:
-        from compofa.profiler.commands.dry_run import print_forecasts
+    from compofa.profiler.commands.outcome import print_forecasts, print_outcomes
 
+    if dry_run:
         print_forecasts(jobs, json_)
         return
-    from compofa.profiler.commands.outcome import print_outcomes
 
     alone = len(jobs) == 1 and cluster is None
     ends = [_measure_alone(jobs[0])] if alone else _measure_fleet(jobs, cluster)

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from compofa.profiler.commands.completion import complete_device
-from compofa.profiler.commands.options import inventory_option, pause_option
+from compofa.profiler.commands.options import complete_device, inventory_option, pause_option
 from compofa.supernet.commands.completion import complete_space
 
 WHERE = "Where to measure"

@@ -48,8 +48,10 @@ class FleetSchedule:
         begun: list[str] = []
         for place in list(self._free):
             queue = self._queues[place]
-            name = next((n for n in queue if reachable is None or n in reachable), None)
-            if name is None or not self._may_start(name):
+            # Whoever has to be alone lets the others at its place go first, for which it waits.
+            able = (n for n in queue if reachable is None or n in reachable)
+            name = next(filter(self._may_start, able), None)
+            if name is None:
                 continue
             queue.remove(name)
             del self._free[place]

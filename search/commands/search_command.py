@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from compofa.common.command_classes import PlainCommand
 from compofa.common.console import leave, note, print_json, printable, run_command
 from compofa.common.errors import ExitCode, UserError
 from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes
-from compofa.common.program import Program
+from compofa.common.programs.command_classes import PlainCommand
+from compofa.common.programs.program import Program
 from compofa.search.answer import Answer, Limits, Result, ask, wants_front
 from compofa.search.candidates import Candidates
 from compofa.search.commands import search_help as options

@@ -11,7 +11,7 @@ import typer
 from compofa.common.console import note, print_json, printable, run_command
 from compofa.common.errors import UserError
 from compofa.common.files import sha256
-from compofa.common.program import Program
+from compofa.common.programs.program import Program
 from compofa.supernet.commands.completion import complete_space
 from compofa.supernet.defaults import DEFAULT_SPACE
 from compofa.supernet.export.dtype import Dtype, parse_dtype

@@ -10,7 +10,7 @@ import typer
 from compofa.common.console import print_json, printable, run_command
 from compofa.common.errors import require_package
 from compofa.common.files import sha256, write_atomically
-from compofa.common.program import Program
+from compofa.common.programs.program import Program
 from compofa.supernet.commands.completion import complete_space
 from compofa.supernet.commands.evaluate_command import evaluate
 from compofa.supernet.commands.predictor_command import predictor

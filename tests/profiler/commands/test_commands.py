@@ -144,7 +144,8 @@ def test_a_profile_that_ran_out_of_time_says_so_as_json(
     (told,) = json.loads(ended.out)["tables"]
     assert ended.code == 124
     assert told["out_of_time"]
-    assert 1 <= told["measured"] < 25
+    assert told["measured"] >= 1
+    assert 1 <= told["sessions"] < 3
 
 
 def test_one_device_that_fails_does_not_keep_the_rest_from_it(

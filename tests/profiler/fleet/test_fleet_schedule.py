@@ -34,6 +34,13 @@ def test_who_has_to_be_alone_waits_until_all_others_have_ended() -> None:
     assert schedule.start() == ["here"]
 
 
+def test_who_has_to_be_alone_does_not_keep_others_at_its_place_from_going_first() -> None:
+    schedule = FleetSchedule({"alone": "here", "other": "here"}, alone=["alone"])
+    assert schedule.start() == ["other"]
+    schedule.end("other")
+    assert schedule.start() == ["alone"]
+
+
 def test_who_has_no_host_waits_and_lets_the_next_at_its_place_go_first() -> None:
     schedule = FleetSchedule({"pi-onnx": "ssh pi", "pi-tflite": "ssh pi"})
     assert schedule.start(reachable=[]) == []

@@ -60,9 +60,9 @@ def test_random_weights_take_less_than_20_ms() -> None:
     graph = build_graph(space, space.extreme(True), 224)
     times = []
     for seed in range(7):
-        start = time.perf_counter()
+        start = time.process_time()
         random_weights(graph, seed)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.020
 
 

@@ -1,13 +1,9 @@
-"""compofa-profile --dry-run: what a profile would measure, send and take, without a device."""
+"""What a profile would measure, send and take, told without the device."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from compofa.common.console import print_json, printable
-from compofa.common.progress_meter import duration
 from compofa.profiler.fleet.job import Job
 from compofa.profiler.measurement.plan import Plan, make_plan
 from compofa.profiler.results.journal import journal_path
@@ -95,38 +91,3 @@ def _model_bytes(job: Job, plan: Plan) -> int:
         each * build_graph(space, space.parse(subnet), resolution).params
         for subnet, resolution, _ in files
     )
-
-
-def print_forecasts(jobs: Sequence[Job], json_: bool) -> None:
-    """Prints what each job comes to."""
-    told = [(job, forecast(job)) for job in jobs]
-    if json_:
-        print_json({"dry_run": [_as_json(job, each) for job, each in told]})
-        return
-    for job, each in told:
-        print(printable(_sentence(job, each)))
-
-
-def _sentence(job: Job, told: Forecast) -> str:
-    shortest, longest = USUAL_RUN_S
-    goes_on = f"; it goes on with {journal_path(job.request.out)}" if told.resumes else ""
-    return (
-        f"{job.name}: {told.measured} of {told.cells} cells would be measured, in "
-        f"{told.sessions[0]} to {told.sessions[1]} sessions, and written to {job.request.out}"
-        f"{goes_on}. That takes {duration(told.seconds[0])} to {duration(told.seconds[1])} where "
-        f"runs take {1e3 * shortest:g} to {1e3 * longest:g} ms. Model files of "
-        f"{told.upload_bytes / 1e6:.0f} MB go to the device, each once."
-    )
-
-
-def _as_json(job: Job, told: Forecast) -> dict[str, Any]:
-    return {
-        "device": job.name,
-        "table": str(job.request.out),
-        "cells": told.cells,
-        "measured": told.measured,
-        "sessions": list(told.sessions),
-        "seconds": [round(each) for each in told.seconds],
-        "upload_bytes": told.upload_bytes,
-        "resumes": told.resumes,
-    }

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compofa.common.command_classes import PlainCommand, PlainGroup
+from compofa.common.programs.command_classes import PlainCommand, PlainGroup
 from compofa.common.running_log import log_to, loudness
 
 EVERYWHERE = "Every command"

@@ -1,0 +1,1 @@
+"""What the five programs of the toolkit are made of: typer, and what it does not do for them."""
