@@ -45,7 +45,9 @@ def read_inventory(path: Path) -> dict[str, Device]:
         return built_in_devices()
     document = read_yaml(path, "the inventory")
     if not isinstance(document.data, dict) or not document.data:
-        raise UserError("an inventory maps device names to settings", path=path, line=1)
+        raise UserError(
+            "the inventory must map names of devices to their settings", path=path, line=1
+        )
     return {name: _device(document, name) for name in document.data}
 
 
@@ -85,9 +87,9 @@ def write_example_inventory(path: Path) -> None:
 
 
 def changed(device: Device, **settings: str | int | None) -> Device:
-    """`device` with other settings where they are not None, as a command line says them.
+    """`device` with the settings that are not None, as a command line gives them.
 
-    What only the old runtime has is dropped where the runtime changes.
+    If the runtime changes, settings that only the old one has are dropped.
 
     Raises:
         UserError: a setting does not have such a value.
@@ -107,7 +109,7 @@ def changed(device: Device, **settings: str | int | None) -> Device:
 
 def _device(document: Document, name: str) -> Device:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", name):
-        message = f"{_short(name)} is no name for a device: use letters, digits, '.', '_' and '-'"
+        message = f"{_short(name)} is not a name for a device: use letters, digits, '.', '_', '-'"
         raise document.error((name,), message)
     settings = document.data[name]
     if not isinstance(settings, dict):

@@ -80,7 +80,10 @@ class Refused(Exception):
 
 
 def random_input(shape: Sequence[int], seed: int) -> Any:
-    """Float32 numbers in [-1, 1): the i-th is a hash (murmur3 finaliser) of i and the seed."""
+    """Float32 numbers in [-1, 1): the i-th is a hash (murmur3 finaliser) of i and the seed.
+
+    Every agent computes the same ones, in whatever language, so that outputs can be compared.
+    """
     import numpy as np
 
     count = 1
@@ -100,12 +103,13 @@ class Runtime(ABC):
     """One loaded model of some runtime; made from a file and the options of the request.
 
     Attributes:
-        packages: any of them brings the runtime; the first that is there is taken.
-        distributions: that an installer may know the package by; as the package if left out.
-        system: the only one that it runs on, if there is but one.
+        packages: Python packages any of which brings the runtime; the first one found is used.
+        distributions: the names that an installer may know the package by; the package's own name
+            if left out.
+        system: the only operating system that it runs on; None if it runs on several.
         version: of the runtime.
         shape: of the model's input: batch, channels, height, width.
-        settings: what was chosen or found out while loading, for the record.
+        settings: what was chosen or detected while loading, for the record.
     """
 
     packages: Tuple[str, ...] = ()
@@ -188,6 +192,7 @@ class OnnxRuntime(Runtime):
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options["threads"]
         settings.inter_op_num_threads = 1
+        # Errors only: warnings about single nodes would drown what the agent has to say.
         settings.log_severity_level = 3
         given = dict(options.get("options", {}))
         others = self.take_options(settings, given)
@@ -196,6 +201,7 @@ class OnnxRuntime(Runtime):
         if can_tell:
             settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         elif provider != CPU_PROVIDER:
+            # An onnxruntime that cannot tell which provider ran what must not fall back silently.
             settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         self.session = onnxruntime.InferenceSession(path, settings, list(providers.items()))
         if provider not in self.session.get_providers():
@@ -264,7 +270,8 @@ class OnnxRuntime(Runtime):
         for part in self.session.get_provider_graph_assignment_info():
             nodes[part.ep_name] = nodes.get(part.ep_name, 0) + len(part.get_nodes())
         if provider not in nodes:
-            raise Refused("model", f"{provider} takes no part of the model: all of it fell back")
+            message = f"{provider} runs no part of the model: all of it fell back to others"
+            raise Refused("model", message)
         return nodes
 
     def prepare(self, data: Any) -> Callable[[], Any]:
@@ -326,7 +333,8 @@ class TfLite(Runtime):
         ops = [each["op_name"] for each in interpreter._get_ops_details()]
         partitions = ops.count("DELEGATE")
         if accelerator != "cpu" and not partitions:
-            raise Refused("model", f"{accelerator} takes no part of the model: all of it fell back")
+            message = f"{accelerator} runs no part of the model: all of it fell back to the CPU"
+            raise Refused("model", message)
         self.settings = {"package": package, "operators": len(ops), "partitions": partitions}
         if given:
             self.settings["options"] = given
@@ -354,7 +362,7 @@ class TfLite(Runtime):
                     message = f"tflite's {name} cannot be {value!r}; it can be {kinds}"
                     raise Refused("setting", message) from None
             elif not isinstance(value, bool):
-                raise Refused("setting", f"tflite's {name} is true or false, not {value!r}")
+                raise Refused("setting", f"tflite's {name} must be true or false, not {value!r}")
         return arguments
 
     @staticmethod
@@ -467,7 +475,7 @@ class Torch(Runtime):
         if device == "cuda" and not self.torch.cuda.is_available():
             raise Refused("runtime", f"torch {self.version} finds no CUDA device here")
         if device == "cpu" and (mode == "cuda_graph" or dtype == "tf32"):
-            raise Refused("setting", "CUDA graphs and TF32 are CUDA's")
+            raise Refused("setting", "CUDA graphs and TF32 need the accelerator cuda")
 
     def prepare(self, data: Any) -> Callable[[], Any]:
         """See `Runtime.prepare`; input and output stay where the model runs."""
@@ -509,6 +517,7 @@ class Torch(Runtime):
         cuda = self.torch.cuda
         begun, ended = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
         ns = [0] * runs
+        # Work that is still queued would be counted as part of the first run.
         cuda.synchronize()
         for i in range(runs):
             begun.record()
@@ -676,7 +685,8 @@ class OpenVino(Runtime):
             if known.get(name, "RO") == "RO":
                 able = ", ".join(sorted(each for each in known if known[each] != "RO"))
                 raise Refused(
-                    "setting", f"OpenVINO's {device} has no {name!r} to set; it has {able}"
+                    "setting",
+                    f"OpenVINO has no property {name!r} to set for {device}; it has {able}",
                 )
         settings.update(properties)
         model = core.read_model(path)
@@ -691,7 +701,8 @@ class OpenVino(Runtime):
         given = compiled.get_property("INFERENCE_PRECISION_HINT")
         if given != getattr(openvino.Type, precision):
             given = given.get_type_name()
-            raise Refused("setting", f"OpenVINO on this {device} computes {given}, not {precision}")
+            message = f"OpenVINO computes in {given} on this {device}, not in {precision}"
+            raise Refused("setting", message)
         self.request = compiled.create_infer_request()
         self.tensor = openvino.Tensor
         self.version = openvino.__version__
@@ -702,14 +713,14 @@ class OpenVino(Runtime):
 
     @staticmethod
     def check_properties(compiled: Any, properties: Dict[str, Any]) -> None:
-        """Refuses numbers of which OpenVINO made others, as of more streams than threads."""
+        """Refuses numbers that OpenVINO changed, such as more streams than there are threads."""
         for name, asked in properties.items():
             taken = None
             # Not every property is a number, or told of a compiled model.
             with contextlib.suppress(Exception):
                 taken = int(str(compiled.get_property(name)))
             if isinstance(asked, int) and taken is not None and taken != int(asked):
-                raise Refused("setting", f"OpenVINO made {taken} of {name} {asked}")
+                raise Refused("setting", f"OpenVINO changed {name} from {asked} to {taken}")
 
     def prepare(self, data: Any) -> Callable[[], Any]:
         """See `Runtime.prepare`."""
@@ -1021,7 +1032,7 @@ def state() -> Dict[str, Any]:
 def set_affinity(cpus: Optional[Sequence[int]], threads: int) -> Optional[List[int]]:
     """Binds this process to `cpus`, or to the `threads` fastest; returns where it ended up.
 
-    Of CPUs equally fast the last are taken: the first usually serve the interrupts.
+    Of equally fast CPUs the last are taken: the first ones usually serve the interrupts.
     """
     if not hasattr(os, "sched_setaffinity"):
         if cpus is not None:
@@ -1037,7 +1048,7 @@ def set_affinity(cpus: Optional[Sequence[int]], threads: int) -> Optional[List[i
     missing = sorted(set(cpus) - set(allowed))
     if missing or not cpus:
         raise Refused(
-            "setting", f"CPUs {missing} do not exist here or are not allowed; {allowed} are"
+            "setting", f"CPUs {missing} do not exist here or are not allowed; allowed: {allowed}"
         )
     os.sched_setaffinity(0, cpus)
     return sorted(os.sched_getaffinity(0))
@@ -1082,7 +1093,7 @@ class Agent:
     def claim(self, holder: Any) -> None:
         """Locks the device for as long as this process lives."""
         if not isinstance(holder, str) or not 1 <= len(holder.encode()) <= LONGEST_HOLDER:
-            raise Refused("request", f"the holder is no text of 1 to {LONGEST_HOLDER} bytes")
+            raise Refused("request", f"the holder must be a text of 1 to {LONGEST_HOLDER} bytes")
         try:
             import fcntl
         except ImportError:
@@ -1133,6 +1144,7 @@ class Agent:
         except Exception as error:
             self.unload({"model": self.handles})
             raise Refused("model", f"{name} cannot run the model: {error}") from None
+        # A sample will do, and a large output would not fit into the line of a reply.
         step = -(-output.size // CHECKED_OUTPUTS)
         return {
             "model": self.handles,
@@ -1189,6 +1201,7 @@ class Agent:
         if self.models.pop(handle, None) is None:
             raise Refused("request", f"no model {handle!r} is loaded")
         self.calls.pop(handle, None)
+        # The collector is off, so that it does not run while runs are timed.
         gc.collect()
         return {}
 
@@ -1255,7 +1268,7 @@ def seconds(request: Dict[str, Any], name: str, otherwise: float) -> float:
     """A time that the request may name; a timer of 0 s would never go off."""
     value = float(request.get(name, otherwise))
     if not 0 < value <= LONGEST_S:
-        raise Refused("request", f"{name} of {value} s makes no sense")
+        raise Refused("request", f"{name} must be above 0 s and at most {LONGEST_S:g} s: {value}")
     return value
 
 
@@ -1263,6 +1276,7 @@ def alarm(seconds: float) -> None:
     """Lets the system end this process in `seconds`, even if a runtime hangs by then.
 
     A timer of the kernel's costs nothing while runs are timed; a watching thread would.
+    Without a handler the signal kills the process, whatever a runtime is stuck in.
     """
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -1275,8 +1289,9 @@ def serve(agent: Agent, source: BinaryIO, sink: BinaryIO) -> None:
         alarm(agent.idle_s)
         line = source.readline(LONGEST_LINE)
         if not line.endswith(b"\n"):
+            # The rest of such a line would be taken for the next request: this is the end.
             if len(line) >= LONGEST_LINE:
-                error = {"kind": "request", "message": f"a line over {LONGEST_LINE} bytes"}
+                error = {"kind": "request", "message": f"a line of more than {LONGEST_LINE} bytes"}
                 sink.write(json.dumps({"id": None, "error": error}).encode() + b"\n")
                 sink.flush()
             return

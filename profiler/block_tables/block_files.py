@@ -157,7 +157,7 @@ class _Events:
         """Raises UserError where more follows."""
         event = next(self._events, None)
         if event is not None:
-            raise self.error(event, "a block table is one document; here another begins")
+            raise self.error(event, "a block table is one YAML document, and here another begins")
 
     def _text(self, event: Any, name: str) -> str:
         if not isinstance(event, ScalarEvent):

@@ -1,9 +1,9 @@
 """Block latencies that explain the latencies of whole subnets, where no block was timed.
 
 Whole subnets do not say how fast each block is: blocks that always come together share one number.
-So this finds the non-negative block latencies that reproduce the subnets best (least squares), and
-where these leave a choice, those nearest to a share by MACs. Their sums stand for subnets like the
-table's; a single block's figure is a way to write those sums down, not a measurement of the block.
+So this finds the non-negative block latencies that reproduce the subnets best (least squares); if
+several do, it takes those nearest to a share by MACs. Their sums are valid for subnets like those
+of the table. The figure of a single block is part of such sums, not a measurement of the block.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def fit_blocks(table: Table, space: Space) -> BlockFit:
     batches = sorted({row.cell.batch_size for row in rows})
     if len(batches) > 1:
         listed = ", ".join(map(str, batches))
-        raise UserError(f"the table has batch sizes {listed}; a block table is of one")
+        raise UserError(f"the table has batch sizes {listed}, and a block table is of a single one")
     fit = BlockFit({}, {})
     for resolution in sorted({row.cell.resolution for row in rows}):
         here = [row for row in rows if row.cell.resolution == resolution]

@@ -72,7 +72,7 @@ class BlockTable:
         if not is_separable(space):
             return np.array([self.latency(space, each, resolution) for each in subnets])
         latencies = self.slot_terms(space, resolution).totals(space.arrays(subnets))
-        # Asked again for the first that is missing, for the error that names the block.
+        # The first that is missing is computed again, which raises the error that names the block.
         for i in np.flatnonzero(np.isnan(latencies))[:1]:
             self.latency(space, subnets[i], resolution)
         return latencies
@@ -118,8 +118,8 @@ def import_lut(
 ) -> Table:
     """A block table as a latency table of every subnet of `space`, at batch size 1.
 
-    A sum of blocks is a prediction: nobody timed these subnets. Its error is that of adding up,
-    which the blocks' own spread says nothing about, so the rows have no interval.
+    A sum of blocks is a prediction: nobody timed these subnets. How far sums are off, the spread of
+    single blocks does not tell, so the rows have no interval.
 
     Args:
         folder: the block table.
@@ -147,7 +147,7 @@ def sums(
     """The latencies of some subnets at each resolution, as a table at batch size 1.
 
     Raises:
-        UserError: a block or resolution is missing, or the device's name is no name.
+        UserError: a block or resolution is missing, or the device's name is not valid.
     """
     try:
         check_text(device, "the device's name")

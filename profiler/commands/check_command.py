@@ -40,8 +40,8 @@ def check_command(
         typer.Option(
             "--provision",
             metavar="",
-            help="First installs on the device what its runtime needs, into a Python environment "
-            "of its own. This works for Python runtimes over ssh.",
+            help="First installs the runtime on the device, into a Python environment of its own. "
+            "This works for Python runtimes over SSH.",
         ),
     ] = False,
     wheels: Annotated[
@@ -49,7 +49,7 @@ def check_command(
         typer.Option(
             metavar="DIR",
             help="Takes the packages for --provision from this folder of wheels, for a device "
-            "without a network. By default pip fetches them there.",
+            "without a network. By default pip downloads them on the device.",
             show_default=False,
         ),
     ] = None,
@@ -57,7 +57,7 @@ def check_command(
 ) -> None:
     """Say whether a device can be reached, what it runs, and whether it is quiet enough."""
     if wheels is not None and not provision:
-        raise UserError("--wheels goes with --provision")
+        raise UserError("--wheels needs --provision, which installs them")
     from compofa.profiler.inventory import find_device
     from compofa.profiler.measurement.device_access import models_for, open_device
     from compofa.profiler.measurement.noise_probe import ALL_RUNS, probe
@@ -78,7 +78,7 @@ def check_command(
     if json_:
         print_json({**_as_json(settings, hello, quietness), "complaints": complaints})
     else:
-        verdict = complaints or ["quiet enough to measure; selftest tells more"]
+        verdict = complaints or ["quiet enough to measure; `compofa-profile selftest` tells more"]
         for line in _sentences(settings, hello, quietness) + verdict:
             print(printable(line))
     raise typer.Exit(ExitCode.DONE)
@@ -89,7 +89,10 @@ def _provision(device: Device, wheels: Path | None) -> None:
 
     packages = device.spec.packages
     if not packages:
-        raise UserError(f"{device.name}: {device.runtime} is no Python package to install there")
+        raise UserError(
+            f"{device.name}: {device.runtime} is not a Python package, so it cannot be installed "
+            "there"
+        )
     note(f"installing numpy and {' and '.join(packages)} on {device.name}; that may take minutes")
     with open_transport(device) as transport:
         transport.provision(("numpy", *packages), wheels)

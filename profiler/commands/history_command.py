@@ -46,15 +46,15 @@ def add_command(
     to: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="The folder of the history. It is made if it is not there."
+            metavar="DIR", help="The folder of the history. It is created if it does not exist."
         ),
     ],
     time: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="The date of the entry in ISO 8601, as for an old commit that was measured late. "
-            "By default the time of the measurement.",
+            help="The time of the entry in ISO 8601, for example for an old commit that was "
+            "measured late. By default the time of the measurement.",
             show_default=False,
         ),
     ] = None,
@@ -78,13 +78,13 @@ def show_command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Writes a page with pictures; it needs no network.",
+            help="Also writes a page with pictures, which needs no network.",
             show_default=False,
         ),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Say what changed for good, when, and whether the code or the device is to blame."""
+    """Say what changed for good, when, and whether the code or the device caused it."""
     from compofa.common.files import check_suffix, write_atomically
     from compofa.profiler.history.history_folder import read_history
     from compofa.profiler.history.history_sentences import trend_json, trend_lines

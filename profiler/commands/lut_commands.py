@@ -93,7 +93,7 @@ def export_lut_command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The space of the subnets. It is needed where the table holds several.",
+            help="The space of the subnets. It is needed if the table holds several.",
             show_default=False,
         ),
     ] = None,
@@ -118,7 +118,9 @@ def export_lut_command(
         spaces = sorted({row.cell.space for row in table.rows})
         if space is None and len(spaces) > 1:
             listed = ", ".join(spaces)
-            raise UserError(f"the table holds spaces {listed}: choose with --space", path=source)
+            raise UserError(
+                f"the table holds several spaces: {listed}", path=source, hint="choose with --space"
+            )
         fit = fit_blocks(table, get_space(spaces[0] if space is None else space))
         blocks = fit.blocks
         errors = {resolution: float(each.max()) for resolution, each in fit.errors.items()}
@@ -130,4 +132,4 @@ def export_lut_command(
         return
     print(f"{printable(str(out))}: {len(blocks)} files, one per resolution")
     for resolution, error in errors.items():
-        print(f"at {resolution}, sums of blocks are off by at most {error:.2%} of a latency")
+        print(f"at {resolution}, sums of blocks differ from the table by at most {error:.2%}")

@@ -30,7 +30,7 @@ def pause_option(panel: str) -> Any:
         "--pause/--no-pause",
         metavar="",
         rich_help_panel=panel,
-        help="Waits while the device is busy, hot or slowed down, 30 seconds at a time at most.",
+        help="Waits while the device is busy, hot or slowed down, at most 30 seconds at a time.",
     )
 
 
@@ -97,7 +97,7 @@ SpaceFile = Annotated[
         metavar="NAME",
         autocompletion=complete_space,
         help="The space of the subnets, by name or by its YAML file. By default the one that the "
-        "table names; a space of your own is found by its file only.",
+        "table names; a space of your own must be given by its file.",
         show_default=False,
     ),
 ]

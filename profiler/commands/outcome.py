@@ -1,4 +1,4 @@
-"""What a person, or a program, is told of devices that were measured, or would be."""
+"""What the command prints about devices that were measured, or would be, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def print_outcomes(
 ) -> int:
     """Prints what became of each job; returns the exit code.
 
-    Of a single device a part of the table is shown too. A device that failed has been told of
-    when it did.
+    For a single device, a part of the table is shown too. Failures of devices have been reported
+    when they happened.
     """
     measured = [end.outcome for end in ends if isinstance(end, FinishedJob)]
     failed = [end.exit_code for end in ends if isinstance(end, FailedJob)]
@@ -112,7 +112,7 @@ def _show_summary(device: str, outcome: Outcome) -> None:
     for batch_size, checked in written.meta.additivity.items():
         if checked is not None:
             print(
-                f"sums of unit terms are off by {checked.residual_sd_percent:.2f} % "
+                f"sums of the latencies of units are off by {checked.residual_sd_percent:.2f} % "
                 f"(bias {checked.bias_percent:+.2f} %) at batch size {batch_size}"
             )
     for status in ("failed", "unconverged"):
@@ -125,7 +125,7 @@ def _show_summary(device: str, outcome: Outcome) -> None:
     for cell, reason in written.meta.failures.items():
         print(printable(f"{cell}: {reason}"))
     if outcome.out_of_time:
-        print("out of time: the same command goes on from here")
+        print("out of time: the same command continues from here")
     print(f"table: {written.path}")
 
 

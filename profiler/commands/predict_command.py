@@ -41,8 +41,8 @@ _ConfidenceOption = Annotated[
     str,
     typer.Option(
         metavar="PERCENT",
-        help="The probability with which a prediction interval holds the latency: more than "
-        "50 % and less than 100 %.",
+        help="The probability that a prediction interval holds the latency: more than 50 % and "
+        "less than 100 %.",
     ),
 ]
 _LikeOption = Annotated[

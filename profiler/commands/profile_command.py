@@ -106,7 +106,7 @@ def profile_command(
 ) -> None:
     """Measure how fast subnets run on devices, and write a latency table for each.
 
-    Interrupt it when you like: the same command goes on where it stopped.
+    You can interrupt it at any time: the same command continues where it stopped.
     """
     if context.invoked_subcommand is not None:
         return
@@ -115,7 +115,9 @@ def profile_command(
     cells = CellOptions(space, resolutions, plan, seed, tuple(like or ()))
     _check_together(devices, outputs, cluster)
     if cells.like and cluster is not None:
-        raise UserError("--like names tables of this computer, and --cluster has others")
+        raise UserError(
+            "--like does not work with --cluster, whose hosts cannot read tables of this computer"
+        )
     protocol = Protocol(
         target=parse_share(target, "target", 0.0, 1.0),
         confidence=parse_share(confidence, "confidence", 0.5, 1.0),
@@ -138,14 +140,17 @@ def _check_together(devices: DeviceOptions, outputs: OutputOptions, cluster: str
     """Refuses options that do not go together."""
     if not devices.names:
         raise UserError(
-            "no device given", hint="--device NAME; `compofa-profile devices` lists them"
+            "no device is given",
+            hint="name one with --device NAME; `compofa-profile devices` lists them",
         )
     if outputs.out is not None and len(devices.names) > 1:
         raise UserError("--out names one table, but several devices are given")
     if outputs.out is not None:
         check_suffix(outputs.out, ".csv")
     if outputs.keep_models is not None and cluster is not None:
-        raise UserError("--keep-models is a folder of this computer, and --cluster has others")
+        raise UserError(
+            "--keep-models does not work with --cluster, whose hosts build the models themselves"
+        )
 
 
 def _request(
@@ -211,7 +216,7 @@ def _measure_alone(job: Job) -> FinishedJob:
         with Display(job.name) as display:
             return FinishedJob(profile(job.device, job.request, display))
     except KeyboardInterrupt:
-        note(f"{job.request.out}: what was measured is kept; the same command goes on from there")
+        note(f"{job.request.out}: what was measured is kept; the same command continues from there")
         raise
 
 

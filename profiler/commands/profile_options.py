@@ -34,7 +34,7 @@ RuntimeOption = Annotated[
     typer.Option(
         metavar="NAME",
         rich_help_panel=WHERE,
-        help="Runs the networks by this runtime, such as tflite, instead of the one that the "
+        help="Runs the networks with this runtime, such as tflite, instead of the one that the "
         "inventory names.",
         show_default=False,
     ),
@@ -76,8 +76,8 @@ ClusterOption = Annotated[
         "--cluster",
         metavar="ADDRESS",
         rich_help_panel=WHERE,
-        help="Measures the devices that hang on the hosts of a Ray cluster: HOST:PORT of its "
-        "head, or auto. By default devices are reached from this computer.",
+        help="Measures devices that are connected to the hosts of a Ray cluster: HOST:PORT of its "
+        "head, or auto. By default this computer connects to the devices.",
         show_default=False,
     ),
 ]
@@ -96,8 +96,8 @@ ResolutionList = Annotated[
     typer.Option(
         metavar="LIST",
         rich_help_panel=WHAT,
-        help="The sides of the square inputs in pixels, as in 160,192 or 160-224:16. By default "
-        "those of the space.",
+        help="The sides of the square input images in pixels, as in 160,192 or 160-224:16. By "
+        "default those of the space.",
         show_default=False,
     ),
 ]
@@ -107,8 +107,8 @@ BatchSizeOption = Annotated[
         "--batch-size",
         metavar="LIST",
         rich_help_panel=WHAT,
-        help="How many images a run takes at once, as in 1 or 1,8. By default what the inventory "
-        "says, else 1.",
+        help="How many images a run processes at once, as in 1 or 1,8. By default what the "
+        "inventory says, or else 1.",
         show_default=False,
     ),
 ]
@@ -118,9 +118,9 @@ PlanOption = Annotated[
         "--plan",
         metavar="PLAN",
         rich_help_panel=WHAT,
-        help="Which cells are measured; the others are predicted. auto: 40 well-chosen ones and 20 "
-        "at random to test the predictions; a number: that many and the 20; full: all of them; "
-        "TABLE.csv: those that this table has measured.",
+        help="Which cells are measured; the others are predicted. auto: 40 well-chosen ones, and "
+        "20 random ones to test the predictions; a number: that many, and the 20; full: all of "
+        "them; TABLE.csv: those that were measured for this table.",
     ),
 ]
 
@@ -140,7 +140,7 @@ CellSeed = Annotated[
         metavar="N",
         min=0,
         rich_help_panel=WHAT,
-        help="The seed by which cells are chosen and put in order.",
+        help="The seed for the choice and the order of cells.",
     ),
 ]
 TargetOption = Annotated[
@@ -148,8 +148,8 @@ TargetOption = Annotated[
     typer.Option(
         metavar="PERCENT",
         rich_help_panel=HOW,
-        help="Measures a cell until the half-width of its interval is at most this share of its "
-        "latency.",
+        help="Measures a cell until the half-width of its confidence interval is at most this "
+        "share of its latency.",
     ),
 ]
 ConfidenceOption = Annotated[
@@ -157,8 +157,8 @@ ConfidenceOption = Annotated[
     typer.Option(
         metavar="PERCENT",
         rich_help_panel=HOW,
-        help="The probability with which an interval holds the latency: more than 50 % and less "
-        "than 100 %.",
+        help="The probability that a confidence interval holds the latency: more than 50 % and "
+        "less than 100 %.",
     ),
 ]
 MaxTimeOption = Annotated[
@@ -166,7 +166,7 @@ MaxTimeOption = Annotated[
     typer.Option(
         metavar="DURATION",
         rich_help_panel=HOW,
-        help="Stops after this time, as in 90s, 10m or 2h; the same command goes on later. By "
+        help="Stops after this time, as in 90s, 10m or 2h; the same command continues later. By "
         "default there is no limit.",
         show_default=False,
     ),
@@ -198,8 +198,8 @@ FreshStart = Annotated[
         "--fresh",
         metavar="",
         rich_help_panel=RESULTS,
-        help="Starts over: throws away what an earlier profile has written to the journal of the "
-        "same table. By default the profile goes on from there.",
+        help="Starts over: discards what an earlier profile has written to the journal of the same "
+        "table. By default the profile continues from there.",
     ),
 ]
 KeepModelsOption = Annotated[
@@ -207,8 +207,8 @@ KeepModelsOption = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=RESULTS,
-        help="Keeps the model files in this folder, which `compofa-report compare --confirm` can "
-        "use. By default they go with the profile.",
+        help="Keeps the model files in this folder, for `compofa-report compare --confirm`. By "
+        "default they are deleted when the profile ends.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""compofa-profile selftest: how noisy a set-up is, and what it can see."""
+"""compofa-profile selftest: how noisy a set-up is, and how small a change it can show."""
 
 from __future__ import annotations
 
@@ -42,25 +42,26 @@ _Minutes = Annotated[
     typer.Option(
         metavar="MINUTES",
         min=0.1,
-        help="Says how small a change a comparison that takes so long would see.",
+        help="The time of a comparison of two profiles: the test says how small a change it would "
+        "find in that time.",
     ),
 ]
 _MinEffect = Annotated[
     str,
     typer.Option(
-        metavar="SHARE", help="The smallest change that counts, as in compofa-report compare."
+        metavar="PERCENT", help="The smallest change that counts, as in compofa-report compare."
     ),
 ]
 _Confidence = Annotated[
     str,
     typer.Option(
-        metavar="SHARE",
-        help="How sure the comparison is that nothing is falsely called slower or faster.",
+        metavar="PERCENT",
+        help="The probability that the comparison calls nothing slower or faster by mistake.",
     ),
 ]
 _Seed = Annotated[
     int,
-    typer.Option(metavar="N", min=0, help="The seed by which cells are drawn and put in order."),
+    typer.Option(metavar="N", min=0, help="The seed for the choice and the order of cells."),
 ]
 
 
@@ -140,12 +141,12 @@ def _print(device: str, result: Selftest, sight: _Sight, json_: bool) -> None:
     shown = ", ".join(f"{name} {value:.2%}" for name, value in noise.items() if value is not None)
     print(f"{device}: {result.cells} cells in {result.sessions} sessions")
     print(f"noise floor of one session: {result.noise.one_session:.2%} ({shown})")
-    seen = "nothing"
+    seen = "no change"
     if change is not None:
-        seen = f"a slow-down of {change:.1%} of one of them, 9 times in 10"
+        seen = f"a slow-down of {change:.1%} of one of them 9 times in 10"
     print(
         f"two profiles of {sight.cells} cells in {sight.minutes:g} minutes, compared with "
-        f"--min-effect {percent(sight.options.min_effect)}, see {seen} (simulated with this noise)"
+        f"--min-effect {percent(sight.options.min_effect)}, show {seen} (simulated with this noise)"
     )
     if made is not None:
         print(f"each profile stops by itself, after {made:.1f} sessions on average")

@@ -20,7 +20,7 @@ from compofa.profiler.statistics.compare import (
 from compofa.profiler.statistics.device_change import DeviceChange
 
 REFERENCE = Cell("", "the reference model", 1, 1)
-"""Stands for it among the cells."""
+"""The reference model, as a cell among the others."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Changes:
     """Two tables compared.
 
     Attributes:
-        cells: those that both sides measured, the slowest-grown first.
+        cells: those that both sides measured, the one that became slowest first.
         overall: the geometric mean ratio of all cells.
         device: what the reference model, which no change of a network explains, says about the
             device, if cells are compared relative to it; None where they are not.
@@ -88,10 +88,10 @@ class Changes:
 
     @property
     def verdict(self) -> Verdict:
-        """Slower if a cell is, or fails; else undecided if a suspect is left, or the whole is.
+        """Slower if a cell is slower or fails, or all together are; else undecided in some cases.
 
-        Undecided, too, while cells of the base were not measured again: an interrupted profile, or
-        one of renamed subnets, does not pass.
+        Undecided if a suspect is left, if the change of all together is, or if cells of the base
+        were not measured again: an interrupted profile, or renamed subnets, must not pass.
         """
         if self.broken or self.of(Verdict.SLOWER) or self.overall.verdict is Verdict.SLOWER:
             return Verdict.SLOWER

@@ -1,8 +1,8 @@
 """Suspects measured again, base and new in the same sessions.
 
-Two profiles are hours or days apart. Within one session, whatever the device is up to happens to
-both sides, so a few suspects are told from noise that two whole profiles cannot see through. What
-decides are the new measurements alone: a cell became a suspect by looking slow.
+Two profiles are hours or days apart. Within one session, whatever the device does happens to both
+sides, so smaller changes of a few suspects can be told from noise than by two whole profiles. Only
+the new measurements decide: a cell became a suspect because the old ones looked slow.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from compofa.profiler.transports.device import Device
 from compofa.supernet.space import Space
 
 AT_ONCE = 12
-"""Cells that are measured together; the next come when these are settled."""
+"""How many cells are measured together; the next ones follow when these are settled."""
 
 SAMPLE = 8
-"""Cells that stand for all where it is the whole that is in doubt."""
+"""How many cells stand for all of them where the change of all together is in doubt."""
 
 FEWEST_SESSIONS, MOST_SESSIONS = 8, 400
-"""Of a cell: a variance from fewer is not to be stopped by, and more will not help."""
+"""Sessions of a cell: a variance from fewer is too uncertain to stop by, and more do not help."""
 
 NARROW = 1 / 3
-"""Share of the smallest effect to which an interval's half-width comes down before one stops."""
+"""A cell is settled once the half-width of its interval is this share of the smallest effect."""
 
 SAME_FILE = Ratio(1.0, 1.0, 1.0, 0.0, Verdict.SAME)
 
@@ -51,8 +51,9 @@ class ModelSources:
     """Where the model files of two tables come from.
 
     Attributes:
-        space: of the tables' cells: what is in no folder is built anew, and used if it is the same.
-        folders: where model files lie, by their hash.
+        space: of the tables' cells. A model that is in no folder is built anew, and used if its
+            hash is the right one.
+        folders: of model files that are named by their hash.
     """
 
     space: Space
@@ -82,10 +83,10 @@ class _BothSides(Models):
         self._built: dict[Cell, Cell] = {}
 
     def find(self, side: Side, row: Row) -> Cell:
-        """Looks the model file up that `row` was measured with; returns its name for the journal.
+        """Finds the model file that `row` was measured with; returns its name for the journal.
 
         Raises:
-            UserError: it is nowhere, and what this version builds is another.
+            UserError: it is in no folder, and this version builds another one.
         """
         known = row.model_sha256
         named = replace(row.cell, subnet=f"{row.cell.subnet} {known[:12]}")
@@ -128,21 +129,21 @@ def confirm(
     limits: TimeLimits,
     protocol: Protocol | None = None,
 ) -> Changes:
-    """Measures the suspects of both sides side by side, and returns `changes` with what came out.
+    """Measures the suspects of both sides side by side; returns `changes` with the new results.
 
-    The journal goes beside the new table, as NAME.confirm.journal.jsonl; the same call goes on from
-    it.
+    The journal is written beside the new table, as NAME.confirm.journal.jsonl; the same call
+    continues it.
 
     Args:
         changes: two tables of one set-up.
-        device: theirs.
+        device: the one that they were measured on.
         sources: where the models of both sides come from.
-        listener: told how far it is.
+        listener: is told about the progress.
         limits: when to stop in any case, and the longest pause on a disturbed device.
         protocol: how cells are measured in a session.
 
     Raises:
-        UserError: a model file is nowhere to be had, or the device is not as it was.
+        UserError: a model file cannot be found or built, or the device is not as it was.
         DeviceError: the device cannot be reached, or cannot measure.
     """
     if changes.differences:
@@ -162,7 +163,7 @@ def confirm(
         if pairs:
             place = journal_path(changes.new.path.with_suffix(".confirm.csv"))
             with open_device(device, models, listener, limits=limits) as access:
-                # Before the journal is touched: it would take the device's new state for its own.
+                # Checked before the journal is opened, which would record the device's new state.
                 told = access.header
                 _check_device(changes.new, asdict(told.setup) | told.fingerprint)
                 with Sessions.begin(access, protocol, place) as measuring:
@@ -326,7 +327,7 @@ def _check_device(new: Side, facts: Mapping[str, object]) -> None:
         raise UserError(
             f"the device is not as it was when the table was measured: {'; '.join(named)}",
             path=new.path,
-            hint="measure both sides again",
+            hint="profile both sides again",
         )
 
 
@@ -338,5 +339,7 @@ def _check_content(path: Path) -> None:
         raise file_error(error, path, "cannot read the model") from None
     if sha256(content) != path.name:
         raise UserError(
-            "the model file is damaged: its content is not what it is named by", path=path
+            "the model file is damaged: its content has another hash than its name says",
+            path=path,
+            hint="delete it, and profile with --keep-models again",
         )

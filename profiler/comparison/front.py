@@ -1,6 +1,6 @@
 """What a comparison says about the Pareto front: the accuracy that each latency limit allows.
 
-The figures come from the room above, which knows accuracies; reports are written here.
+The figures come from `compofa.search`, which knows accuracies; reports are written here.
 """
 
 from __future__ import annotations

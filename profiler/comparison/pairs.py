@@ -8,7 +8,7 @@ from pathlib import Path
 from compofa.common.errors import UserError, file_error
 
 MOST_DEVICES = 100
-"""Tables of a folder; more are no set of devices."""
+"""Tables of a folder, at most: a folder with more does not hold one table for each device."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ def find_pairs(base: Path, new: Path) -> Pairs:
     if not (base.is_dir() and new.is_dir()):
         folder, other = (base, new) if base.is_dir() else (new, base)
         reason = "is a table" if other.exists() else "does not exist"
-        raise UserError(f"{folder} is a folder, but {other} {reason}", hint="two of one kind")
+        raise UserError(
+            f"{folder} is a folder, but {other} {reason}", hint="give two tables or two folders"
+        )
     before, after = _tables(base), _tables(new)
     # By name: a folder of each side has one table for each device.
     shared = sorted(before.keys() & after.keys())
@@ -57,7 +59,10 @@ def _tables(folder: Path) -> dict[str, Path]:
     except OSError as error:
         raise file_error(error, folder, "cannot list the folder") from None
     if len(tables) > MOST_DEVICES:
-        raise UserError(f"{len(tables)} tables are more than {MOST_DEVICES}", path=folder)
+        raise UserError(
+            f"the folder has {len(tables)} tables, and at most {MOST_DEVICES} are compared",
+            path=folder,
+        )
     return tables
 
 

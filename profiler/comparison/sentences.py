@@ -20,10 +20,10 @@ HEADLINES = {
 }
 
 SMALL_DOUBT = 0.002
-"""A share of a latency that is not worth a word."""
+"""A share of a latency that is too small to be mentioned."""
 
 MOST_NAMED = 5
-"""Cells that a sentence names."""
+"""How many cells a sentence names."""
 
 
 def headline(report: Report) -> str:
@@ -86,9 +86,9 @@ def _device(change: DeviceChange) -> str:
     """What the reference model says about the device, and what follows for the cells."""
     doubt = f" (give or take {100 * change.doubt:.1f} %)" if change.doubt > SMALL_DOUBT else ""
     return (
-        f"The reference model, which no network changes, went {percent(change.reference_ratio)}: "
-        f"that is the device. Cells covary with {100 * change.slope:.0f} % of it, so "
-        f"{percent(change.ratio)}{doubt} is taken off each."
+        "The latency of the reference model, which is the same on both sides, changed by "
+        f"{percent(change.reference_ratio)}: that is the device. Cells covary with "
+        f"{100 * change.slope:.0f} % of it, so {percent(change.ratio)}{doubt} is taken off each."
     )
 
 
@@ -127,12 +127,12 @@ def _confirmed(confirmation: Confirmation) -> list[str]:
     if confirmation.measured:
         said.append(
             f"{count(len(confirmation.measured), 'cell')} measured again, base and new side by "
-            f"side in {count(confirmation.sessions, 'session')}: their verdicts rest on that alone."
+            f"side in {count(confirmation.sessions, 'session')}: only that decides their verdicts."
         )
     if confirmation.identical:
         said.append(
-            f"{count(len(confirmation.identical), 'suspect')} with one model file on both sides: "
-            "what differed there was the device, not the network: "
+            f"{count(len(confirmation.identical), 'suspect')} with the same model file on both "
+            "sides, where the device differed and not the network: "
             f"{_named(confirmation.identical)}."
         )
     return said

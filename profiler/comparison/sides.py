@@ -20,21 +20,21 @@ from compofa.profiler.statistics.student import student_quantile
 from compofa.profiler.transports.device_identity import SERIAL, same_serial
 
 UNCHECKED = ("device",)
-"""Of the set-up: a name is whatever somebody calls the device; its fingerprint tells it apart."""
+"""Parts of the set-up that may differ: the fingerprint identifies a device, and not its name."""
 
 FOLLOWS = {
     "runtime_version": ("runtime_sha256",),
     "runtime": ("runtime_sha256", "reference_sha256"),
     "dtype": ("reference_sha256",),
 }
-"""What differs anyway once a difference is allowed."""
+"""Facts that differ as a consequence, by the fact whose difference is allowed."""
 
 MOST_ROWS = 100_000
-"""Of a table; two of these are compared in some seconds and 300 MB. Of a larger table only the
-measured rows are read, as many as that: they alone are compared."""
+"""Two tables with so many rows are compared in some seconds and 300 MB. Of a larger table only the
+measured rows are read, and no more than that: only these are compared."""
 
 MOST_UNALIKE = 5
-"""Differences that a message names."""
+"""How many differences a message names."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def load_side(path: Path) -> Side:
     large = _rows(path) > MOST_ROWS
     evidence = load_evidence(path, MOST_ROWS if large else None)
     if large:
-        note(f"{path}: only measured rows are read, its front is theirs")
+        note(f"{path}: the table is large, so only its measured rows are read")
     facts: dict[str, Any] = asdict(evidence.table.setup)
     for name in UNCHECKED:
         del facts[name]
@@ -101,7 +101,7 @@ def load_side(path: Path) -> Side:
             f"the journal does not know {strange[0].subnet} at {strange[0].resolution}, which the "
             "table says was measured",
             path=journal_path(path),
-            hint="it is not the table's: move it elsewhere",
+            hint="it belongs to another table: move it to another folder",
         )
     return side
 
@@ -128,8 +128,8 @@ def check_comparable(base: Side, new: Side, allowed: Collection[str]) -> dict[st
     unknown = sorted(set(allowed) - {*base.facts, *new.facts})
     if unknown:
         raise UserError(
-            f"--allow-different {unknown[0]}: tables have no such fact",
-            hint=f"one of {', '.join(sorted(known))}",
+            f"--allow-different {unknown[0]}: the tables record nothing of that name",
+            hint=f"they record {', '.join(sorted(known))}",
         )
     differences = unalike(base.facts, new.facts)
     # Another version of a runtime has another file: whoever allows one has allowed the other.
@@ -140,7 +140,7 @@ def check_comparable(base: Side, new: Side, allowed: Collection[str]) -> dict[st
         listed = "; ".join(named[:MOST_UNALIKE]) + ("; ..." if len(named) > MOST_UNALIKE else "")
         raise UserError(
             f"{base.path} and {new.path} are of different set-ups: {listed}",
-            hint=f"if that is the point, --allow-different {next(iter(wrong))}",
+            hint=f"if that is intended, add --allow-different {next(iter(wrong))}",
         )
     return differences
 

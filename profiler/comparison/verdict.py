@@ -1,4 +1,4 @@
-"""All that one report is about: a comparison for each device, and the verdict on them together."""
+"""What a report is about: a comparison for each device, and the verdict on all of them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A Ray cluster that measures: each device is a resource, `device:NAME`, of the host it hangs on.
+"""Measuring by a Ray cluster: each device is a resource, `device:NAME`, of the host it hangs on.
 
-The profile runs on that host, next to the device. Its journal comes back line by line, as it is
-written there: what has reached this computer survives the host, and another one can go on from it.
-Fetching it afterwards would not do: a dead host has nothing to fetch. The table is made here, from
+The profile runs on that host, next to the device. Its journal comes back line by line as it is
+written there. So what has reached this computer survives the host, and another host can continue
+from it; fetching the journal at the end would lose it with the host. The table is made here, from
 the journal alone.
 """
 
@@ -45,7 +45,7 @@ from compofa.profiler.results.journal import journal_path, read_journal
 from compofa.profiler.results.meta import installed_version
 
 PREFIX = "device:"
-"""What Ray calls a device is this and its name."""
+"""Ray's name for the resource of a device is this and the device's name."""
 
 CONNECT_S = 5.0
 
@@ -135,7 +135,7 @@ class Cluster(Workers):
         reachable = self.reachable()
         for name in [n for n, a in self._attempts.items() if a.node is None and n not in reachable]:
             self._ray.cancel(self._attempts.pop(name).task)
-            taken.append((name, LostJob("its host left the cluster before it began")))
+            taken.append((name, LostJob("its host left the cluster before measuring began")))
         return taken
 
     def _reports(self) -> Iterator[tuple[str, Progress | End]]:
@@ -202,7 +202,7 @@ def _connect(address: str) -> Any:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
         said = getattr(error, "strerror", None) or str(error).partition(". ")[0]
-        hint = "this computer has to be part of the cluster: `ray start --address HOST:PORT`"
+        hint = "this computer must be part of the cluster: `ray start --address HOST:PORT`"
         raise UserError(f"cannot join the cluster at {address}: {said}", hint=hint) from None
     return ray
 

@@ -1,4 +1,4 @@
-"""What a host of a cluster does for a caller elsewhere: it measures a device that hangs on it."""
+"""What a host of a cluster does for a caller elsewhere: it measures a device connected to it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from compofa.profiler.results.meta import installed_version
 
 @dataclass(frozen=True)
 class OnHost:
-    """A task's first word: the host that it runs on, as Ray calls it."""
+    """A task's first message: the host that it runs on, as Ray calls it."""
 
     node: str
 
 
 @dataclass(frozen=True)
 class ClusterResult:
-    """A task's last word: the journal is complete, as far as time allowed."""
+    """A task's last message: the journal is complete, as far as time allowed."""
 
     seconds: float
     out_of_time: bool
@@ -42,8 +42,8 @@ class Message:
     """What a task sends while it runs.
 
     Attributes:
-        attempt: at this device; what an older one still says is not listened to.
-        lines: that its journal has gained.
+        attempt: number of the attempt at this device; messages of older ones are ignored.
+        lines: new lines of its journal.
     """
 
     device: str
@@ -55,19 +55,19 @@ class Message:
 def measure_here(
     wanted: str, job: Job, attempt: int, journal: bytes, messages: Any
 ) -> ClusterResult | FailedJob | Interrupted:
-    """What a task does, on the host that the device hangs on.
+    """What a task does, on the host that the device is connected to.
 
     Args:
         wanted: the version of the caller's compofa.
         job: what to measure.
-        attempt: at this device.
-        journal: to go on with.
-        messages: Ray's queue for what there is to say.
+        attempt: number of the attempt at this device.
+        journal: the content of the journal so far, which the profile continues.
+        messages: Ray's queue for messages to the caller.
     """
     import ray
 
     if wanted != installed_version():
-        message = f"its host has compofa {installed_version()}, this computer {wanted}"
+        message = f"its host has compofa {installed_version()}, but this computer has {wanted}"
         return FailedJob(message, ExitCode.USER)
     with tempfile.TemporaryDirectory(prefix="compofa-fleet-") as folder:
         out = Path(folder) / job.request.out.name

@@ -1,4 +1,4 @@
-"""A fleet: several devices measured side by side, with one display; who fails does so alone."""
+"""A fleet: several devices measured side by side, with one display; a failure stops no other."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from compofa.profiler.fleet.schedule import FleetSchedule
 from compofa.profiler.measurement.progress import Display, Screen
 
 POLL_S = 0.2
-"""The longest that a report waits until it is shown."""
+"""How long a report waits at most until it is shown."""
 
 ENDING_S = 60.0
-"""How long interrupted workers may take to end the run under way and their agents."""
+"""How long interrupted workers may take to end the current run and their agents."""
 
 RETURN_S = 120.0
 """How long a device may be without a host before it is given up."""
 
 MOST_LOSSES = 5
-"""A device whose hosts are lost so often is given up: it may be what kills them."""
+"""A device whose host was lost so often is given up: perhaps it is what kills the hosts."""
 
 
 class Workers(Closing):
@@ -49,7 +49,7 @@ class Workers(Closing):
 
     @abstractmethod
     def take(self, timeout_s: float) -> Sequence[tuple[str, Progress | End]]:
-        """What has been reported since, by the devices' names; an `End` is a device's last word.
+        """What was reported since the last call, with the device's name; `End` is its last report.
 
         Args:
             timeout_s: the longest wait for a first report.
@@ -141,12 +141,14 @@ class Fleet:
         return replace(job, request=replace(job.request, protocol=protocol))
 
     def _give_up(self, reachable: Collection[str]) -> None:
-        """Ends the waiting for hosts that do not come back, or were never there."""
+        """Gives up devices whose host does not come back, or was never there."""
         now = time.monotonic()
         for name in self._schedule.waiting - set(reachable):
             grace = self._return_s if name in self._begun else 0.0
             if now >= self._missing.setdefault(name, now + grace):
-                why = f"no host has had it for {grace:g} s" if grace else "no host has it"
+                why = "no host of the cluster has this device"
+                if grace:
+                    why = f"no host of the cluster has had this device for {grace:g} s"
                 self._end(name, FailedJob(f"{why}{self._kept(name)}", ExitCode.DEVICE))
 
     def _listen(self) -> None:
@@ -164,15 +166,15 @@ class Fleet:
     def _lose(self, name: str, why: str) -> None:
         self._losses[name] = self._losses.get(name, 0) + 1
         if self._losses[name] == MOST_LOSSES:
-            message = f"lost {MOST_LOSSES} times, at last: {why}{self._kept(name)}"
+            message = f"lost {MOST_LOSSES} times, the last time because {why}{self._kept(name)}"
             self._end(name, FailedJob(message, ExitCode.DEVICE))
             return
-        self._displays[name].note(f"{why}; it goes on where a host has it")
+        self._displays[name].note(f"{why}; it continues on the next host that has the device")
         self._displays[name].status("waiting for a host")
         self._schedule.lose(name)
 
     def _kept(self, name: str) -> str:
-        return "; the same command goes on from what was measured" if name in self._begun else ""
+        return "; the same command continues from what was measured" if name in self._begun else ""
 
     def _end(self, name: str, end: FinishedJob | FailedJob) -> None:
         self._schedule.end(name)

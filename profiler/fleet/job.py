@@ -71,12 +71,12 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """Somebody ended it in order."""
+    """The user interrupted it, and it ended in good order."""
 
 
 @dataclass(frozen=True)
 class LostJob:
-    """The host that measured it is gone; what was measured is kept, and another may go on."""
+    """The host that measured it is gone; what was measured is kept, and another may continue."""
 
     why: str
 

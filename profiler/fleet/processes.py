@@ -1,8 +1,8 @@
 """Child processes of this computer that measure, one for each device.
 
-Threads would do for the waiting, but not for the rest: a profile is ended in order by an exception
-in its main thread, wherever that waits, and libraries for many devices would share one interpreter
-lock and one process's state. A child costs a third of a second and some 60 MB.
+Threads would do for the waiting, but not for the rest: a profile ends in good order by an exception
+in its main thread, wherever that waits, and the libraries for all devices would share one
+interpreter lock and the state of one process. A child costs a third of a second and some 60 MB.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ KILLED_S = 10.0
 
 
 class Processes(Workers):
-    """Starts a child for each device; makes the models of those that take the same ones.
+    """Starts a child for each device; makes the models for devices that take the same ones.
 
-    This computer, as a device, makes its own, on the CPUs that are not measured on.
+    This computer, as a device, makes its own models, on the CPUs that are not measured on.
 
     Args:
         jobs: all that will be started.
 
     Attributes:
-        alone: this computer as a device: it serves all others while they are measured.
+        alone: this computer as a device: it must not be measured while it serves the others.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -94,14 +94,17 @@ class Processes(Workers):
         return taken
 
     def _died(self, connection: Connection) -> FailedJob:
-        """What to report of a child that ended without a word."""
+        """What to report of a child that ended without a message."""
         _, child = self._children[connection]
         child.join(KILLED_S)
         code = child.exitcode or 0
         if code == 1:  # its traceback is on the screen
             return FailedJob("this is a bug in compofa: please report it", SOFTWARE)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        message = f"the process that measured it ended ({how}); the same command goes on from there"
+        message = (
+            f"the process that measured it ended ({how}); the same command continues from what "
+            "was measured"
+        )
         return FailedJob(message, ExitCode.DEVICE)
 
     def interrupt(self) -> None:

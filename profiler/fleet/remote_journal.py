@@ -11,10 +11,10 @@ from compofa.profiler.results.journal import lock_journal
 
 
 class JournalCopy(Closing):
-    """The caller's end: a journal, held as a profile on this computer would hold it.
+    """The caller's end: a journal, locked as a profile on this computer would lock it.
 
     Args:
-        path: of the journal; it is gone on with if it exists.
+        path: of the journal, which is continued if it exists.
         fresh: discards it first.
 
     Raises:
@@ -37,7 +37,7 @@ class JournalCopy(Closing):
 
     @property
     def content(self) -> bytes:
-        """All its whole lines; one that a crash tore apart is dropped for good."""
+        """All its complete lines; one that a crash left incomplete is cut off the file."""
         content = self._path.read_bytes()
         intact = content.rfind(b"\n") + 1
         self._file.truncate(intact)
@@ -63,17 +63,17 @@ class JournalCopy(Closing):
 
 
 class JournalTail:
-    """The measuring host's end: what a journal has gained.
+    """The measuring host's end: the new lines of a journal.
 
     Args:
-        path: of the journal; what it holds now is no gain.
+        path: of the journal; what it holds now is not new.
     """
 
     def __init__(self, path: Path) -> None:
         self._path, self._seen = path, path.stat().st_size
 
     def gained(self) -> bytes:
-        """The whole lines that came since the last call."""
+        """The complete lines that were written since the last call."""
         with self._path.open("rb") as file:
             file.seek(self._seen)
             lines = file.read()

@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping
 
 
 class FleetSchedule:
-    """Who waits and who is measured.
+    """Which devices wait and which are measured.
 
     At one place (a board, a phone) one device of the inventory is measured at a time, in the order
     in which they were asked for: two entries may name one board with two runtimes. A device that
-    has to be alone waits until no other waits or is measured.
+    must be measured alone waits until no other waits or is measured.
 
     Args:
         places: of each device, in the order in which they were asked for.
-        alone: the devices that have to be alone.
+        alone: the devices that must be measured alone.
     """
 
     def __init__(self, places: Mapping[str, str], alone: Collection[str] = ()) -> None:
@@ -31,12 +31,12 @@ class FleetSchedule:
 
     @property
     def measured(self) -> frozenset[str]:
-        """Who is measured now."""
+        """The devices that are measured now."""
         return frozenset(self._measured)
 
     @property
     def waiting(self) -> frozenset[str]:
-        """Who waits."""
+        """The devices that wait."""
         return frozenset(self._places) - self._measured
 
     def start(self, reachable: Collection[str] | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Models for several devices, made once: by the process that started those which measure."""
+"""Models for several devices, made once: by the parent of the processes that measure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from compofa.supernet.space import Space
 
 @dataclass(frozen=True)
 class ModelWanted:
-    """A child's order for the model of a cell."""
+    """A child process asks for the model of a cell."""
 
     cell: Cell
 
 
 class ModelShop(Closing):
-    """Makes what is ordered, one model after another, and each of them once for all devices.
+    """Makes the models that are ordered, one after another, and each of them once for all devices.
 
     Args:
         spaces: of the cells that are ordered.

@@ -90,7 +90,7 @@ def add_entry(folder: Path, table: Path, commit: str, at: str | None = None) -> 
         The entry, and whether it is new.
 
     Raises:
-        UserError: the table is wrong, the commit or the time is none, or nothing can be written.
+        UserError: the table, the commit or the time is not valid, or nothing can be written.
     """
     if not re.fullmatch(COMMIT, commit):
         raise UserError(f"--commit {commit!r} is not a hash or a tag", hint="as in 3f2a91c or v1.2")
@@ -137,7 +137,11 @@ def read_history(folder: Path) -> list[Profile]:
     except OSError as error:
         raise file_error(error, folder, "cannot read the history") from None
     if not paths:
-        raise UserError("the history is empty", path=folder, hint="compofa-report history add")
+        raise UserError(
+            "the history is empty",
+            path=folder,
+            hint="add a table with `compofa-report history add`",
+        )
     if len(paths) > MOST_ENTRIES:
         raise UserError(f"the history has more than {MOST_ENTRIES:,} entries", path=folder)
     entries = [_entry(path) for path in paths]
@@ -167,5 +171,5 @@ def _moment(text: str) -> datetime:
         return _utc(datetime.fromisoformat(text))
     except ValueError:
         unknown = "the table does not say when it was made"
-        message = f"{text[:60]!r} is not a time" if text else unknown
-        raise UserError(message, hint="--time 2026-01-31T12:00:00Z gives it") from None
+        message = f"{text[:60]!r} is not a time in ISO 8601" if text else unknown
+        raise UserError(message, hint="give it as in --time 2026-01-31T12:00:00Z") from None

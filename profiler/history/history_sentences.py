@@ -17,7 +17,7 @@ BLAMED = {
     Cause.CODE: "the code",
     Cause.DEVICE: "the device",
     Cause.SETUP: "the set-up",
-    Cause.UNKNOWN: "the code or the device: not every profile has a journal",
+    Cause.UNKNOWN: "the code or the device (not every profile has a journal)",
 }
 
 MOST_NAMED = 3

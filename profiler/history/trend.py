@@ -1,4 +1,4 @@
-"""What became of each subnet over a history, and whether the code or the device is to blame.
+"""How the latency of each subnet changed over a history, and whether the code or the device did it.
 
 A change of the networks or of the code shows in their latency beside that of the reference model. A
 change of the device shows in the reference model itself, which no commit touches, or in the
@@ -28,7 +28,7 @@ SAME_SERIES = ("device", "runtime", "accelerator", "threads", "dtype")
 """Of the set-up: profiles that differ in one of these are different histories."""
 
 FEW = 8
-"""Entries from which it can be seen how far cells covary with the reference."""
+"""With fewer entries it cannot be seen how far cells covary with the reference model."""
 
 FALSE_ALARMS = 0.05
 """The probability that a history in which nothing changed shows a change of any cell; that of a

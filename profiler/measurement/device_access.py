@@ -1,7 +1,7 @@
-"""A device opened for measuring: the only place where what a measurement needs is put together.
+"""A device opened for measuring: the only place that puts together what a measurement needs.
 
-That is the way to the device, the models for it, the lease that keeps other profilers off it, and
-the handshake. `Sessions.begin` adds the journal.
+That is the transport to the device, the models for it, the lease that keeps other profilers off it,
+and the handshake. `Sessions.begin` adds the journal.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DeviceAccess:
 
     Attributes:
         hello: what it answered.
-        listener: told how far a measurement is.
+        listener: is told about the progress.
     """
 
     device: Device
@@ -75,9 +75,9 @@ def open_device(
     Args:
         device: its settings are checked first.
         models: of the cells that will be measured, and of the reference model; see `models_for`.
-        listener: told who holds the device while that is waited for.
+        listener: is told who holds the device, while this waits for it.
         limits: none if left out.
-        transport: the way to the device; what the device asks for if left out.
+        transport: the way to the device; if left out, the one that the device names.
 
     Raises:
         UserError: the device's settings do not go together, or a package is missing here.

@@ -1,4 +1,4 @@
-"""The device lease: one profiler at a time measures on a device, the others wait for it."""
+"""The device lease: one profiler at a time measures on a device, and the others wait."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def holder() -> str:
 
 @dataclass
 class DeviceLease:
-    """One profiler's claims to a device; each agent holds it for as long as it lives.
+    """One profiler's claim to a device: each agent it starts locks the device while it lives.
 
     Attributes:
-        tell: shows who holds the device, once.
+        tell: is called once with who holds the device.
         until: in terms of `time.monotonic`, when to give up in any case.
         wait_s: the longest single wait.
         sleep: lets time pass.
@@ -48,7 +48,7 @@ class DeviceLease:
     _told: bool = field(default=False, init=False)
 
     def hello(self, link: AgentLink) -> Hello:
-        """Begins the handshake with an agent, and waits while another profiler has the device.
+        """Begins the handshake with an agent, and waits while another profiler uses the device.
 
         Raises:
             DeviceError: it is still in use at the end of the wait.

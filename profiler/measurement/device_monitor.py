@@ -1,4 +1,4 @@
-"""Watching the device's state: what disturbs a measurement, and how long to wait for it to pass."""
+"""Watching the device's state: what disturbs a measurement, and how long to wait for its end."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 from compofa.profiler.results.journal import Pause, utc_now
 
 BUSY_PRESSURE = 10.0
-"""Per cent of the last 10 s in which some program waited for a CPU; the agent alone causes none."""
+"""Percent of the last 10 s in which some program waited for a CPU; the agent alone causes none."""
 
 STOLEN = 0.1
-"""Share of CPU time that the hypervisor gave to others; shared hosts lose a few per cent always."""
+"""Share of CPU time that the hypervisor gave to others; shared hosts always lose a few percent."""
 
 HOT = 85.0
 """Degrees Celsius; phones and boards throttle from about here on."""
 
 SLOWED = 0.9
-"""Share of the highest frequency seen, below which a CPU counts as slowed down."""
+"""A CPU counts as slowed down below this share of the highest frequency seen."""
 
 STEAL_TICKS = 400
-"""Ticks (usually hundredths of a second, of all CPUs) that a share of stolen time is taken over."""
+"""Stolen time is judged over at least this many ticks (usually 1/100 s) of all CPUs together."""
 
 
 @dataclass(frozen=True)
 class Concern:
-    """Something that disturbs measuring.
+    """Something that disturbs a measurement.
 
     Attributes:
         kind: busy, stolen, quota, hot, slow, throttled or governor.
         passing: whether waiting can help.
-        text: what to tell the person.
+        text: the message for the user.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Concern:
 def concerns(
     state: Mapping[str, Any], before: Mapping[str, Any] | None = None, best_mhz: float = 0.0
 ) -> list[Concern]:
-    """What in `state` disturbs measuring; empty if nothing does, or the device does not tell.
+    """What in `state` disturbs a measurement; empty if nothing does, or the device does not tell.
 
     Args:
         state: as the agent reports it.
@@ -65,13 +65,13 @@ def concerns(
         disturbances += _gpu_concerns(gpu)
     status = _number(state, "thermal_status")
     if status:
-        text = f"hot: the phone throttles, it says (thermal status {status:.0f})"
+        text = f"hot: the phone reports that it throttles (thermal status {status:.0f})"
         disturbances.append(Concern("hot", True, text))
     if state.get("battery_saver") is True:
         disturbances.append(Concern("slow", False, "slowed down: battery saver is on"))
     now_mhz = highest_mhz(state)
     if now_mhz and now_mhz < SLOWED * best_mhz:
-        text = f"slowed down: {now_mhz:.0f} MHz at most, {best_mhz:.0f} MHz before"
+        text = f"slowed down: CPUs reach {now_mhz:.0f} MHz and reached {best_mhz:.0f} MHz before"
         disturbances.append(Concern("slow", True, text))
     if before is not None:
         disturbances += _changes(state, before)
@@ -109,10 +109,10 @@ def _changes(state: Mapping[str, Any], before: Mapping[str, Any]) -> list[Concer
 
 
 def highest_mhz(state: Mapping[str, Any]) -> float:
-    """The highest frequency that any CPU in `state` has, or may have where a phone tells that.
+    """The highest frequency of any CPU in `state`, in MHz; 0 where the device does not tell.
 
-    A phone's CPUs slow down whenever they idle; only what they may reach says that it throttles.
-    0 where it does not tell.
+    A phone's CPUs slow down whenever they idle, so of a phone it is the highest frequency that they
+    may reach: only that says whether the phone throttles.
     """
     mhz = state.get("cap_mhz", state.get("mhz"))
     if not isinstance(mhz, list):
@@ -132,9 +132,9 @@ def _increase(state: Mapping[str, Any], before: Mapping[str, Any], name: str) ->
 def cpu_shortages(
     threads: int, cpus: Collection[int] | None, facts: Mapping[str, Any]
 ) -> list[str]:
-    """Why `threads` threads cannot run at the same time there; empty if they can, or nobody knows.
+    """Why `threads` threads cannot run at the same time there; empty if they can, or if unknown.
 
-    Such a measurement is honest about that set-up, but it is seldom the one that was meant.
+    Measuring such a set-up is valid, but it is seldom the one that was meant.
 
     Args:
         threads: of the runtime.
@@ -142,7 +142,7 @@ def cpu_shortages(
         facts: of the device, as its agent tells them.
     """
     shortages = []
-    needed, have = (f"{threads} threads", "have") if threads > 1 else ("1 thread", "has")
+    needed, get = (f"{threads} threads", "get") if threads > 1 else ("1 thread", "gets")
     if cpus is not None and len(cpus) < threads:
         listed = ", ".join(map(str, sorted(cpus)))
         bound = f"CPU {listed}" if len(cpus) == 1 else f"CPUs {listed}"
@@ -153,28 +153,28 @@ def cpu_shortages(
     quota = facts.get("cpu_quota")
     if isinstance(quota, int | float) and quota < threads:
         shortages.append(
-            f"{needed} {have} the time of {quota:g} {'CPU' if quota == 1 else 'CPUs'}: a CPU quota "
+            f"{needed} {get} the time of {quota:g} {'CPU' if quota == 1 else 'CPUs'}: a CPU quota "
             "(cgroup) stops them again and again; raise it, or set fewer threads"
         )
     return shortages
 
 
 PATIENCE_S = 30.0
-"""The longest single pause, unless told otherwise."""
+"""The longest single pause, unless the user says otherwise."""
 
 POLL_S = 1.0
-"""Between two looks at a device that is waited for."""
+"""Seconds between two looks at a device that is waited for."""
 
 
 class DeviceMonitor:
     """Pauses a profile while the device is disturbed, and says why.
 
     Args:
-        patience_s: the longest single pause; after it the profile goes on, and the pause is marked
-            as not having helped.
-        budget_s: of all pauses together; a device that is never quiet is measured all the same.
         tell: shows a reason on the screen, once for each kind; the journal has every pause.
-        out_of_time: when it says so, there is no more waiting.
+        out_of_time: when it returns true, there is no more waiting.
+        patience_s: the longest single pause. After it the profile goes on, and the pause is
+            recorded as one that did not help.
+        budget_s: of all pauses together; a device that is never quiet is measured all the same.
         sleep: lets time pass.
     """
 
@@ -198,16 +198,16 @@ class DeviceMonitor:
     def settle(
         self, session: int, state: Mapping[str, Any], poll: Callable[[], Mapping[str, Any]]
     ) -> Pause | None:
-        """Waits until `poll` reports nothing more that waiting helps against.
+        """Waits until `poll` reports nothing any more that waiting can help against.
 
         Args:
-            session: the session under way, for the record.
+            session: the current session, for the record.
             state: the device's state now.
             poll: asks the device for its state.
 
         Returns:
-            What was waited for, to be recorded; None where nothing disturbed, or nothing new and
-            there was no more waiting.
+            The pause, to be recorded; None where nothing disturbed, or nothing new did and there
+            was no waiting.
         """
         disturbances = self._look(state)
         kinds = {concern.kind for concern in disturbances}
@@ -227,17 +227,19 @@ class DeviceMonitor:
             disturbances = self._look(poll())
         self._budget_s -= waited
         cleared = not disturbances
+        # Between every two cells the same news would fill the journal.
         if known and not waited:
             return None
         for concern in disturbances:
             if concern.kind not in self._endured:
                 self._endured.add(concern.kind)
-                self._tell(f"going on although {concern.text}")
+                self._tell(f"measuring all the same: {concern.text}")
         return Pause(session, texts, round(time.monotonic() - begun, 3), cleared, utc_now())
 
     def _look(self, state: Mapping[str, Any]) -> list[Concern]:
         disturbances = concerns(state, self._before, self._best_mhz)
         self._best_mhz = max(self._best_mhz, highest_mhz(state))
+        # Over fewer ticks a share of stolen time would be an accident.
         if self._before is None or _increase(state, self._before, "cpu_ticks") >= STEAL_TICKS:
             self._before = state
         return disturbances

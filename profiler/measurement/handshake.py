@@ -20,7 +20,7 @@ REFERENCE = Cell("compofa", "d22222", 160, 1)
 def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models: Models) -> Hello:
     """Asks the device what it is and has, and loads the reference model there once.
 
-    So what is missing, there or here, is told before anything is written or measured.
+    So whatever is missing, there or here, is reported before anything is written or measured.
 
     Raises:
         UserError: the device's settings do not go together, or this computer lacks the runtime,
@@ -31,11 +31,11 @@ def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models
         link = AgentLink(channel)
         hello = lease.hello(link)
         if device.runtime not in hello.runtimes:
-            installed = ", ".join(hello.runtimes) or "none"
+            installed = ", ".join(hello.runtimes) or "no runtime"
+            # The native agent runs without Python.
             python = hello.facts.get("python")
-            message = (
-                f"does not have the runtime {device.runtime}: its Python {python} has {installed}"
-            )
+            where = "its agent" if python is None else f"its Python {python}"
+            message = f"does not have the runtime {device.runtime}: {where} has {installed}"
             raise _fault(device)(f"{device.name} {message}", hint=_remedy(device))
         reference = models.model(REFERENCE)
         transport.put(reference.path, reference.sha256)

@@ -1,4 +1,4 @@
-"""A quick look at how steady a device is now: the reference model, timed for a second or two."""
+"""A quick look at how steady a device is now: it times the reference model for a second or two."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PROCESSES, CHUNKS, RUNS, WARM_UP = 3, 4, 15, 20
 ALL_RUNS = PROCESSES * (WARM_UP + CHUNKS * RUNS)
 
 STEADY = 0.01
-"""Scatter up to which a set-up is called steady: ±2 % then takes the fewest sessions there are."""
+"""Scatter up to which a set-up is called steady: the fewest sessions are then enough for ±2 %."""
 
 INTERRUPTED = 1.25
-"""A run that takes so many times the median was interrupted by something else."""
+"""A run that takes this many times the median was interrupted by something else."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Quietness:
 
     Attributes:
         latency_ms: of the reference model.
-        scatter: standard deviation between chunks of runs of one process, relative.
+        scatter: relative standard deviation between chunks of runs of one process.
+        interrupted: the share of runs that something else interrupted.
         between: largest over smallest latency of the processes, less one: three of them show
             whether sessions differ much, not by how much.
-        interrupted: share of runs that something else got in the way of.
     """
 
     latency_ms: float

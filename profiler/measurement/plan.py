@@ -1,4 +1,4 @@
-"""Plans: which cells to measure, so that the rest can be predicted and the prediction be judged."""
+"""Plans: which cells to measure, so that the others can be predicted and predictions be tested."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from compofa.supernet.space import ENUMERABLE, Space
 FIT_CELLS = 40
 HELD_OUT_CELLS = 20
 LIKE_CELLS = 10
-"""Of each of the two, where tables of other devices are learned from."""
+"""How many of each kind where tables of other devices are learned from: those tell the rest."""
 
 SAMPLED_CANDIDATES = 2000
-"""How many cells of a space too large to list a table covers."""
+"""How many cells a table covers of a space that is too large to list."""
 
 HELD_OUT_SEED = 1
-"""Apart from the seed of everything else, so that held-out cells are independent of the choice."""
+"""Held-out cells are drawn by a seed of their own, so that they do not depend on the others."""
 
 LARGEST_TABLE = 2_000_000
 
 PlanSize = int | Literal["auto", "full"] | tuple[Cell, ...]
-"""What a plan measures: `auto` 40 well-chosen cells and 20 at random per batch size, a number that
-many well-chosen cells and the 20, `full` everything, and cells these alone, as another profile."""
+"""What a plan measures. `auto`: 40 well-chosen cells and 20 random ones for each batch size; a
+number: that many well-chosen cells and the 20; `full`: all cells; a tuple: these cells alone."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def make_plan(
     With `others`, devices that this one may be like, fewer cells are enough.
 
     Raises:
-        UserError: the table would be too large to make, or a cell to measure is none of it.
+        UserError: the table would be too large, or a cell that is to be measured is not in it.
     """
     rng = np.random.default_rng((seed, HELD_OUT_SEED))
     cells: list[Cell] = []
@@ -97,11 +97,13 @@ def _choose(
 ) -> tuple[Sequence[int], Sequence[int]]:
     """Positions in `cells`, all of one batch size, to fit the latency model to, and to hold out.
 
-    Held out are the same cells for any number of cells wanted, and of given cells those among them.
+    The held-out cells are the same however many cells are wanted, so that errors can be compared;
+    of given cells those among them are held out.
     """
     every = range(len(cells))
     seed, rng = random
     held_out = LIKE_CELLS if like else HELD_OUT_CELLS
+    # Where all cells are measured, none is predicted, and nothing needs to be tested.
     enough = isinstance(wanted, int) and wanted + held_out >= len(cells)
     if wanted == "full" or enough:
         return every, ()
@@ -124,7 +126,7 @@ def _check_all_there(wanted: Sequence[Cell], cells: Sequence[Cell]) -> None:
         if cell not in known:
             raise UserError(
                 f"{cell.subnet} of {cell.space} at {cell.resolution}, batch size "
-                f"{cell.batch_size}, is no cell of this profile",
+                f"{cell.batch_size}, is not a cell of this profile",
                 hint="profile the space, resolutions and batch sizes of the table whose cells "
                 "are wanted",
             )
@@ -134,8 +136,12 @@ def _candidates(
     space: Space, resolutions: Sequence[int], batch_size: int, rng: np.random.Generator
 ) -> list[Cell]:
     if space.size <= ENUMERABLE:
-        if space.size * len(resolutions) > LARGEST_TABLE:
-            raise UserError(f"{space.size * len(resolutions):,} cells are too many for a table")
+        cells = space.size * len(resolutions)
+        if cells > LARGEST_TABLE:
+            raise UserError(
+                f"{cells:,} cells are too many for a table, which holds {LARGEST_TABLE:,} at most",
+                hint="choose fewer resolutions",
+            )
         keys = [space.key(subnet) for subnet in space.enumerate()]
         pairs = list(itertools.product(resolutions, keys))
     else:

@@ -35,13 +35,13 @@ class ProfileRequest:
     Attributes:
         out: the table; the journal and the meta file go beside it.
         measure: the plan, see `PlanSize`.
-        fresh: whether to discard an earlier journal instead of going on with it.
-        keep_models: a folder for the model files, named by their hash; they go with the profile
-            if left out.
+        fresh: whether to discard an earlier journal instead of continuing it.
+        keep_models: a folder where the model files stay, named by their hash; if left out, they are
+            deleted with the profile.
         patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
-        columns: measured columns that the table is to have besides, by name, see `MeasureSpec`.
+        columns: further measured columns of the table, by name, see `MeasureSpec`.
         like: tables of devices that this one may be like: fewer cells are then measured, and the
-            rest is predicted from theirs too.
+            others are predicted from those tables too.
     """
 
     space: Space
@@ -60,7 +60,7 @@ class ProfileRequest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished profile; `out_of_time` where the budget ended it."""
+    """A finished profile; `out_of_time` if the time limit ended it."""
 
     written: Tabulated
     seconds: float
@@ -78,17 +78,17 @@ def profile(
 ) -> Outcome:
     """Measures what `request` asks for and writes the table, its meta file and its journal.
 
-    Ctrl-C or a crash at any moment loses at most the cell under way: the same request goes on from
+    Ctrl-C or a crash at any moment loses at most the current cell: the same request continues from
     the journal.
 
     Args:
         device: what to measure.
         request: what to measure there.
-        listener: told how far it is.
-        plan: the cells; those that the request's `measure` chooses if left out.
-        transport: the way to the device; what the device asks for if left out.
-        models: where models come from; of the request's space, for the device's runtime, if left
-            out.
+        listener: is told about the progress.
+        plan: the cells; if left out, those that the request's `measure` chooses.
+        transport: the way to the device; if left out, the one that the device names.
+        models: where models come from; if left out, they are built for the request's space and the
+            device's runtime.
 
     Raises:
         UserError: the device's settings do not go together, the journal is of another set-up, a
@@ -139,8 +139,8 @@ def _plan_line(request: ProfileRequest, plan: Plan, protocol: Protocol) -> PlanL
 def record_plan(journal: Journal, line: PlanLine) -> None:
     """Appends `line`, with what the table holds already, unless the last plan said the same.
 
-    A table that is gone on with loses nothing: cells that an earlier plan covered are predicted
-    still, and measured columns that it had are still filled in.
+    A table that is continued loses nothing: cells that an earlier plan covered are still predicted,
+    and measured columns that it had are still filled in.
 
     Raises:
         UserError: the earlier plan predicted cells of another space, which one model cannot do.

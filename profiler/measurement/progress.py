@@ -1,4 +1,4 @@
-"""What a person sees while devices are measured: a line for each, on stderr."""
+"""What the user sees while devices are measured: a line for each, on stderr."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Whoever is told how far a profile is."""
+    """Receives reports about the progress of a profile."""
 
     def session(self, number: int, expected: int, cells: int) -> None:
-        """A session begins; `expected` more may follow, itself included."""
+        """A session begins; about `expected` more are needed, this one included."""
 
     def cell(self, cell: Cell, estimate: Estimate | None) -> None:
         """A cell of the session begins; `estimate` is what is known of it so far."""
 
     def note(self, message: str) -> None:
-        """Something the person should know."""
+        """Something that the user should know."""
 
 
 class Screen:
@@ -86,7 +86,7 @@ class Screen:
             self._progress.console.print(printable(message), markup=False)
 
     def print_plain(self, message: str) -> None:
-        """Something that live lines show anyway, where there are none and it is wanted."""
+        """Prints what live lines would show, where there are none and `plain` was asked for."""
         if self._plain:
             note(message)
 
@@ -148,7 +148,7 @@ class Display:
         self._screen.print(f"{self._device}: {message}")
 
     def status(self, message: str) -> None:
-        """What becomes of the device while it is not measured: it waits, or is done."""
+        """Shows what the device does while it is not measured: it waits, or is done."""
         self._screen.update(self._line, description=message, detail="")
 
     def _remaining(self) -> str:

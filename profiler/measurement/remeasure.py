@@ -28,10 +28,10 @@ class Remeasurement:
     """What to measure again, and when that is enough.
 
     Attributes:
-        table: its journal lies beside it, and is gone on with.
+        table: the journal beside it is continued.
         space: of the cells.
-        cells: of any kind: measured before, predicted, or new to the table.
-        settled: ends the measuring of a cell.
+        cells: measured before, predicted, or new to the table.
+        settled: says when a cell needs no further session.
         most_sessions: of each cell, in this call.
     """
 
@@ -45,12 +45,12 @@ class Remeasurement:
 def remeasure(
     device: Device, wanted: Remeasurement, listener: Listener, limits: TimeLimits
 ) -> Tabulated:
-    """Measures cells, interleaved, and writes the table that the whole journal then amounts to.
+    """Measures cells, interleaved, and writes the table anew from the whole journal.
 
     Args:
         device: of the same set-up as the table.
         wanted: what to measure.
-        listener: told how far it is.
+        listener: is told about the progress.
         limits: when to stop in any case.
 
     Raises:
@@ -84,7 +84,7 @@ def remeasure(
 
 
 def _plan(table: Path) -> PlanLine:
-    """What the table was measured by."""
+    """The plan by which the table was measured."""
     path = journal_path(table)
     if not path.exists():
         raise UserError(
@@ -94,7 +94,9 @@ def _plan(table: Path) -> PlanLine:
         )
     plans = of_kind(read_journal(path)[1], PlanLine)
     if not plans:
-        raise UserError("the journal holds no plan", path=path)
+        raise UserError(
+            "the journal holds no plan, which says how the table was measured", path=path
+        )
     return plans[-1]
 
 

@@ -1,4 +1,4 @@
-"""A/A tests of a set-up: how noisy it is, what it can see, and whether it cries wolf."""
+"""A/A tests of a set-up: how noisy it is, which changes it can show, and its false alarms."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from compofa.profiler.statistics.variance_components import VarianceComponents
 from compofa.supernet.space import Space
 
 SPLITS = 200
-"""Ways to deal the sessions out to two sides; each is one A/A comparison."""
+"""How often the sessions are split at random into two sides; each split is an A/A comparison."""
 
 SIMULATED, POWER = 80, 0.9
-"""Comparisons that are simulated, and the share of them that is to find a change."""
+"""How many comparisons are simulated, and the share of them that has to find a change."""
 
 LARGEST, PRECISION = 1.0, 0.001
-"""Of the changes that are tried: the largest, and how finely they are told apart."""
+"""The largest change that is tried, as a fraction, and how finely changes are told apart."""
 
 
 @dataclass(frozen=True)
 class Selftest:
-    """What an A/A test says.
+    """The result of an A/A test.
 
     Attributes:
         noise: standard deviations between sessions, between loads and between runs.
-        sessions, cells: that it rests on.
-        seconds_per_cell: of one cell in one session, all in.
+        sessions, cells: how many of each it rests on.
+        seconds_per_cell: the time of one cell in one session, everything included.
         false_alarms: share of A/A comparisons that called any cell slower or faster.
         comparisons: how many those were.
     """
@@ -71,10 +71,11 @@ class ComparisonOptions:
 def smallest_change(
     noise: VarianceComponents, most_sessions: int, cells: int, options: ComparisonOptions
 ) -> tuple[float, float] | None:
-    """The slow-down of one cell that a comparison of two profiles finds 9 times in 10.
+    """The smallest slow-down of one cell that a comparison of two profiles finds 9 times in 10.
 
-    Profiles and comparisons are simulated with this noise and the rules that they follow: each
-    profile stops by its intervals, the comparison takes the device's change off by the reference.
+    Profiles and comparisons are simulated with this noise and by the rules that they follow: each
+    profile stops by its intervals, and the comparison takes off what the reference model shows of
+    a change of the device.
 
     Args:
         noise: of the set-up.
@@ -176,8 +177,8 @@ def run_selftest(
 ) -> Selftest:
     """Judges a journal of undisturbed sessions on one set-up.
 
-    The sessions are dealt out to two sides in random halves, again and again: no difference is
-    real, so every verdict other than "same" and "cannot tell" is a false alarm.
+    The sessions are split at random into two halves, again and again: no difference is real, so
+    every verdict other than "same" and "cannot tell" is a false alarm.
 
     Raises:
         UserError: fewer than 4 sessions measured anything.
@@ -185,7 +186,9 @@ def run_selftest(
     analysis = analyse(lines)
     sessions = sorted({s for values in analysis.values.values() for s in values})
     if len(sessions) < 4 or analysis.noise is None:
-        raise UserError(f"an A/A test needs at least 4 sessions, not {len(sessions)}")
+        raise UserError(
+            f"an A/A test needs at least 4 sessions that measured something, not {len(sessions)}"
+        )
     rng = np.random.default_rng(seed)
     alarms = 0
     for _ in range(SPLITS):
@@ -226,7 +229,7 @@ def _side(
 
 
 def _seconds_per_cell(lines: Sequence[JournalLine]) -> float:
-    """Mean time of a cell in a session, its share of the reference and of the start included."""
+    """Mean time of a cell in a session, with its share of the reference model and of the start."""
     ends: dict[int, float] = {}
     for timing in of_kind(lines, Timing):
         ends[timing.session] = max(ends.get(timing.session, 0.0), timing.at_s)

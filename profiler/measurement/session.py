@@ -1,7 +1,7 @@
 """One session: a fresh agent process that loads the models of many cells and times them.
 
-Noise lives between sessions, so a session spends little time on a cell and visits many. Between
-cells it times the reference model again, against which drift is corrected.
+Most of the noise is between sessions, so a session spends little time on each cell and visits
+many. Between cells it times the reference model again, by which drift is corrected.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from compofa.profiler.transports.device import Device
 
 
 class SessionLost(Lost):
-    """The agent died, went silent or talked nonsense while it worked on a cell."""
+    """The agent died, went silent or gave a senseless answer while it worked on a cell."""
 
 
 @dataclass
 class Session:
-    """A session under way.
+    """A session that is running.
 
     Attributes:
-        record: takes each line as soon as it is known; it returns once the line is on the disk.
-        begin_cell: told which cell comes next, for progress.
-        out_of_time: asked before each cell; when it says so, the session ends early.
+        record: writes a line to the journal, and returns once it is on the disk.
+        begin_cell: is told which cell comes next, to show progress.
+        out_of_time: is asked before each cell; when it returns true, the session ends early.
         hello: what the agent answered in the handshake.
         monitor: pauses between cells while the device is disturbed.
         prefetcher: makes the models, the next one while this one loads and warms up.
-        looks: what long looks at models in earlier sessions found of their warm-up, see
-            `Stopwatch`; those of this session are added.
-        died_before: cells on which an agent has died already: the second time is final.
+        looks: the warm-up that long looks in earlier sessions found, see `Stopwatch`; those of this
+            session are added.
+        died_before: cells on which an agent has died before: a second time is final.
     """
 
     number: int
@@ -65,8 +65,8 @@ class Session:
         """Measures `cells` in their order, the reference model before, between and after them.
 
         Raises:
-            Lost: the agent died or the line broke; what was measured before is recorded.
-            DeviceError: the device cannot measure at all: no such runtime, for one.
+            Lost: the agent died or the connection broke; what was measured before is recorded.
+            DeviceError: the device cannot measure at all, for example without the runtime.
         """
         self._begun = time.monotonic()
         self._stopwatch = Stopwatch(self.link, self.protocol, self.prefetcher.wait, self.looks)
@@ -76,6 +76,7 @@ class Session:
         )
         steady = self.prefetcher.get(reference)
         loaded, state = self._begin(steady)
+        # It was loaded once: repeating that in each line would count the load many times.
         again = replace(loaded, load_ns=0, settings={})
         for cell, following in itertools.zip_longest(cells, cells[1:]):
             if self.out_of_time():
@@ -92,7 +93,7 @@ class Session:
         self.link.quit()
 
     def _begin(self, steady: ModelFile) -> tuple[Loaded, dict[str, Any]]:
-        """Loads the reference model, and finds how it warms up if that is not known yet."""
+        """Loads the reference model, and finds out how it warms up if that is not known yet."""
         loaded = self._load(steady)
         if self._invoked or self.looks:
             return loaded, self._time_reference(loaded, steady, self._stopwatch.begin)
@@ -122,7 +123,7 @@ class Session:
                 raise
             self._fail(cell, model, error.message, final=True)
         except LinkLost:
-            raise  # whatever the cell was
+            raise  # the connection broke, which is not the cell's fault
         except DeviceError as error:
             self._fail(cell, model, error.message, final=cell in self.died_before)
             raise SessionLost(f"{cell.subnet}: {error.message}") from None
@@ -135,12 +136,13 @@ class Session:
     def _load(self, model: ModelFile) -> Loaded:
         """Loads `model` and checks what it computes."""
         loaded = self.link.load(model.sha256, self.device.runtime, self.device.load_options())
+        # A program that is called for each run may not print what it computes.
         if not loaded.output and self.device.spec.invoked:
             return loaded
         wrong = model.mismatch(loaded.output, loaded.output_size, self.protocol.tolerance)
         if wrong is not None:
             self.link.unload(loaded.handle)
-            raise AgentError("model", f"it computes something else than on the host: {wrong}")
+            raise AgentError("model", f"its output is not what the host computes: {wrong}")
         return loaded
 
     def _time(self, loaded: Loaded, cell: Cell, model: ModelFile) -> None:
@@ -161,7 +163,7 @@ class Session:
 
     @contextmanager
     def _reference_faults(self) -> Iterator[None]:
-        """What goes wrong with the reference model costs the session, never the profile."""
+        """Makes a failure of the reference model one of the session, not of the whole profile."""
         try:
             yield
         except (AgentError, Lost):

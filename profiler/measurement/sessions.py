@@ -1,4 +1,4 @@
-"""Measuring: sessions on a device, whatever becomes of each, until enough is known."""
+"""Measuring in sessions: one after another on a device, until enough is known of every cell."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from compofa.profiler.transports.agent_client import AgentError, AgentLink
 from compofa.profiler.transports.base import Lost
 
 LOST_IN_A_ROW = 3
-"""After so many sessions that brought nothing, the device is given up."""
+"""After this many sessions in a row that measured nothing, the device is given up."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Sessions:
     def begin(
         cls, access: DeviceAccess, protocol: Protocol, path: Path, *, fresh: bool = False
     ) -> Iterator[Self]:
-        """Opens the journal at `path`, which the sessions go on with; `fresh` empties it first.
+        """Opens the journal at `path`, which the sessions continue; `fresh` empties it first.
 
         Raises:
             UserError: see `Journal.open`.
@@ -70,19 +70,22 @@ class Sessions:
         """Measures session by session; returns whether time ran out first.
 
         Args:
-            pending: the cells that still need a session, by what is known so far.
-            seed: of their order.
+            pending: returns the cells that still need a session, by what is known so far.
+            seed: of the order of cells.
 
         Raises:
             OutOfTime: no time was left to measure a single cell.
-            DeviceError: the device cannot measure at all, or several sessions brought nothing.
+            DeviceError: the device cannot measure at all, or several sessions measured nothing.
         """
         name, lost, why = self.access.device.name, 0, ""
         number = self._last_session()
         while left := pending(self.analysis()):
             if self._out_of_time():
                 if not self._measured():
-                    raise OutOfTime(f"{name}: no time was left to measure a cell")
+                    raise OutOfTime(
+                        f"{name}: no time was left to measure a cell",
+                        hint="allow more with --max-time",
+                    )
                 return True
             number += 1
             # Seeded by the session too, so that a resumed profile does not repeat an order.
@@ -94,18 +97,21 @@ class Sessions:
             except Lost as error:
                 why = f": {error.message}"
                 self.access.listener.note(f"session {number} was lost{why}")
+            # A session that was lost late has measured something, and the next may do the rest.
             lost = lost + 1 if self._measured() == measured_before else 0
             if lost == LOST_IN_A_ROW:
-                message = f"{lost} sessions in a row measured nothing{why}"
-                raise DeviceError(f"{name}: {message}")
+                raise DeviceError(
+                    f"{name}: {lost} sessions in a row measured nothing{why}",
+                    hint=f"see what `compofa-profile check --device {name}` says",
+                )
         return False
 
     def _last_session(self) -> int:
         return max((s.session for s in of_kind(self.journal.lines, SessionLine)), default=0)
 
     def _caveat(self, number: int, text: str) -> None:
-        """Says what casts doubt on a session, on the screen and in the journal."""
-        # A clock that is wrong is wrong at every request: once a session is enough.
+        """Reports what casts doubt on a session, on the screen and in the journal."""
+        # A wrong clock is wrong at every request: once in a session is enough.
         kind = text.partition(":")[0]
         if (number, kind) in self._caveats:
             return
@@ -163,7 +169,7 @@ class Sessions:
         return self._analysed[1]
 
     def _look_s(self) -> float:
-        """What finding out about warm-up may take: not all of a short budget."""
+        """Seconds that a long look may take: a small part of what is left of the budget."""
         left = self.access.limits.until - time.monotonic()
         return min(self.protocol.look_s, max(left, 0.0) / 20)
 

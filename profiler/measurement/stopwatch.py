@@ -1,7 +1,7 @@
-"""Timing a model that is loaded: its warm-up, how many runs, and batches where the clock is coarse.
+"""Timing a loaded model: its warm-up, how many runs, and batches where the clock is coarse.
 
-The rules are those of `statistics.runs.warmup` and `statistics.runs.clock`; they are followed
-here, on a device.
+The rules are those of `statistics.runs.warmup` and `statistics.runs.clock`; here they are applied
+on a device.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ WARM = 0.98
 """A model may be warm once a chunk of runs is not faster than this share of the chunk before."""
 
 INPUT_SEED = 1
-"""Of the input that is timed; the one that is checked has seed 0."""
+"""Of the input that runs are timed on; outputs are checked on the input of seed 0."""
 
 AGREEING = 1.2
-"""Factor by which two looks at one warm-up differ at most."""
+"""Two long looks agree on the length of the warm-up if they differ by at most this factor."""
 
 MOST_LOOKS = 6
-"""At the reference model, while each is slower at its start: a disturbed one must not decide."""
+"""Long looks at the reference model, at most, until two agree: a disturbed one must not decide."""
 
 PRECISE = 1 / 20
-"""Share of the target that the standard error of a session's runs comes down to at first; then the
-sessions decide, and more runs of one would not help."""
+"""A session has enough runs once their standard error is this share of the target: from then on the
+scatter between sessions dominates, which more runs do not reduce."""
 
 MOST_RUNS = 50_000
-"""Of one request, however short they are."""
+"""Runs in one request, at most, however short they are."""
 
 REFERENCE_TICKS = 50
-"""Ticks of a coarse clock that the runs of the reference model last between two cells."""
+"""How many ticks of a coarse clock the reference model is run for between two cells."""
 
 CLOCK_RUNS = 3000
-"""Runs after which it is known how fine the clock is."""
+"""After this many runs the clock's tick is known, and no longer looked for."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,10 @@ class Timed:
     """The runs of a model in one visit.
 
     Attributes:
-        warm: False where it had fewer runs to warm up than this device's models take.
+        warmup_ns: of the runs before; they count for nothing.
+        ns: of the timed runs.
+        state: of the device, after them.
+        warm: False where it had fewer warm-up runs than the models of this device need.
     """
 
     warmup_ns: tuple[int, ...]
@@ -73,8 +76,8 @@ class Stopwatch:
 
     Attributes:
         wait: returns once nothing on this computer disturbs; called before runs that count.
-        looks: after how many runs long looks at models found them warm (`warmup_length`), from
-            earlier processes too; the first is at the reference model in a fresh process.
+        looks: for each long look at a model, after how many runs it was warm (`warmup_length`);
+            those of earlier processes too. The first is at the reference model in a fresh process.
     """
 
     link: AgentLink
@@ -88,16 +91,16 @@ class Stopwatch:
 
     @property
     def usual_warmup(self) -> int:
-        """Runs that every visit begins with."""
+        """Warm-up runs that every visit begins with."""
         return 2 * self.protocol.warmup_chunk
 
     @property
     def needs(self) -> WarmUpNeeds:
-        """Runs that it takes to warm up, by the looks so far."""
+        """How many runs a process and a model need to warm up, by the looks so far."""
         return needs_of(self.looks, max(self.usual_warmup, self.protocol.look_runs // 60))
 
     def look(self, load: Callable[[], int]) -> list[Timed]:
-        """Long looks at the reference model, loaded anew for each; what they timed.
+        """Takes long looks at the reference model, loaded anew for each; returns what they timed.
 
         Args:
             load: loads it, or loads it again, and returns its handle.
@@ -161,6 +164,7 @@ class Stopwatch:
         self.wait()
         first, state = self.run(handle, self.usual_warmup, math.inf)
         usual = statistics.fmean(first)
+        # One more: a coarse clock may show all of the first runs as 0 ns.
         runs = min(self.protocol.look_runs, int(self.protocol.look_s * 1e9 / (usual + 1)))
         if runs < LEAST_LOOK:
             return None
@@ -174,6 +178,7 @@ class Stopwatch:
             left = begun + self.protocol.look_s - time.monotonic()
             if length is not None or len(times) * usual * 1e-9 > left:
                 break
+            # Still getting faster: the same stretch once more may show where that ends.
             runs = 2 * len(times)
         self.looks.append(math.inf if length is None else length)
         last = self.protocol.reference_runs
@@ -192,6 +197,7 @@ class Stopwatch:
         if len(ns) < runs and not self._precise(ns):
             more, state = self.run(handle, runs - len(ns), usual)
             ns += more
+        # A trend of the reference model may be drift of the device, which it is there to show.
         while not reference and trend(ns, self.tick).warming:
             runs = min(max(runs, len(warmup) + len(ns)), MOST_RUNS)
             if time.monotonic() - begun + runs * usual * 1e-9 > budget_s:
@@ -201,7 +207,7 @@ class Stopwatch:
         return Timed(warmup, ns, state, warm=len(warmup) >= needed)
 
     def _warm_up(self, handle: int, needed: float, budget_s: float) -> tuple[int, ...]:
-        """Runs until a chunk of runs is no faster than the one before; all runs there were."""
+        """Runs a model until a chunk is no faster than the one before; returns all these runs."""
         chunk = self.protocol.warmup_chunk
         begun = time.monotonic()
         runs: tuple[int, ...] = ()
@@ -213,6 +219,7 @@ class Stopwatch:
             if now >= WARM * before or time.monotonic() - begun > budget_s:
                 break
             before = now
+        # With fewer ticks than this, the usual time of a run would be a guess.
         while sum(runs) < 4 * self.tick and len(runs) < MOST_RUNS:
             runs += self.run(handle, len(runs), now)[0]
         rest, usual = needed - len(runs), self._usual(runs)
@@ -222,7 +229,7 @@ class Stopwatch:
         return runs
 
     def _usual(self, warmup: tuple[int, ...]) -> float:
-        """Nanoseconds of a run, by the last of its warm-up; by all where the clock is coarse."""
+        """Nanoseconds of a run, by the last chunk of warm-up; by all of it on a coarse clock."""
         mean = statistics.fmean(warmup)
         if not mean:
             raise DeviceError("the device's clock stands still while models run")
@@ -260,6 +267,9 @@ class Stopwatch:
 
 
 def run_deadline(run_ns: float, runs: int) -> float:
-    """Seconds to allow `runs` runs that usually take `run_ns`: far more than any ordinary noise."""
+    """Seconds to allow for `runs` runs that usually take `run_ns`: far beyond ordinary noise.
+
+    A device that is only slow must not be taken for one that hangs.
+    """
     usual = 0.0 if run_ns == math.inf else run_ns * 1e-9 * runs
     return 120.0 + 20 * usual

@@ -28,7 +28,7 @@ WEIGHTS_SEED = 0
 """One seed for all models: a cell's model is the same file in every session and on every host."""
 
 CAPACITY = 2_000_000_000
-"""Bytes of model files that are kept; a default plan needs half of it, a full one ten times."""
+"""Bytes of model files that are kept. A default plan needs half of that, a full one ten times."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class ModelFile:
     """A model file, and what the same network computes on the host in float32.
 
     Attributes:
-        output: a sample of its output for the input of seed 0, as the agent takes it; None where
+        output: a sample of its output for the input of seed 0, as the agent samples it; None where
             it is not known.
         output_size: how many numbers the whole output has.
-        dtype: in which the file's network is to be computed.
+        dtype: the number type in which the device computes the network.
     """
 
     path: Path
@@ -51,10 +51,10 @@ class ModelFile:
     def mismatch(
         self, output: Sequence[float], output_size: int, tolerance: float | None = None
     ) -> str | None:
-        """Why `output` is not this network's; None if it may well be, or if its own is not known.
+        """Why `output` cannot be this network's; None if it can, or if its own is not known.
 
         Args:
-            output: a sample, as the agent takes it.
+            output: a sample, as the agent samples it.
             output_size: of the whole output.
             tolerance: of the deviation; that of the dtype if left out.
         """
@@ -65,8 +65,8 @@ class ModelFile:
         if deviation <= allowed:
             return None
         if self.dtype.quantised:
-            return f"outputs correlate by {1 - deviation:.2g}, less than {1 - allowed:g}"
-        return f"outputs differ by {deviation:.2g} of the largest, {allowed:g} is allowed"
+            return f"the correlation is {1 - deviation:.2g} and must be {1 - allowed:g} at least"
+        return f"they differ by {deviation:.2g} of the largest value; {allowed:g} is allowed"
 
     def deviation(self, output: Sequence[float], output_size: int) -> float:
         """Largest difference between `output` and this one's, relative to this one's largest value.
@@ -100,13 +100,13 @@ class Models(Closing):
 
 
 class ModelStore(Models):
-    """Builds models on demand, in a private folder that goes when the store is closed.
+    """Builds models on demand, in a private folder that is deleted when the store is closed.
 
-    At most `capacity` bytes are kept; what was dropped is built again when it is asked for. What a
-    network computes here, by onnxruntime and in float32, is found out once.
+    At most `capacity` bytes are kept; a model that was deleted is built again when it is asked for.
+    What a network computes here, by onnxruntime and in float32, is computed once.
 
-    Weights are random: what a network weighs does not change how long it takes, as long as its
-    activations stay ordinary numbers, which the scale of the weights sees to.
+    Weights are random: their values do not change how long a network takes, as long as its
+    activations stay ordinary numbers, which the scale of the weights takes care of.
 
     Args:
         spaces: of the cells that will be asked for.
@@ -139,6 +139,7 @@ class ModelStore(Models):
         """See `Models.model`; built the first time, its space is one of the store's."""
         known = self._models.get(cell)
         if known is not None and known.path in self._kept:
+            # Put last: what was used longest ago is deleted first.
             self._kept[known.path] = self._kept.pop(known.path)
             return known
         space = self._spaces[cell.space]
@@ -178,7 +179,10 @@ class ModelStore(Models):
         here.unlink()
         output = host.array(host.prepare(random_input(host.shape, 0))()).reshape(-1)
         if not all(map(math.isfinite, output.tolist())):
-            raise UserError(f"{cell.subnet} computes no finite numbers with random weights")
+            raise UserError(
+                f"the output of {cell.subnet} holds infinities or NaN with random weights, so it "
+                "cannot be checked on a device"
+            )
         sample = tuple(map(float, output[:: -(-output.size // CHECKED_OUTPUTS)]))
         return ModelFile(path, path.name, sample, int(output.size), self._dtype)
 

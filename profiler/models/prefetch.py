@@ -35,7 +35,7 @@ def spare_cpus(device: Device, measured: Collection[int] | None) -> frozenset[in
 
 
 class ModelPrefetcher(Closing):
-    """Hands out models that are on the device; makes at most one ahead.
+    """Provides models on the device, and makes at most one ahead of its use.
 
     Args:
         store: makes the models.
@@ -60,7 +60,7 @@ class ModelPrefetcher(Closing):
         self._ahead = cell, self._pool.submit(self._make, cell)
 
     def wait(self) -> None:
-        """Returns once nothing is being made; a failure to make it is told by `get`."""
+        """Returns once no model is being made; `get` raises what went wrong."""
         if self._ahead is not None:
             self._ahead[1].exception()
 

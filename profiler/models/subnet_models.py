@@ -10,7 +10,7 @@ from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
 
 CALIBRATION_INPUTS = 8
-"""Random ones: int8 ranges need not be good for a latency, only to be there."""
+"""Random inputs will do: a latency needs int8 ranges, but not good ones."""
 
 CALIBRATION_SEED = 1000
 

@@ -146,7 +146,7 @@ def _text(value: Any, depth: int = 0) -> str:
     if depth > DEEPEST:
         return "…"
     if value is None or value == []:
-        return "not told"
+        return "not known"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

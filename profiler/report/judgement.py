@@ -1,4 +1,4 @@
-"""Measured cells against what a latency model says that has not seen them."""
+"""Measured cells against the predictions of a latency model that has not seen them."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def judge(evidence: Evidence, own_space: Space | None = None) -> Judgement:
     fitted, tested, planned = _split(evidence, list(rows))
     if len(fitted) < MINIMUM_CELLS or not tested:
         raise UserError(
-            f"too few cells were measured to judge predictions by: {len(fitted)} to fit a model "
-            f"on and {len(tested)} to test it"
+            f"too few cells were measured: {len(fitted)} to fit a model on and {len(tested)} to "
+            "test it with"
         )
     confidence, seed = PREDICTION_CONFIDENCE, 0
     if evidence.journal is not None and evidence.journal.plan is not None:
@@ -140,12 +140,14 @@ def _space(names: set[str], own: Space | None) -> Space:
     if not names:
         raise UserError("no cell was measured")
     if len(names) > 1:
-        raise UserError("the table has cells of several spaces, and a latency model knows one")
+        raise UserError("the table has cells of several spaces, and a latency model is of one")
     name = names.pop()
     if own is not None and own.name == name:
         return own
     if name not in SPACES:
-        raise UserError(f"space {name} is not a known one", hint="--space names the file it is in")
+        raise UserError(
+            f"{name} is not a built-in space", hint="name the file that defines it with --space"
+        )
     return SPACES[name]
 
 

@@ -1,4 +1,4 @@
-"""What the figures of a table mean, in plain words: how good they are, and what to do if not."""
+"""What the figures of a table mean, in plain words: how good they are, and what to do about it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def count(n: int, what: str) -> str:
 
 
 def on_predictions(error: HeldOutError) -> Remark:
-    """How good predictions are, from the error on cells that the model had not seen."""
+    """How good predictions are, by the error on cells that the model had not seen."""
     mean = error.mean_absolute_percent
     text = (
         f"On {count(error.n, 'cell')} that the model had not seen, predictions are off by "
@@ -100,8 +100,8 @@ def on_drift(drift: float) -> Remark:
         "good": "Beyond its noise, the reference model was steady.",
         "fair": "The device changed its speed, and latencies are corrected for it.",
         "poor": "The device was disturbed. Latencies are corrected for it, but so large a "
-        "correction is itself uncertain: find out what disturbs (compofa-profile check), and "
-        "measure again when the device is quiet.",
+        "correction is itself uncertain: find out what disturbs the device (compofa-profile "
+        "check), and measure again when it is quiet.",
     }[grade]
     text = f"Latencies were corrected by up to {percent(100 * drift)} for drift. {meaning}"
     return Remark("Drift", percent(100 * drift), grade, text)
@@ -138,8 +138,8 @@ def on_precision(table: Table) -> Remark | None:
     text = f"{done:,} of {count(len(measured), 'measured cell')} are as precise as was asked for."
     if len(measured) - done - failed:
         text += (
-            f" {len(measured) - done - failed} did not get there within their sessions: their "
-            "intervals are wider, or missing after a single session."
+            f" {len(measured) - done - failed} are not, after all their sessions: their intervals "
+            "are wider, or missing after a single session."
         )
     if failed:
         text += f" {failed} failed and have no latency."
@@ -150,7 +150,7 @@ def on_additivity(additivity: Additivity, noise_percent: float = 0.0) -> str:
     """Whether a network's latency is the sum of terms of its units.
 
     Args:
-        found: sums against measured networks.
+        additivity: how sums compare with measured networks.
         noise_percent: standard error of a measured network; 0 where it is not known.
     """
     scatter, bias = percent(additivity.residual_sd_percent), percent(abs(additivity.bias_percent))

@@ -20,7 +20,7 @@ from compofa.profiler.statistics.variance_components import VarianceComponents
 from compofa.supernet.space import Space
 
 MOST_LISTED = 50
-"""Held-out cells, failures, disturbances and caveats listed, at most."""
+"""How many held-out cells, failures, disturbances and caveats are listed, at most."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def make_section(evidence: Evidence, own_space: Space | None = None) -> Section:
         # The page is about the table all the same: it says what it cannot show.
         missing.append(f"Predictions cannot be judged: {error}.")
     if max(_sessions(evidence), default=0) < 2:
-        missing.append("No cell was measured in two sessions: the noise is not known.")
+        missing.append("No cell was measured in two sessions, so the noise is not known.")
     line = spread = None
     if evidence.journal is not None:
         line = timeline(evidence.journal.lines, evidence.journal.analysis.slope)
@@ -203,8 +203,8 @@ def _drift_figure(line: Timeline) -> Figure:
         "The reference model's latency over measuring time, session by session.",
         f"The same small reference model is timed between all cells. {dots}, "
         f"in percent of its usual {line.level_ms:.4g} ms; vertical lines are where sessions begin. "
-        "The line in orange is what latencies measured at that moment were divided by: all of what "
-        "lasts, and of what passes the share that cells covaried with."
+        "The orange line is what latencies measured at that moment were divided by: all of a "
+        "lasting change, and of a passing one the share that cells covaried with."
         f"{pauses} Good: a flat band of dots around zero.",
         session_charts.drift(line),
     )
@@ -214,17 +214,18 @@ def _scatter_figure(spread: Scatter) -> Figure:
     which = "Each dot is a cell"
     if len(spread.shown) < spread.total:
         which = (
-            f"Each dot is a cell; of {spread.total:,}, the {len(spread.shown)} furthest from the "
-            "middle of their session are drawn"
+            f"Each dot is a cell, of which the {len(spread.shown)} furthest from the middle of "
+            f"their session are drawn, out of {spread.total:,}"
         )
     return Figure(
         "scatter",
         "Session scatter",
         "For each session, how far its latency of each cell is from the cell's estimate.",
-        f"One column a session. {which}: its latency in that session, corrected for drift, from "
-        "its estimate over all sessions. The box holds the middle half, the bar is the median. A "
-        "whole column that is off is the effect of that session; a single dot far from its column "
-        f"is an outlier, of which there are {spread.outliers}. Good: narrow columns around zero.",
+        f"Each column is a session. {which}. It shows how far the cell's latency in that session, "
+        "corrected for drift, is from its estimate over all sessions. The box holds the middle "
+        "half, and the bar is the median. A whole column that is off is the effect of that "
+        "session; a single dot far from its column is an outlier, of which there are "
+        f"{spread.outliers}. Good: narrow columns around zero.",
         session_charts.session_scatter(spread),
     )
 

@@ -41,7 +41,7 @@ Key = tuple[int, Cell | None]
 """A session and a cell; None is the reference model."""
 
 CLOCK_TIMINGS = 200
-"""Of a journal, by which it is judged how fine the clock is."""
+"""How many timings of a journal are looked at to find the clock's tick."""
 
 COLD = "the device takes longer to warm up than its runs lasted"
 SPLIT = "its loads run at two speeds, and the latency lies between them"
@@ -91,7 +91,7 @@ class Analysis:
         shared_error: that the estimates of all cells have in common.
         tick_ns: of the device's clock; 1 where it is fine.
         speeds: two speeds that sessions, loads or runs were seen at.
-        died: cells on which an agent died before they were ever measured; they get a second chance.
+        died: cells on which an agent died before they were ever measured; they are tried once more.
     """
 
     results: dict[Cell, CellResult]
@@ -129,7 +129,7 @@ class Analysis:
         return self.noise.one_cell / math.sqrt(self.results[cell].n_sessions)
 
     def settled(self, cell: Cell, protocol: Protocol) -> bool:
-        """Whether `cell` needs no further session: it converged, failed, or had its share."""
+        """Whether `cell` needs no further session: it converged, failed, or had all it may have."""
         result = self.results.get(cell)
         if result is None:
             return False
@@ -173,6 +173,7 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
     level = drift.level_sessions if drift else None
     estimates = estimate_cells(values, confidence, level_sessions=level)
     by_cell = _by_cell(timings)
+    # A coarse clock shows two readings where there is one speed.
     speeds = find_speeds(timings, values, drift) if drift and tick == 1 else ()
     doubts = dict.fromkeys(split_cells(values, speeds), SPLIT) | _doubts(by_cell, tick)
     failures = {failure.cell: failure for failure in of_kind(lines, Failure)}
@@ -219,7 +220,7 @@ def corrected_line(analysis: Analysis, session: int) -> Corrected:
 
 
 def _by_cell(timings: Sequence[Timing]) -> dict[Cell, list[Timing]]:
-    """Without the reference model's."""
+    """The timings of each cell, without those of the reference model."""
     visits: dict[Cell, list[Timing]] = {}
     for timing in timings:
         if timing.cell is not None:
@@ -228,7 +229,7 @@ def _by_cell(timings: Sequence[Timing]) -> dict[Cell, list[Timing]]:
 
 
 def _warm(timings: Sequence[Timing]) -> list[Timing]:
-    """Those that count: not those of models that had not warmed up, where enough others had."""
+    """The timings that count: without those of models that were not warm, if enough others were."""
     by_cell = _by_cell(timings)
     enough = {
         cell
@@ -246,6 +247,7 @@ def _doubts(by_cell: Mapping[Cell, Sequence[Timing]], tick: int) -> dict[Cell, s
     for cell, visits in by_cell.items():
         if not all(visit.warm for visit in visits):
             doubts[cell] = COLD
+        # On a device that warms up everywhere, one cell's gain needs no proof of its own.
         elif lasting(trends[cell]) or (everywhere and mean_gain(trends[cell]) > TOLERANCE):
             doubts[cell] = WARMING
     return doubts

@@ -1,4 +1,4 @@
-"""From a journal to a table and its meta file: measured cells, and predictions for the rest."""
+"""From a journal to a table and its meta file: measured cells, and predictions of the others."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from compofa.supernet.space import Space
 
 @dataclass(frozen=True)
 class Tabulated:
-    """A table with what stands behind it.
+    """A table that was written, and its meta file.
 
     Attributes:
         held_out: how far the latency model was off on cells it had not seen; None where everything
@@ -72,7 +72,7 @@ def write_tables(
     lines: Sequence[JournalLine],
     others: Sequence[KnownDevice] = (),
 ) -> Tabulated:
-    """Makes the table that the journal's lines amount to, and writes it and its meta file.
+    """Makes a table from the journal's lines, and writes it and its meta file.
 
     Cells that were not measured are predicted, also from `others` that the device may be like.
 
@@ -172,6 +172,7 @@ def _predict(
     known = [cell for cell in plan.cells if analysis.usable(cell)]
     held_out = {plan.cells[i] for i in plan.held_out}
     seen = [cell for cell in known if cell not in held_out]
+    # No model can be fitted yet; the table then holds what was measured.
     if len(seen) < MINIMUM_CELLS:
         return {}, None
     tested = [cell for cell in known if cell in held_out]
@@ -250,7 +251,7 @@ def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis
 
 
 def _named(analysis: Analysis, reason: Callable[[CellResult], str | None]) -> dict[str, str]:
-    """The cells that there is something to say of, by name."""
+    """The reasons by the name of the cell, for the cells that have one."""
     said = {cell: reason(result) for cell, result in analysis.results.items()}
     return {
         f"{cell.subnet}@{cell.resolution}x{cell.batch_size}": text

@@ -1,4 +1,4 @@
-"""A table with what stands behind it: the meta file and the journal, where they lie beside it."""
+"""A table with its evidence: the meta file and the journal, if they lie beside it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Evidence:
     """A table and what is known about how it came to be.
 
     Attributes:
-        missing: what is not there, and what cannot be shown without it, in plain words.
+        missing: sentences that say which file is missing, and what cannot be shown without it.
     """
 
     path: Path
@@ -66,16 +66,17 @@ def load_evidence(path: Path, most_measured: int | None = None) -> Evidence:
         _check_same(table.setup, meta.setup, meta_path(path))
     else:
         missing.append(
-            f"{meta_path(path).name} is not beside the table: no facts about the device, no "
-            "protocol, no additivity check."
+            f"{meta_path(path).name} is not beside the table, so facts about the device, the "
+            "protocol and the check of additivity are missing."
         )
     if journal_path(path).exists():
         journal = _read_journal(journal_path(path))
         _check_same(table.setup, journal.header.setup, journal_path(path))
     else:
         missing.append(
-            f"{journal_path(path).name} is not beside the table: no picture of drift, none of the "
-            "scatter between sessions, and the cells that were held out are not known."
+            f"{journal_path(path).name} is not beside the table, so the pictures of drift and of "
+            "the scatter between sessions are missing, and it is not known which cells were held "
+            "out."
         )
     return Evidence(path, table, meta, journal, tuple(missing))
 
@@ -96,7 +97,8 @@ def _check_same(table: SetUp, other: SetUp, path: Path) -> None:
     for name, value in wanted.items():
         if said[name] != value:
             raise UserError(
-                f"not of this table's set-up: {name} is {said[name]!r} here and {value!r} there",
+                f"the file is of another set-up than the table beside it: {name} is "
+                f"{said[name]!r} here and {value!r} in the table",
                 path=path,
-                hint="move one of them elsewhere",
+                hint="move one of the two to another folder",
             )

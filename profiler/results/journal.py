@@ -74,7 +74,7 @@ class Journal(Closing):
 
     @classmethod
     def open(cls, path: Path, header: Header, *, fresh: bool = False) -> Self:
-        """Opens the journal at `path` to go on with it, or begins a new one.
+        """Opens the journal at `path` to continue it, or begins a new one.
 
         Raises:
             UserError: it belongs to another set-up or device, is damaged, cannot be written, or
@@ -155,7 +155,7 @@ def _read(path: Path) -> tuple[Header | None, list[JournalLine], int]:
         raise file_error(error, path, "cannot read the journal") from None
     intact = raw.rfind(b"\n") + 1
     if intact < len(raw):
-        note(f"{path}: the last line is torn, its cell will be measured again")
+        note(f"{path}: the last line is incomplete, so its cell will be measured again")
     header: Header | None = None
     lines: list[JournalLine] = []
     for number, text in enumerate(raw[:intact].splitlines(), start=1):
@@ -164,8 +164,12 @@ def _read(path: Path) -> tuple[Header | None, list[JournalLine], int]:
             if isinstance(line, Header) != (number == 1):
                 raise ValueError("a journal has one header, on its first line")
         except ValueError as error:
-            message = f"the journal is damaged: {printable(str(error))[:200]}"
-            raise UserError(message, path=path, line=number, hint="--fresh starts over") from None
+            raise UserError(
+                f"the journal is damaged: {printable(str(error))[:200]}",
+                path=path,
+                line=number,
+                hint="--fresh discards it and starts over",
+            ) from None
         if isinstance(line, Header):
             header = line
         else:
@@ -187,7 +191,7 @@ def _check_same(recorded: Header, wanted: Header, path: Path) -> None:
                 f"the journal is of another set-up: {name} was {_short(before)} and is "
                 f"{_short(now)} now",
                 path=path,
-                hint="--out writes elsewhere, --fresh starts over",
+                hint="--out writes another table, --fresh discards this one and starts over",
             )
 
 
@@ -197,7 +201,7 @@ def _short(value: object) -> str:
 
 
 def lock_journal(file: IO[bytes], path: Path) -> None:
-    """Keeps a second profiler off this journal; the system lets go when this process ends.
+    """Keeps a second profiler off this journal; the system unlocks it when this process ends.
 
     Raises:
         UserError: another process is writing it.
@@ -207,4 +211,8 @@ def lock_journal(file: IO[bytes], path: Path) -> None:
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise UserError("another compofa-profile is writing this journal", path=path) from None
+        raise UserError(
+            "another compofa-profile is writing this journal",
+            path=path,
+            hint="wait until it has ended, or write another table with --out",
+        ) from None

@@ -83,7 +83,7 @@ class PlanLine:
         cells: candidates of the table: those not measured are predicted.
         fit, held_out: indices into `cells` of those to measure: for the latency model, and to test
             it.
-        columns: the measures that were asked for, by name.
+        columns: the names of the measured columns that were asked for.
     """
 
     space: JournalText
@@ -218,7 +218,7 @@ def parse_line(text: bytes) -> Header | JournalLine:
         raise ValueError("not JSON") from None
     kind = record.get("kind") if isinstance(record, dict) else None
     if not isinstance(kind, str) or kind not in ("header", *KINDS):
-        raise ValueError("no line of that kind is known")
+        raise ValueError("it has no kind of line that is known here")
     if kind == "header":
         check_schema(record.get("schema"), SCHEMA)
     try:

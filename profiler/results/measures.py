@@ -40,7 +40,7 @@ GROUP = "compofa.measures"
 """The entry points: each is called like its column and refers to a `MeasureSpec`."""
 
 TAIL_RUNS = 10
-"""Runs that a tail has to hold before it is told: a p99 takes a thousand runs."""
+"""Runs that must lie beyond a quantile for it to be reported: a p99 takes a thousand runs."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CellRuns:
     def run_ms(self) -> FloatArray:
         """Milliseconds of every single run, corrected for drift, [n].
 
-        Empty where single runs are not known: some runtimes tell one number for many of them.
+        Empty where single runs are not known: some runtimes report one number for many runs.
         """
         import numpy as np
 
@@ -94,13 +94,13 @@ class MeasureSpec:
     """A column of a table.
 
     Attributes:
-        name: of the column, in small letters, with the unit last: "p99_ms", "energy_mj".
+        name: of the column, in lower case, with the unit last: "p99_ms", "energy_mj".
         meaning: what it says, as one sentence.
         compute: its value for a cell; None where the journal does not tell.
-        lower_is_better: which way it should go.
+        lower_is_better: whether a smaller value is better.
 
     Raises:
-        ValueError: the name is none of a column, or has no unit.
+        ValueError: the name is not valid for a column, or has no unit.
     """
 
     name: str
@@ -111,12 +111,12 @@ class MeasureSpec:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)+", self.name):
             raise ValueError(
-                f"{self.name!r} is no name for a measured column: use small letters, with the unit "
-                "at the end, as in energy_mj"
+                f"{self.name!r} is not a valid name for a measured column: use lower-case letters, "
+                "with the unit at the end, as in energy_mj"
             )
 
     def of(self, runs: CellRuns) -> float | None:
-        """The value for a cell that was timed; what is no finite number is not known."""
+        """The value for a cell that was timed; None where it is not a finite number."""
         value = self.compute(runs)
         return None if value is None or not math.isfinite(value) else float(value)
 
@@ -124,10 +124,10 @@ class MeasureSpec:
 def find_measures(names: Sequence[str]) -> tuple[MeasureSpec, ...]:
     """The measures called `names`, each once, without those that every table has anyway.
 
-    After each of them come those with its confidence interval, where somebody registers them.
+    Each is followed by the columns of its confidence interval, if there are any.
 
     Raises:
-        UserError: nobody registers one of them, or what is registered is not of that name.
+        UserError: no package registers one of them, or the name of what it registers differs.
     """
     measures = []
     known = registered(GROUP)
@@ -136,7 +136,10 @@ def find_measures(names: Sequence[str]) -> tuple[MeasureSpec, ...]:
     for name in dict.fromkeys(each for each in wanted if each in given or each in known):
         measure = load_registered(GROUP, name, "measured column", MeasureSpec)
         if measure.name != name:
-            raise UserError(f"the measured column {name!r} calls itself {measure.name!r}")
+            raise UserError(
+                f"the package that registers the measured column {name!r} calls it "
+                f"{measure.name!r}: the two names must be the same"
+            )
         if name not in COLUMNS:
             measures.append(measure)
     return tuple(measures)
@@ -158,7 +161,7 @@ def _quantile(share: float, runs: CellRuns) -> float | None:
 
 
 def _tail_quantile(share: float, runs: CellRuns) -> float | None:
-    """None where so few runs are beyond it that the next few could move it far."""
+    """None where so few runs are beyond it that a few more could change it much."""
     beyond = (1 - share) * sum(len(timing.ns) for timing in runs.timings)
     return _quantile(share, runs) if round(beyond, 6) >= TAIL_RUNS else None
 
@@ -219,7 +222,7 @@ def _load(runs: CellRuns) -> float | None:
     return statistics.median(loads) if loads else None
 
 
-LOAD_MS = MeasureSpec("load_ms", "Loading the model: the median over sessions.", _load)
+LOAD_MS = MeasureSpec("load_ms", "The time to load the model, as the median over sessions.", _load)
 MEAN_MS = MeasureSpec("mean_ms", "The mean of all runs.", _mean)
 P50_MS = MeasureSpec("p50_ms", "Half of the runs took at most this.", partial(_quantile, 0.5))
 P90_MS = MeasureSpec("p90_ms", "90 % of the runs took at most this.", partial(_quantile, 0.9))

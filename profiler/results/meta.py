@@ -58,12 +58,12 @@ class Meta(BaseModel):
         drift: largest over smallest correction for drift, less one.
         shared_error: variance of the mean session effect on the log scale, which all latencies have
             in common, and its degrees of freedom.
-        clock_tick_ns: of the device's clock; 1 where it is fine enough not to matter.
+        clock_tick_ns: the step of the device's clock; 1 where it is fine enough not to matter.
         doubts: why cells are not to be trusted although they were measured, by cell.
         speeds: two speeds that sessions, loads or runs were seen at.
         caveats: what casts doubt on all of the figures, in plain words, each once.
-        failures: reasons, by cell.
-        additivity: per batch size.
+        failures: why cells could not be measured, by cell.
+        additivity: whether latencies add up over units, by batch size.
         measures: the measured columns that were asked for, by name.
     """
 

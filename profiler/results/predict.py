@@ -26,7 +26,7 @@ from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
 
 MOST_NAMED = 5
-"""Suspicious rows that are named, at most."""
+"""How many suspicious rows are named, at most."""
 
 
 def read_cells(path: Path, of_space: Space) -> tuple[Cell, ...]:
@@ -70,16 +70,17 @@ def shapes(space: Space, cells: Sequence[Cell]) -> list[tuple[Subnet, int, int]]
     other = next((cell.space for cell in cells if cell.space != space.name), None)
     if other is not None:
         its = shown(other)[1:-1]
-        message = f"a latency model knows one space: this one is {space.name}, a cell is of {its}"
-        raise UserError(message)
+        raise UserError(
+            f"a latency model is of one space: this one is of {space.name}, and a cell is of {its}"
+        )
     return [(space.parse(cell.subnet), cell.resolution, cell.batch_size) for cell in cells]
 
 
 def table_shared_error(path: Path, table: Table) -> SharedError:
     """The error that all measured rows of the table at `path` have in common.
 
-    From its meta file where that is there and tells. Else each row's whole error, that of the
-    median row, is taken for shared, which is too much rather than too little.
+    It is read from the meta file if that says it. Otherwise the whole error of the median row is
+    taken to be shared, which is too much rather than too little.
 
     Raises:
         UserError: the meta file is damaged.
@@ -145,17 +146,17 @@ def fit_rows(rows: Sequence[Row], space: Space, others: Sequence[KnownDevice] = 
 
 
 def known_in_rows(name: str, rows: Sequence[Row], space: Space) -> list[KnownDevice]:
-    """What rows of `space` tell of the device called `name`, for each batch size."""
+    """What rows of `space` say about the device called `name`, for each batch size."""
     here = [row for row in rows if row.cell.space == space.name and row.latency_ms is not None]
     latencies = [row.latency_ms for row in here if row.latency_ms is not None]
     return known_devices(space, name, shapes(space, [row.cell for row in here]), latencies)
 
 
 def known_in_tables(paths: Sequence[Path], space: Space) -> list[KnownDevice]:
-    """What table files tell of their devices, for each batch size.
+    """What table files say about their devices, for each batch size.
 
     Raises:
-        UserError: one is no table, or has too few cells of `space` to learn from.
+        UserError: one is not a table, or has too few cells of `space` to learn from.
     """
     devices = []
     for path in paths:
@@ -177,16 +178,20 @@ def model_notes(model: LatencyModel, cells: Sequence[Workload]) -> list[str]:
     for device in model.set_aside:
         why = "the measured cells contradict it"
         if device.falling:
-            why = "its latencies fall as networks grow: are they images per second?"
-        notes.append(f"{device.name} at batch size {device.batch_size} is set aside, as {why}")
+            why = "its latencies fall as networks grow (are they images per second?)"
+        notes.append(
+            f"the table of {device.name} at batch size {device.batch_size} is set aside, because "
+            f"{why}"
+        )
     for suspect in model.suspects[:MOST_NAMED]:
         subnet, resolution, batch_size = suspect.cell
         notes.append(
-            f"{suspect.latency_ms:.4g} ms of {model.space.key(subnet)} at {resolution}, batch size "
-            f"{batch_size}, hardly counts: the other rows make it {suspect.expected_ms:.4g} ms"
+            f"the row of {model.space.key(subnet)} at {resolution}, batch size {batch_size}, "
+            f"hardly counts: it says {suspect.latency_ms:.4g} ms, and the other rows suggest "
+            f"{suspect.expected_ms:.4g} ms"
         )
     if len(model.suspects) > MOST_NAMED:
-        notes.append(f"{len(model.suspects) - MOST_NAMED} more rows hardly count")
+        notes.append(f"{len(model.suspects) - MOST_NAMED} more rows hardly count, for that reason")
     outside = model.count_outside(cells)
     if outside:
         notes.append(

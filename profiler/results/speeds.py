@@ -1,4 +1,4 @@
-"""Devices that run at two speeds: what changes, how often, and which speed estimates are of."""
+"""Devices that run at two speeds: what changes, how often, and to which speed estimates refer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from compofa.profiler.statistics.runs.modes import find_common_modes
 from compofa.profiler.statistics.two_way import fit_two_way
 
 SLOWER = 0.02
-"""Speeds that differ by less are no two speeds."""
+"""Two speeds have to differ by more than this fraction to count as two."""
 
 FEW_CELLS = 4
-"""Cells below which what they have in common cannot be told from what each does."""
+"""With fewer cells, what they have in common cannot be told from what a single one does."""
 
 Changing = Literal["sessions", "sessions but not the reference", "loads", "runs"]
 
@@ -41,7 +41,7 @@ class TwoSpeeds:
 
     @property
     def sentence(self) -> str:
-        """For people: what was seen, and which speed estimates are of."""
+        """One sentence: what was seen, and which speed the latencies are of."""
         seen = f"{self.slow} of {self.total}"
         by = f"{self.slower:.1%} slower"
         return {
@@ -49,9 +49,9 @@ class TwoSpeeds:
             "sessions but not the reference": f"two speeds: in {seen} sessions all networks but "
             f"the reference model ran {by}; latencies lie between the two",
             "loads": f"two speeds: {seen} loads of a model ran {by} than others of the same model, "
-            "as where memory is placed otherwise; latencies of such models lie between the two",
-            "runs": f"two speeds: {seen} runs took {by} than the others of their session, as on "
-            "unlike cores; latencies are of the faster runs",
+            "as when memory is laid out differently; latencies of such models lie between the two",
+            "runs": f"two speeds: {seen} runs were {by} than the others of their session, as on "
+            "cores of different kinds; latencies are of the faster runs",
         }[self.of]
 
 
@@ -75,7 +75,7 @@ def _of_sessions(drift: Drift) -> TwoSpeeds | None:
 
 
 def _of_cells(values: Mapping[Cell | None, Mapping[int, float]]) -> TwoSpeeds | None:
-    """What happens to all cells and not to the reference, whose own share is taken off already."""
+    """Two speeds of all cells but not of the reference, whose own changes are corrected already."""
     cells = {cell: row for cell, row in values.items() if cell is not None}
     if len(cells) < FEW_CELLS or None not in values:
         return None

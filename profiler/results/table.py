@@ -100,7 +100,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one set-up, each cell at most once.
+    """The rows of one set-up, at most one for each cell.
 
     Attributes:
         extra: names of columns that somebody has added, such as ``energy_mj``: numbers, one for
@@ -126,7 +126,7 @@ COLUMNS = SETUP_COLUMNS + CELL_COLUMNS + tuple(field.name for field in fields(Ro
 """The columns of a table file, in order; any of the table's own come after them."""
 
 NEWER = " (or did a newer compofa write this table?)"
-"""After a value that this version does not know."""
+"""Follows a value that this version does not know."""
 
 LARGEST_SIZE = 1_000_000
 """No resolution or batch size is larger."""
@@ -258,7 +258,7 @@ def _parse_row(values: list[str], extra: tuple[str, ...]) -> Row:
 
 
 def _confidence(text: str, low: str) -> float:
-    """How sure the interval is; where there is none, nobody needs to have said."""
+    """The confidence of the interval; where there is no interval, it may be left empty."""
     if not text and low:
         raise ValueError("confidence is empty although there is an interval")
     return parse_number(text, "confidence") if text else CONFIDENCE

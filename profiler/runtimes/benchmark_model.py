@@ -16,13 +16,26 @@ SPEC = RuntimeSpec(
     invoked=True,
     # The flags by which the program is called in any case.
     reserved={
-        **dict.fromkeys(("graph", "input_layer", "input_layer_shape"), "the toolkit sets it"),
-        **dict.fromkeys(("input_layer_value_files", "output_filepath"), "the toolkit sets it"),
-        **dict.fromkeys(("num_runs", "min_secs", "max_secs"), "the toolkit sets it"),
-        **dict.fromkeys(("warmup_runs", "warmup_min_secs"), "the toolkit sets it"),
-        "num_threads": "threads says it",
-        **dict.fromkeys(("use_gpu", "use_nnapi", "use_hexagon"), "accelerator says it"),
-        **dict.fromkeys(("gpu_precision_loss_allowed", "nnapi_allow_fp16"), "dtype says it"),
-        "xnnpack_force_fp16": "dtype says it",
+        **dict.fromkeys(
+            (
+                "graph",
+                "input_layer",
+                "input_layer_shape",
+                "input_layer_value_files",
+                "output_filepath",
+                "num_runs",
+                "min_secs",
+                "max_secs",
+                "warmup_runs",
+                "warmup_min_secs",
+            ),
+            "compofa sets it itself",
+        ),
+        "num_threads": "set `threads` instead",
+        **dict.fromkeys(("use_gpu", "use_nnapi", "use_hexagon"), "set `accelerator` instead"),
+        **dict.fromkeys(
+            ("gpu_precision_loss_allowed", "nnapi_allow_fp16", "xnnpack_force_fp16"),
+            "set `dtype` instead",
+        ),
     },
 )

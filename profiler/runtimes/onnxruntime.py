@@ -37,7 +37,7 @@ SPEC = RuntimeSpec(
     packages=("onnxruntime",),
     told=_providers,
     reserved={
-        "intra_op_num_threads": "threads says it",
+        "intra_op_num_threads": "set `threads` instead",
         "enable_profiling": "it would write files on the device",
         "profile_file_prefix": "it would write files on the device",
         "optimized_model_filepath": "it would write files on the device",

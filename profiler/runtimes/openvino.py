@@ -14,7 +14,7 @@ SPEC = RuntimeSpec(
     packages=("openvino",),
     converted=(Dtype.BFLOAT16, Dtype.FLOAT16),
     reserved={
-        "INFERENCE_NUM_THREADS": "threads says it",
-        "INFERENCE_PRECISION_HINT": "dtype says it",
+        "INFERENCE_NUM_THREADS": "set `threads` instead",
+        "INFERENCE_PRECISION_HINT": "set `dtype` instead",
     },
 )

@@ -25,7 +25,7 @@ def find_runtime(name: str) -> RuntimeSpec:
     """The runtime called `name`.
 
     Raises:
-        UserError: nobody registers it.
+        UserError: no installed package registers it.
     """
     # Listing devices takes the names alone, and not what specs import: graphs and formats.
     from compofa.profiler.runtimes.spec import RuntimeSpec

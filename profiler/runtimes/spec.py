@@ -1,8 +1,8 @@
-"""What a runtime takes and can do, said once: all that the host needs to know of it.
+"""What a runtime takes and can do, said once: all that the host needs to know about it.
 
 The inventory, the commands, the writers of model files and the agent's client read it. A runtime
-is one file here (or in another package), one class for the agent, and a writer of its format
-where that one is new.
+is one file here (or in another package), one class for the agent, and a writer of its format if
+the format is new.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OptionValue = str | int | float | bool
 
 
 class DeviceSettings(Protocol):
-    """What a spec reads of a device: how models are to be run there."""
+    """What a spec reads of a device: how models are to run there."""
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ class DeviceSettings(Protocol):
 
     @property
     def options(self) -> Mapping[str, OptionValue]:
-        """What is handed to the runtime as it stands."""
+        """What the runtime gets unchanged."""
 
     def setting(self, name: str) -> str | None:
         """A setting that only some runtimes have; None where the device leaves it out."""
@@ -74,20 +74,20 @@ class RuntimeSpec:
         format: of the model files that it takes.
         dtypes: that it computes in.
         accelerators: where it runs models.
-        packages: what pip installs on the device for it; none where pip does not bring it.
-        converted: the dtypes for which it takes a float32 file and converts that as it loads it.
+        packages: what pip installs on the device for it; none if pip cannot install it.
+        converted: the dtypes for which it takes a float32 file and converts it while loading.
         settings: keys of devices.yaml that are this runtime's alone, with their values; the first
             value is the default.
         shown_as_accelerator: the setting that says where a model runs, as tables show it.
         takes_delegates: whether `accelerator` may be the file of a delegate's library.
-        invoked: whether each run is a call of a program, which warms up and repeats by itself, and
-            may not tell what the network computes.
+        invoked: whether each run is a call of a program that warms up and repeats by itself, and
+            may not print what the network computes.
         system: the only operating system that has it, as `platform.system` calls it.
         conflict: says what is wrong with settings that are each valid but do not go together.
-        told: what the agent's class is told as it loads a model, besides settings and options.
-        takes_options: whether there is anything that `options` of a device could be handed to.
+        told: what the agent's class gets when it loads a model, besides settings and options.
+        takes_options: whether the runtime takes any `options` of a device.
         reserved: options that may not be given, because another setting says the same or because
-            they would have the runtime write files: name -> what to do instead.
+            the runtime would write files: name -> what to do instead, or the reason.
         agent_class: a source file with the class for the Python agent, for runtimes that the agent
             does not bring itself: a module whose `RUNTIME` is a subclass of the agent's `Runtime`.
     """
@@ -110,7 +110,7 @@ class RuntimeSpec:
     agent_class: Path | None = None
 
     def check(self, device: DeviceSettings) -> None:
-        """Refuses settings of `device` that this runtime does not have, or not together.
+        """Refuses settings of `device` that this runtime does not have, or not in combination.
 
         Raises:
             UserError: names the setting, and what there is to choose.

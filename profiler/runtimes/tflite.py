@@ -14,7 +14,7 @@ SPEC = RuntimeSpec(
     packages=("ai-edge-litert",),
     takes_delegates=True,
     reserved={
-        "num_threads": "threads says it",
-        "experimental_delegates": "accelerator names the delegate",
+        "num_threads": "set `threads` instead",
+        "experimental_delegates": "name the delegate with `accelerator`",
     },
 )

@@ -9,7 +9,7 @@ from compofa.supernet.export.formats import LAYERS
 
 def _conflict(device: DeviceSettings) -> str | None:
     if device.options and device.setting("mode") != "compiled":
-        return "options of torch are torch.compile's: they need mode compiled"
+        return "torch hands `options` to torch.compile: they need mode compiled"
     if device.accelerator == "cuda":
         return None
     if device.setting("mode") == "cuda_graph":

@@ -24,11 +24,11 @@ from compofa.profiler.transports.device_identity import with_keyed_serial
 LONGEST_REPLY = 16 << 20
 
 LONGEST_RUN_NS = 3600 * 10**9
-"""An hour: no single inference is longer, so the device's clock was set during a longer one."""
+"""An hour. No inference takes longer: if one seems to, the device's clock was set meanwhile."""
 
 OVERRUN, OVERRUN_S = 1.05, 0.02
-"""Runs may take this share of the time that their request took here, and this much more: no two
-clocks run at quite the same pace."""
+"""By the device's clock, runs may take this many times as long as their request took here, and
+so many seconds more: no two clocks run at quite the same rate."""
 
 LAST_CPU, LAST_PID = 2**16, 2**31
 
@@ -40,9 +40,9 @@ class AgentError(DeviceError):
     """The agent answered with an error.
 
     Attributes:
-        kind: model (it cannot be loaded or run), runtime (not there, or not what was asked for),
-            missing (the model's file), busy (another profiler has the device), setting, request,
-            memory.
+        kind: whose fault it is: model (it cannot be loaded or run), runtime (it is not there, or
+            is not what was asked for), missing (the model's file), busy (another profiler has the
+            device), setting, request, memory.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -91,10 +91,10 @@ def _ignore(_: str) -> None:
 
 @dataclass
 class AgentLink:
-    """One agent, spoken to over `channel`.
+    """A connection to one agent over `channel`.
 
     Attributes:
-        caveat: told what casts doubt on the times that the agent reports.
+        caveat: is called with what casts doubt on the times that the agent reports.
     """
 
     channel: Channel
@@ -108,12 +108,12 @@ class AgentLink:
         holder: str | None = None,
         classes: Mapping[str, str] | None = None,
     ) -> Hello:
-        """Begins the handshake; from here on it is bound to `cpus` and its runtimes use `threads`.
+        """Begins the handshake: the agent is bound to `cpus`, and its runtimes use `threads`.
 
         Args:
             threads: of the runtimes.
             cpus: None leaves the choice to the agent.
-            holder: who this is: the agent then has the device to itself for as long as it lives.
+            holder: who this is; if given, the agent locks the device for as long as it lives.
             classes: source text of runtimes that the agent does not bring itself, by name.
         """
         fields: dict[str, Any] = {"threads": threads, "cpus": cpus, "holder": holder}
@@ -122,8 +122,9 @@ class AgentLink:
         ok = self._request("hello", ANSWER_S, **fields)
         if ok.get("version") != compofa_agent.VERSION:
             raise DeviceError(
-                f"the agent speaks version {ok.get('version')!r} of the protocol, "
-                f"this is {compofa_agent.VERSION}"
+                f"the agent speaks version {ok.get('version')!r} of the protocol, and this "
+                f"profiler version {compofa_agent.VERSION}",
+                hint="use the agent that comes with this version of compofa",
             )
         try:
             reply = AgentReply(ok)
@@ -146,7 +147,7 @@ class AgentLink:
         """Loads a model that was put on the device and runs it once."""
         ok = self._request("load", deadline_s, model=sha256, runtime=runtime, options=options)
         try:
-            # A network may compute what is no number: then it fails, and not the device.
+            # A network may compute infinities or NaN: then the network fails, not the device.
             reply = AgentReply(ok, unchecked=frozenset({"output"}))
             return Loaded(
                 handle=reply.integer("model", 0, LAST_PID),
@@ -188,8 +189,8 @@ class AgentLink:
         told_s = sum(kept) * 1e-9
         if told_s > OVERRUN * wall_s + OVERRUN_S:
             self.caveat(
-                f"the device's clock is not to be trusted: by it, {len(kept)} runs took "
-                f"{told_s:.3g} s, and here they were over within {wall_s:.3g} s"
+                f"the device's clock cannot be trusted: by it {len(kept)} runs took "
+                f"{told_s:.3g} s, but they were over within {wall_s:.3g} s"
             )
         return kept, state
 
@@ -215,7 +216,7 @@ class AgentLink:
         asked_at = time.monotonic()
         request = {"id": self._asked, "do": do, "deadline_s": deadline_s, **fields}
         self.channel.send(json.dumps(request).encode() + b"\n")
-        # The agent's own deadline comes first: its end is better news than silence.
+        # The agent's own deadline comes first: how it ended tells more than its silence.
         line = self.channel.receive_line(deadline_s + 5, LONGEST_REPLY)
         took_s = time.monotonic() - asked_at
         detail(f"the agent answered {do} after {took_s:.3f} s, in {len(line)} bytes")

@@ -1,4 +1,4 @@
-"""What a device says, checked once, where it enters.
+"""What a device says, checked once, where it comes in.
 
 Whatever runs on a device may be broken, out of date or somebody else's. What passes here can be
 shown, written to a journal and computed with: finite numbers, whole numbers of a bounded size,
@@ -29,8 +29,8 @@ class AgentReply:
 
     Args:
         content: what the agent answered.
-        unchecked: the names of lists of numbers of which any may be infinite or none at all: what
-            a network computes.
+        unchecked: the names of lists whose numbers may be infinite or not a number (NaN), as
+            what a network computes may be.
 
     Raises:
         ValueError: it holds what no device has reason to say; names the place.
@@ -50,13 +50,13 @@ class AgentReply:
         return tuple(check_integer(each, name, low, high) for each in self._list(name))
 
     def numbers(self, name: str, most: int) -> tuple[float, ...]:
-        """A list of at most `most` numbers, of which any may be infinite or none at all."""
+        """A list of at most `most` numbers, any of which may be infinite or NaN."""
         numbers = self._list(name)
         if len(numbers) > most:
             raise ValueError(f"{name} has {len(numbers)} numbers, more than {most}")
         for each in numbers:
             if isinstance(each, bool) or not isinstance(each, int | float):
-                raise ValueError(f"{name} holds {_quoted(each)}, which is no number")
+                raise ValueError(f"{name} holds {_quoted(each)}, which is not a number")
         try:
             return tuple(map(float, numbers))
         except OverflowError:
@@ -111,7 +111,7 @@ def check_value(value: object, place: str, depth: int = 0) -> None:
     """Refuses what cannot be shown, written or computed with, at any depth.
 
     Raises:
-        ValueError: with the place.
+        ValueError: there is such a value; the message names its place.
     """
     if isinstance(value, str):
         _check_string(value, place)
@@ -127,7 +127,7 @@ def check_value(value: object, place: str, depth: int = 0) -> None:
         for each in value:
             check_value(each, place, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{place} holds {value}, which is no finite number")
+        raise ValueError(f"{place} holds {value}, which is not a finite number")
     elif isinstance(value, int) and abs(value) >= LARGEST_INTEGER:
         raise ValueError(f"{place} holds a number that is too large")
 

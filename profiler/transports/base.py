@@ -15,11 +15,11 @@ class Lost(DeviceError):
 
 
 class AgentLost(Lost):
-    """The agent ended or went silent, perhaps over what it was asked to do."""
+    """The agent ended or went silent, perhaps because of what it was asked to do."""
 
 
 class LinkLost(Lost):
-    """The line to the device is gone, whatever the agent was doing."""
+    """The connection to the device is gone, whatever the agent was doing."""
 
 
 class Channel(Closing):
@@ -45,7 +45,7 @@ class Channel(Closing):
 
         Raises:
             AgentLost: the agent ended, or says nothing for `deadline_s`.
-            LinkLost: the line to it broke.
+            LinkLost: the connection to it broke.
             DeviceError: it does not end its line within `longest` bytes.
         """
 
@@ -66,13 +66,14 @@ class Transport(Closing):
         """Makes `file` available to the agent under the name `sha256`; once is enough.
 
         Raises:
-            LinkLost: the line broke; what has arrived is kept, and the next call goes on from it.
+            LinkLost: the connection broke; what has arrived is kept, and the next call continues
+                from there.
             DeviceError: it could not be put there, or arrived damaged.
         """
 
     @abstractmethod
     def start_agent(self) -> Channel:
-        """A fresh agent process; a line that was lost is made anew first.
+        """A fresh agent process; a lost connection is made anew first.
 
         Raises:
             LinkLost: the device cannot be reached.

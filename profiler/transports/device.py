@@ -54,7 +54,7 @@ def _option(value: object) -> object:
         return value
     if isinstance(value, str) and value.isprintable() and len(value) <= 4096:
         return value
-    raise ValueError("an option's value is a number, a word, or true or false")
+    raise ValueError("an option's value must be a finite number, a text, or true or false")
 
 
 OptionName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z][\w.:-]{0,127}$")]
@@ -77,7 +77,7 @@ class Device(BaseModel):
             many of the fastest as there are threads.
         batch_size: images per run, unless the command line says otherwise.
         accelerator: cpu, cuda, or what else the runtime has.
-        options: of the runtime, its provider or delegate, which they are handed to as they stand.
+        options: for the runtime, its provider or its delegate, which gets them unchanged.
 
     Settings that only some runtimes have, such as torch's mode, are taken beside these: see
     `setting`.
@@ -98,7 +98,7 @@ class Device(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_empty_settings(cls, data: Any) -> Any:
-        """A setting of a runtime that is null is one that is left out."""
+        """Drops settings of runtimes that are null: null means left out."""
         if not isinstance(data, dict):
             return data
         fields = cls.model_fields
@@ -147,10 +147,10 @@ class Device(BaseModel):
     @property
     @abstractmethod
     def resource(self) -> str:
-        """What is measured on, as far as the settings tell; one at a time is measured there.
+        """The hardware that is measured on, as far as the settings tell.
 
-        Two devices may be one board with two runtimes. `THIS_COMPUTER` where the agent runs on
-        the computer that the profiler runs on.
+        Two devices may be one board with two runtimes: one at a time is measured there. It is
+        `THIS_COMPUTER` where the agent runs on the computer that the profiler runs on.
         """
 
     @property

@@ -22,7 +22,7 @@ from compofa.profiler.transports.stream import StreamChannel
 
 
 class LocalDevice(Device):
-    """This computer. `python` runs the agent; None takes the one that runs this."""
+    """This computer. `python` runs the agent; None means the interpreter of this profiler."""
 
     transport: Literal["local"] = "local"
     python: Text | None = None
@@ -60,7 +60,7 @@ class LocalTransport(Transport):
             try:
                 target.symlink_to(file.resolve())
             except OSError as error:
-                raise DeviceError(f"cannot hand {file} to the agent: {error}") from None
+                raise DeviceError(f"cannot link {file} into the agent's folder: {error}") from None
 
     def start_agent(self) -> Channel:
         """See `Transport.start_agent`."""
@@ -72,7 +72,7 @@ class LocalTransport(Transport):
 
 
 KEPT_STDERR = 2000
-"""Bytes, as of every other transport."""
+"""Bytes of stderr that are kept, as by the other transports."""
 
 TRANSPORT = TransportSpec(LocalDevice, LocalTransport)
 
@@ -89,7 +89,10 @@ def _lock_file() -> Path:
 
 
 class _LastWords:
-    """The end of what a process writes to stderr, read as it comes: however much it is."""
+    """The end of what a process writes to stderr, read as it comes.
+
+    A pipe that nobody reads fills up, and the process would wait for ever.
+    """
 
     def __init__(self, stderr: IO[bytes]) -> None:
         self._stderr, self._kept = stderr, b""
@@ -131,7 +134,7 @@ class LocalChannel(StreamChannel):
         except OSError as error:
             raise UserError(
                 f"cannot start the agent with {command[0]}: {error.strerror}",
-                hint="the device's python names an interpreter",
+                hint="`python` in the inventory must name a Python interpreter",
             ) from None
         assert self._process.stdin is not None
         assert self._process.stdout is not None

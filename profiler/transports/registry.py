@@ -18,8 +18,8 @@ class TransportSpec:
 
     Attributes:
         settings: the class of its devices' settings: what devices.yaml may say of them.
-        open: makes the transport of one device; it need not connect before it is first used.
-            What it takes long to import is best imported in it.
+        open: makes the transport of one device, which need not connect before it is first used.
+            It is the place to import what takes long to import.
 
     Raises:
         TypeError: the settings leave out what every device has to say of itself.

@@ -1,4 +1,4 @@
-"""Channels that hand over bytes as they come: the lines are cut here, for every transport alike."""
+"""Channels that deliver bytes as they come: they are split into lines here, for all transports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compofa.profiler.transports.base import AgentLost, Channel, LinkLost, Lost
 
 
 class StreamChannel(Channel):
-    """A channel of which only `receive` and the like are left to write."""
+    """A channel that reads lines; subclasses only have to receive and send bytes."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
@@ -43,6 +43,8 @@ class StreamChannel(Channel):
         return line
 
     def ended(self) -> Lost:
-        """What to raise when the agent is gone; if nobody knows how it ended, the line broke."""
+        """What to raise when the agent is gone: how it ended, or else that the connection broke."""
         reason = self.diagnosis()
-        return AgentLost(f"the agent ended: {reason}") if reason else LinkLost("the line broke")
+        if reason:
+            return AgentLost(f"the agent ended: {reason}")
+        return LinkLost("the connection to the device broke")

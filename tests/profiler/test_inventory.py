@@ -42,8 +42,8 @@ def test_shipped_examples_are_valid_once_uncommented(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("", 1, "an inventory maps device names to settings"),
-        ("- local", 1, "an inventory maps device names to settings"),
+        ("", 1, "the inventory must map names of devices to"),
+        ("- local", 1, "the inventory must map names of devices to"),
         ("local: 3", 1, "the settings of local must be a mapping"),
         ("a:\n  transport: local\n  thread: 1", 3, "unknown key 'thread'.*did you mean 'threads'"),
         ("a:\n  transport: local\n  threads: two", 3, "threads: .*integer, not 'two'"),
@@ -64,7 +64,7 @@ def test_shipped_examples_are_valid_once_uncommented(tmp_path: Path) -> None:
         ("a: {transport: adb, serial: x, cpu_mask: f, cpus: [0]}", 1, "others than cpus does"),
         ("a: {transport: adb, serial: x, cpu_mask: $(id)}", 1, "cpu_mask: .*not '\\$"),
         ("a: {transport: adb, serial: x, folder: tmp}", 1, "folder: .*not 'tmp'"),
-        ("../a: {transport: local}", 1, "is no name for a device"),
+        ("../a: {transport: local}", 1, "is not a name for a device"),
         ("a: !!python/object/apply:os.system [true]", 1, "the tag !!python.* is not taken"),
     ],
 )

@@ -1271,7 +1271,7 @@ static bool claim(struct agent *agent, struct json request, struct refusal *why)
     if (!json_member(request, "holder", &value) || *value.at == 'n')
         return true;
     if (!json_string(value, holder, sizeof holder) || !*holder)
-        return refuse(why, "request", "the holder is no text of 1 to %zu bytes", sizeof holder - 1);
+        return refuse(why, "request", "the holder must be a text of 1 to %zu bytes", sizeof holder - 1);
     snprintf(path, sizeof path, "%s/lock", agent->folder);
     if (agent->lock < 0)
         agent->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -84,10 +84,10 @@ def _panel(compared: Compared) -> DevicePanel:
                 "front",
                 "The Pareto front before and after",
                 "Accuracy against latency: the fronts of the base and of the new table as steps.",
-                "The best accuracy within each latency, measured or predicted; where the device "
-                "itself is known to have changed, that is taken off. "
-                "Where the line of now lies below, less accuracy is left within the same limit; "
-                "whether that is more than noise is said above.",
+                "The best accuracy within each latency, measured or predicted. If the device "
+                "itself is known to have changed, that change is taken off. "
+                "Where the line of the new table lies lower, less accuracy is left within the same "
+                "limit; the sentences above say whether that is more than noise.",
                 charts.fronts(compared.front),
                 narrow=True,
             )
@@ -97,9 +97,9 @@ def _panel(compared: Compared) -> DevicePanel:
             "moves",
             "How the cells moved",
             "Histogram of the change of latency of all cells, by verdict.",
-            "Each bar counts the cells whose latency changed by so much. Nothing changed: one hump "
-            "around zero. A hump elsewhere is a change that all cells share; a second hump, one "
-            "that some do.",
+            "Each bar counts the cells whose latency changed by so much. If nothing changed, there "
+            "is one hump around zero. A single hump elsewhere is a change that all cells share; a "
+            "second hump is a change of some cells.",
             charts.moves(changes),
             narrow=True,
         )

@@ -48,6 +48,6 @@ class AdbDevice(Device):
             mask = int(self.cpu_mask, 16)
             cpus = [cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1]
             if not cpus or self.cpus not in (None, cpus):
-                raise ValueError("cpu_mask names no CPU, or others than cpus does")
+                raise ValueError("cpu_mask names no CPU, or other CPUs than cpus")
             object.__setattr__(self, "cpus", cpus)
         return self

@@ -1,4 +1,4 @@
-"""Phones: agents and models go there over adb, and the agent's stdin and stdout come back."""
+"""Phones: adb carries agents and models there, and the agent's stdin and stdout."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class AdbTransport(Transport):
         if self._benchmark is None:
             if self._device.binary is None:
                 raise UserError(
-                    f"{self._device.name}: `binary` does not say where benchmark_model is",
-                    hint="docs/android-phone.md says where to get one",
+                    f"{self._device.name}: the inventory does not say where benchmark_model is",
+                    hint="name the file with `binary`; docs/android-phone.md says where to get it",
                 )
             file = Path(self._device.binary)
             program = BenchmarkProgram(self._folder, file, self._digest(file))
@@ -70,15 +70,16 @@ class AdbTransport(Transport):
         return self._benchmark
 
     def _agent(self) -> list[str]:
-        """The agent's command line; its program and library are on the phone then."""
+        """The agent's command line, after its program and library were put on the phone."""
         device = self._device
         if device.python is not None:
             return [device.python, "-I", self._program(AGENT), device.folder]
         if device.agent is None:
             raise UserError(
-                f"{device.name}: nothing is named that runs {device.runtime} on the phone",
-                hint="`agent` names the native agent (and `library` ONNX Runtime), or `python` "
-                "an interpreter on the phone",
+                f"{device.name}: the inventory names no program that runs {device.runtime} on the "
+                "phone",
+                hint="name the native agent with `agent` (and ONNX Runtime with `library`), or an "
+                "interpreter on the phone with `python`",
             )
         words = [self._program(Path(device.agent)), device.folder]
         return [*words, self._program(Path(device.library))] if device.library else words
@@ -94,7 +95,7 @@ class AdbTransport(Transport):
             raise file_error(error, file, f"{self._device.name}: cannot read the file") from None
 
     def _reach(self) -> None:
-        """Connects, and connects anew after the line was lost."""
+        """Connects, and connects anew after the connection was lost."""
         self._phone.reach(RETURN_S if self._reached else FIRST_S)
         if not self._reached:
             self._folder.prepare()
@@ -102,7 +103,7 @@ class AdbTransport(Transport):
         self._end_lost()
 
     def _end_lost(self) -> None:
-        """Ends the agents that were lost with the line and go on working."""
+        """Ends the agents that were lost with the connection and go on working."""
         for agent in self._agents:
             if agent.lost:
                 agent.kill()

@@ -1,7 +1,7 @@
-"""An agent on a phone: its pipes, and what only adb can tell added to its replies.
+"""An agent on a phone: its pipes, and its replies completed with what only adb can tell.
 
-Programs on a phone read what Linux shows them; model, build, battery and thermal status are told to
-the shell user of adb alone.
+Programs on a phone read what Linux shows them. Only the shell user of adb learns the model, the
+build, the battery and the thermal status.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class AdbChannel(StreamChannel):
     """A program on the phone, started from the words of its command line.
 
     Attributes:
-        closed: whether it was closed, and has ended for all that is known.
-        lost: whether the line broke before it ended.
+        closed: whether it was closed, and has ended as far as is known.
+        lost: whether the connection broke before it ended.
     """
 
     def __init__(self, phone: Phone, words: Sequence[str], android: Android) -> None:
         super().__init__()
         self._phone, self._mark, self._android = phone, words[-1], android
         self.closed = self.lost = False
-        # The shell says its process id, and becomes the program.
+        # The shell prints its process id and becomes the program, which keeps that id.
         self._remote = phone.start(f"echo $$ && exec {command_line(*words)}")
         try:
             self._pid = int(super().receive_line(STARTING_S, 100))
@@ -86,7 +86,7 @@ class AdbChannel(StreamChannel):
         return ", ".join(parts)
 
     def close(self) -> None:
-        """See `Channel.close`; if the line is lost, `kill` has to wait until it is back."""
+        """See `Channel.close`; if the connection is lost, `kill` has to wait until it is back."""
         if self.closed:
             return
         with self._remote, contextlib.suppress(LinkLost):
@@ -116,7 +116,7 @@ class AdbChannel(StreamChannel):
 
 
 def _both(agent: dict[str, Any], phone: dict[str, Any]) -> dict[str, Any]:
-    """What both tell; the agent's word is fresher, and temperatures add up."""
+    """What both tell, the agent first since it is fresher; temperatures of both are kept."""
     merged = {**phone, **agent}
     if isinstance(agent.get("celsius"), dict) and "celsius" in phone:
         merged["celsius"] = {**agent["celsius"], **phone["celsius"]}

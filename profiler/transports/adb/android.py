@@ -1,7 +1,7 @@
-"""What a phone tells of itself over adb: facts, and the state that changes while it works.
+"""What a phone tells about itself over adb: facts, and the state that changes while it works.
 
-Every question may go unanswered: vendors leave things out, and Android refuses the shell user many
-files. What is not told is left out.
+Any question may stay unanswered: vendors leave things out, and Android denies the shell user many
+files. What is not answered is left out.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ASKING_S = 15.0
 """How long all answers together may take; dumpsys waits up to 10 s for a hung service."""
 
 FRESH_S = 5.0
-"""A state this old is still told: asking costs the phone some work."""
+"""A state of this age is still reported: asking again costs the phone some work."""
 
 TEMPERATURES = frozenset({0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13})
 """Of the sensor types of Android's thermal service; the others are voltages and percentages."""

@@ -1,6 +1,6 @@
-"""The agent that phones need none for: it runs here and calls TFLite's benchmark_model there.
+"""An agent that runs on this computer and calls TFLite's benchmark_model on the phone.
 
-It answers the requests of the agent protocol like the agents on a device. A *run* of this runtime
+It answers the requests of the agent protocol as the agents on devices do. A *run* of this runtime
 is one invocation of the program, see `benchmark_program`.
 """
 
@@ -34,7 +34,7 @@ RUNTIME = "benchmark_model"
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a model after its first call; no output where the program cannot tell it."""
+    """What is known of a model after its first call; no output where the program prints none."""
 
     load_ns: int
     shape: tuple[int, ...] = ()
@@ -93,7 +93,11 @@ class BenchmarkModel:
             benchmark = self.program.benchmark(model, set_up, flags, deadline_s)
             content = self.program.read(name)
         if not content or len(content) % 4:
-            raise Refused("model", f"benchmark_model wrote an output of {len(content)} bytes")
+            raise Refused(
+                "model",
+                f"benchmark_model wrote an output of {len(content)} bytes, which holds no whole "
+                "number of float32 values",
+            )
         output = np.frombuffer(content, dtype="<f4")
         sample = output[:: -(-output.size // CHECKED_OUTPUTS)]
         return Checked(
@@ -132,7 +136,7 @@ class BenchmarkChannel(Channel):
         self._request = json.loads(data)
 
     def receive_line(self, deadline_s: float, longest: int) -> bytes:
-        """See `Channel.receive_line`: the request is met now."""
+        """See `Channel.receive_line`; only now is the request carried out."""
         request = self._request
         request["deadline_s"] = min(request["deadline_s"], deadline_s)
         answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {

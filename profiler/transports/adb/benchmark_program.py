@@ -1,4 +1,4 @@
-"""TFLite's benchmark_model on a phone: how it is called, and what makes a call worth nothing.
+"""TFLite's benchmark_model on a phone: how it is called, and which calls do not count.
 
 The program prints no single runs, only their statistics. So one *run* of this runtime is one
 invocation: a process of its own that loads the model, warms up, and runs it many times. Its time is
@@ -87,7 +87,7 @@ class ProgramSettings:
 
     @property
     def flags(self) -> list[str]:
-        """Its flags; all precision that the dtype asks for, and no more."""
+        """Its flags; they allow the precision that the dtype asks for, and no less."""
         half = "true" if self.dtype == "float16" else "false"
         chosen = {
             # Named, as not every version uses it unasked.
@@ -98,7 +98,8 @@ class ProgramSettings:
         }
         if self.accelerator not in chosen:
             known = ", ".join(chosen)
-            raise Refused("setting", f"benchmark_model has {known}, not {self.accelerator!r}")
+            message = f"benchmark_model has no accelerator {self.accelerator!r}; it has {known}"
+            raise Refused("setting", message)
         added = [f"--{name}={value}" for name, value in self.options]
         return [f"--num_threads={self.threads}", *chosen[self.accelerator], *added]
 
@@ -128,7 +129,7 @@ class BenchmarkProgram:
         Raises:
             Refused: it cannot be run, or not where the set-up says: parts that silently stayed on
                 the CPU would be timed for what they are not.
-            LinkLost: the line broke.
+            LinkLost: the connection broke.
         """
         # Versions of before TensorFlow 2.3 pass over flags that they do not know, and say nothing.
         if set_up.switch is not None and self.flags and set_up.switch not in self.flags:
@@ -204,19 +205,19 @@ def _check_delegation(benchmark: Benchmark, set_up: ProgramSettings) -> None:
     if delegate not in whole:
         raise Refused(
             "model",
-            f"cannot tell whether {delegate} ran the model: this benchmark_model says nothing of "
-            "it that we can read; those of TensorFlow 2.2 and later, and LiteRT's, do",
+            f"cannot tell whether {delegate} ran the model: this benchmark_model prints nothing "
+            "about it that is known here; use one of TensorFlow 2.2 or later, or LiteRT's",
         )
     if whole[delegate] is None:
         raise Refused(
             "model",
-            f"cannot tell whether {delegate} ran all of the model: this benchmark_model says that "
-            "it was applied, but not to how much; those of TensorFlow 2.2 and later do",
+            f"cannot tell whether {delegate} ran all of the model: this benchmark_model prints "
+            "that it was applied, but not to how much; use one of TensorFlow 2.2 or later",
         )
-    raise Refused("model", f"{delegate} does not run all of it: parts stay on the CPU")
+    raise Refused("model", f"{delegate} does not run all of the model: parts stay on the CPU")
 
 
 def _complaint(finished: ShellResult) -> str:
-    """The first error it printed, which is nearer to the cause than the last."""
+    """The first error that it printed, which is closer to the cause than the last."""
     errors = re.findall(r"^ERROR: (.+)$", finished.text + finished.stderr, re.M)
     return errors[0][:300] if errors else finished.last_words

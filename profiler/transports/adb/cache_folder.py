@@ -71,7 +71,7 @@ class AdbFolder:
         if done.code:
             raise DeviceError(
                 f"cannot use the folder {self.path} on {self.phone.serial}: {done.last_words}",
-                hint="the device's `folder` names another",
+                hint="name another with `folder` in the inventory",
             )
 
     def put(self, file: Path, sha256: str, mode: int = 0o600) -> str:
@@ -100,8 +100,8 @@ class AdbFolder:
             self._hash = self.phone.run(WHICH.format(programs=" ".join(HASHES))).text.strip()
         if self._hash not in HASHES:
             raise DeviceError(
-                f"{self.phone.serial} has none of {', '.join(HASHES)}: nothing there can tell "
-                "whether a file arrived whole"
+                f"{self.phone.serial} has none of the programs {', '.join(HASHES)}, so it cannot "
+                "check whether a file arrived intact"
             )
         if self._hash == HASHES[0]:
             return sha256
@@ -117,8 +117,8 @@ class AdbFolder:
             self._make_room(file.stat().st_size)
         except OSError as error:
             raise file_error(error, file, "cannot send the file") from None
-        # adbd deletes the file of a push that broke when it gets round to it, which may be while
-        # the next one is under way: so no two have the same name.
+        # adbd deletes the file of a broken push some time later, perhaps during the next push:
+        # so no two have the same name.
         part = f"{sha256}.{token_hex(4)}.part"
         try:
             self.phone.push(file, f"{self.path}/{part}", mode)
@@ -149,6 +149,7 @@ class AdbFolder:
         for _, bytes_, name in sorted(files):
             if excess <= 0:
                 break
+            # Whole files that this session has not used; what is half there may still be arriving.
             if len(name) == 64 and name not in self._there:
                 dropped.append(name)
                 excess -= bytes_

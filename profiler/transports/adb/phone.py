@@ -28,7 +28,7 @@ CONNECT_S = 15.0
 """How long `adb connect` may take; on a dead address it takes long to say so."""
 
 PASSING = ("offline", "authorizing", "connecting", "recovering", "detached")
-"""States that end by themselves, or once the server connects anew."""
+"""States that pass by themselves, or once the server connects anew."""
 
 ADVICE = {
     "unauthorized": "unlock it and accept this computer's key; if it does not ask, "
@@ -72,6 +72,7 @@ class Phone:
         tried = 0.0
         while not self._answers():
             state = self.state()
+            # A phone that is not plugged in does not come by waiting.
             if state is None and not self.by_network:
                 raise self._missing()
             if state not in (None, "device", *PASSING):
@@ -91,7 +92,7 @@ class Phone:
         return True
 
     def _revive(self, state: str | None) -> None:
-        """Has the server connect anew; a silent device may be one whose old line was cut."""
+        """Has the server connect anew; a silent device may be one whose old connection was cut."""
         try:
             if self.by_network:
                 if state is not None:
@@ -111,10 +112,8 @@ class Phone:
 
     def _useless(self, state: str | None) -> DeviceError:
         if state is None or state == "device":
-            said = "did not answer" if state else "cannot be connected to"
-            return LinkLost(
-                f"{self.serial} {said}", hint="is it on, and in this network? see adb devices"
-            )
+            said = f"{self.serial} did not answer" if state else f"cannot connect to {self.serial}"
+            return LinkLost(said, hint="is it on, and in this network? see adb devices")
         advice = next((ADVICE[known] for known in ADVICE if state.startswith(known)), None)
         kind = LinkLost if state in PASSING else DeviceError
         return kind(f"{self.serial} is {state}", hint=advice)

@@ -1,8 +1,9 @@
 """Holding a phone for one profiler: the same lock file as the agents', taken from the host.
 
-The lock is the kernel's, and a shell on the phone holds it as long as its stdin is open and beats
-come: the lock of a profiler that died, or whose line was cut, is gone. A phone without the program
-flock has a folder for a lock: it is made by one profiler alone and counts until its beats stop.
+The lock is the kernel's, and a shell on the phone holds it as long as its stdin is open and
+heartbeats come: the lock of a profiler that died, or whose connection was cut, is released. On a
+phone without the program flock a folder is the lock: only one profiler can make it, and it counts
+until the heartbeats stop.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from compofa.profiler.transports.adb.shell import RemoteCommand
 from compofa.profiler.transports.base import LinkLost
 
 SILENCE_S = 900
-"""Without a beat for so long the phone lets go; no request takes longer."""
+"""Without a heartbeat for so long the phone releases the lock; no request takes longer."""
 
 CLAIMING_S = 5.0
 
@@ -83,7 +84,7 @@ class AdbLock(Closing):
         """Says that the profiler is alive, if it holds the lock.
 
         Raises:
-            LinkLost: the line broke, and the lock with it.
+            LinkLost: the connection broke, and the lock with it.
         """
         if self._remote is not None:
             self._remote.send(b"beat\n")

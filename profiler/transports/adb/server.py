@@ -25,8 +25,8 @@ ANSWER_S = 5.0
 """How long the server may take to answer, and a device to open a service."""
 
 SILENCE_S = 2.0
-"""After so long without a word the device is asked whether it is still there: on a cut line the
-server itself goes on saying "device" for minutes."""
+"""After so long without a byte the device is asked whether it is still there: when a connection is
+cut, the server itself goes on listing the phone as "device" for minutes."""
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 """Where a server can be started."""
@@ -84,6 +84,7 @@ class AdbStream(Closing):
                 if left <= SILENCE_S:
                     raise
             except OSError:
+                # A reset is an end like any other: whoever reads knows what is still missing.
                 return b""
             if self._probe is not None:
                 self._probe()
@@ -190,7 +191,8 @@ class AdbServer:
     def _connect(self) -> socket.socket:
         try:
             return socket.create_connection((self.host, self.port), ANSWER_S)
-        except (OSError, UnicodeError) as error:  # the latter for a name that is none
+        except (OSError, UnicodeError) as error:  # the latter for what cannot be a host's name
+            # Only a refusal says that no server runs, and adb starts one on this computer only.
             if not isinstance(error, ConnectionRefusedError) or self.host not in LOCAL:
                 raise self._unreachable(error) from None
         self._start()
@@ -223,7 +225,7 @@ class AdbServer:
         except (OSError, subprocess.SubprocessError):
             raise DeviceError(
                 f"the adb server did not start at {self.host}:{self.port}",
-                hint="adb start-server says why",
+                hint="run `adb start-server` to see why",
             ) from None
 
 

@@ -58,7 +58,7 @@ class ShellResult:
 
 
 class RemoteCommand(Closing):
-    """A command under way on the device.
+    """A command that is running on the device.
 
     Args:
         stream: a connection to the service `shell,v2,raw:COMMAND`.
@@ -134,10 +134,11 @@ class RemoteCommand(Closing):
             if len(self._pending) >= 5:
                 kind, length = struct.unpack_from("<BI", self._pending)
                 if kind > EXIT or length > LONGEST_PACKET:
-                    raise DeviceError("the device sent a packet that is none of adb's shell")
+                    raise DeviceError("the device sent a packet that adb's shell does not have")
                 if len(self._pending) >= 5 + length:
                     data = bytes(self._pending[5 : 5 + length])
                     del self._pending[: 5 + length]
+                    # An empty packet must not look like the end of stdout.
                     if data or kind == EXIT:
                         return kind, data
                     continue
@@ -147,5 +148,5 @@ class RemoteCommand(Closing):
             self._pending += part
 
     def close(self) -> None:
-        """Lets go of it; it finds its stdin and stdout closed."""
+        """Closes the connection; the command finds its stdin and stdout closed."""
         self._stream.close()

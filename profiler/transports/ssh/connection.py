@@ -31,9 +31,8 @@ MOST_JUMPS = 8
 MOST_CONNECTIONS = 4
 """To one host that allows few sessions on each; we never have more than three at a time."""
 
-
 FREED_S = 3.0
-"""A host may take that long to notice that a session is over, before another may begin."""
+"""How long a host may take to notice that a session is over, before another may begin."""
 
 
 class Connection(Closing):
@@ -71,8 +70,10 @@ class Connection(Closing):
     def lost(self) -> LinkLost:
         """What to raise once it is not alive any more."""
         silent = any(each._heartbeat.silent for each in (self, *self._more))
-        why = "it no longer answers" if silent else "the connection broke"
-        return LinkLost(f"lost {self.login.alias}: {why}")
+        alias = self.login.alias
+        return LinkLost(
+            f"{alias} no longer answers" if silent else f"the connection to {alias} broke"
+        )
 
     def open_session(self) -> paramiko.Channel:
         """A channel on which a command can be started.
@@ -84,6 +85,7 @@ class Connection(Closing):
         until = time.monotonic() + FREED_S
         while True:
             for each in (self, *self._more):
+                # Its limit is reached, which a host does not announce: the next one is tried.
                 with suppress(paramiko.ChannelException):
                     return each._open_session()
             if len(self._more) < MOST_CONNECTIONS - 1:
@@ -92,9 +94,8 @@ class Connection(Closing):
                 time.sleep(0.05)
             else:
                 raise DeviceError(
-                    f"{self.login.alias} allows no more sessions",
-                    hint=f"it has to allow {MOST_CONNECTIONS} at a time: MaxSessions in its "
-                    "sshd_config",
+                    f"{self.login.alias} allows no more sessions at a time",
+                    hint=f"raise MaxSessions in its sshd_config to {MOST_CONNECTIONS} or more",
                 )
 
     def _open_session(self) -> paramiko.Channel:
@@ -102,7 +103,9 @@ class Connection(Closing):
 
         def failed(why: str) -> LinkLost:
             return (
-                LinkLost(f"{self.login.alias} opens no channel: {why}") if self.alive else self.lost
+                LinkLost(f"{self.login.alias} refuses a channel: {why}")
+                if self.alive
+                else self.lost
             )
 
         with translated(failed, keep=(paramiko.ChannelException,)):
@@ -115,7 +118,7 @@ class Connection(Closing):
             LinkLost: it cannot or may not.
         """
         alias = self.login.alias
-        with translated(lambda why: LinkLost(f"{alias} makes no connection to {host}: {why}")):
+        with translated(lambda why: LinkLost(f"{alias} cannot connect to {host}: {why}")):
             return self._transport.open_channel(
                 "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=CONNECT_S
             )
@@ -145,10 +148,12 @@ def connect(config: SshConfig, login: Login, jumps_left: int = MOST_JUMPS) -> Co
             transport.banner_timeout = transport.handshake_timeout = CONNECT_S
             known = KnownHost(login)
             options = transport.get_security_options()
+            # Of its keys a host shows one: asked for another than is known, it would look strange.
             options.key_types = known.preferred(options.key_types)
             _exchange_keys(transport, login)
             key = transport.get_remote_server_key()
         known.check(key)
+        # Agents and their folder need a POSIX shell; asked now, the message can say why.
         if "windows" in transport.remote_version.lower():
             raise UserError(
                 f"{login.alias} runs Windows, where agents cannot run",
@@ -197,7 +202,10 @@ def _line(
     """What bytes to and from the host go over."""
     if login.jumps:
         if not jumps_left:
-            raise UserError(f"{login.alias} is behind more than {MOST_JUMPS} jump hosts")
+            raise UserError(
+                f"{login.alias} is behind more than {MOST_JUMPS} jump hosts",
+                hint="does ProxyJump in ~/.ssh/config lead in a circle?",
+            )
         *before, last = login.jumps
         hop = config.hop(last)
         if before:

@@ -1,4 +1,4 @@
-"""Noticing that an SSH connection is dead although nobody said so, as after a pulled cable."""
+"""Noticing that an SSH connection is dead although no packet said so, as after a pulled cable."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SILENCE_S = 7.0
 
 
 class Heartbeat(Closing):
-    """Asks the other end for a sign of life, and closes the connection that gives none.
+    """Asks the other end for a sign of life, and closes the connection if none comes.
 
-    paramiko's own keepalive wants no reply and so never notices; a closed connection wakes whoever
-    waits for it.
+    paramiko's own keepalive asks for no reply and so never notices. Closing the connection wakes
+    every thread that waits for it.
     """
 
     def __init__(self, transport: paramiko.Transport, packetizer: WatchedPacketizer) -> None:

@@ -25,7 +25,7 @@ ASK_VERSION = 'exec "$1" -c "import sys; print(\\"%d %d\\" % sys.version_info[:2
 
 
 class Host(Closing):
-    """A device that is connected; it closes the connection.
+    """A device that is connected; closing it closes the connection.
 
     Attributes:
         alias: the device, for messages.
@@ -33,7 +33,7 @@ class Host(Closing):
         named_python: the interpreter that the inventory names.
 
     Raises:
-        LinkLost: the line broke.
+        LinkLost: the connection broke.
         DeviceError: the folder cannot be made.
     """
 
@@ -50,11 +50,12 @@ class Host(Closing):
         """Runs the file `name` of the folder as the agent.
 
         Raises:
-            LinkLost: the line broke.
+            LinkLost: the connection broke.
             DeviceError: there is no Python that can run it.
         """
         if self._known_python is None:
             self._known_python = self.python()
+        # Isolated: nobody's PYTHONPATH or current folder may bring modules of its own.
         words = self._known_python, "-I", self.files.path(name), self._folder
         return SshProcess(self.connection, 'exec "$@"', *words)
 
@@ -102,7 +103,7 @@ class Host(Closing):
         if made.code or len(lines) != 2:
             raise DeviceError(
                 f"cannot make {folder} on {self.alias}: {made.last_words}",
-                hint="`folder` in the inventory names another place",
+                hint="name another folder with `folder` in the inventory",
             )
         return lines[0], lines[1]
 
@@ -110,5 +111,5 @@ class Host(Closing):
         oldest = ".".join(map(str, OLDEST_PYTHON))
         return DeviceError(
             f"{self.alias} {what}; an agent needs Python {oldest} or newer",
-            hint="`python` in the inventory names another interpreter",
+            hint="name another interpreter with `python` in the inventory",
         )

@@ -13,7 +13,7 @@ from compofa.profiler.transports.ssh.host import ENVIRONMENT, READY, Host
 from compofa.profiler.transports.ssh.remote_process import ProgramEnd, run
 
 INSTALL_S = 3600.0
-"""A slow board with a slow card takes long over a large wheel."""
+"""How long pip may take: a slow board with a slow card needs long for a large wheel."""
 
 WHEELS = "wheels"
 """Where wheels are while they are installed; pip wants them under their own names."""
@@ -34,14 +34,15 @@ def provision(host: Host, packages: Sequence[str], wheels: Path | None) -> None:
             among them serves where the host's Python cannot bring its own, as Debian's.
 
     Raises:
-        LinkLost: the line broke; the environment does not count then.
+        LinkLost: the connection broke; the environment does not count then.
         UserError: there are no wheels in that folder, or the inventory names another Python.
         DeviceError: the host's Python makes no environments, or pip failed there.
     """
     if host.named_python is not None:
         raise UserError(
-            f"{host.alias} runs its agents with {host.named_python}",
-            hint="remove `python` from the inventory to have them run in an environment of ours",
+            f"the inventory has {host.alias} run its agents with {host.named_python}, and nothing "
+            "is installed there",
+            hint="remove `python` from the inventory to use an environment that --provision makes",
         )
     files = [] if wheels is None else _wheels(wheels)
     environment = host.files.path(ENVIRONMENT)
@@ -51,6 +52,7 @@ def provision(host: Host, packages: Sequence[str], wheels: Path | None) -> None:
     pip = next((file.name for file in files if file.name.startswith("pip-")), None)
     made = run(
         host.connection,
+        # venv's own pip needs ensurepip, which Debian leaves out.
         MAKE_WITHOUT_PIP if pip else MAKE,
         host.system_python(),
         environment,
@@ -75,7 +77,7 @@ def _wheels(folder: Path) -> list[Path]:
         raise file_error(error, folder, "cannot read the wheels") from None
     wheels = [file for file in files if re.fullmatch(r"\w[\w.+!-]*\.whl", file.name)]
     if not wheels:
-        raise UserError("there are no wheels here", path=folder)
+        raise UserError("the folder holds no wheels (*.whl)", path=folder)
     return wheels
 
 
@@ -92,5 +94,6 @@ def _failed(host: Host, doing: str, how: ProgramEnd) -> DeviceError:
     said = (how.errors or how.output).splitlines()
     lacking = "ensurepip" in how.output + how.errors or "No module named venv" in how.errors
     hint = "on Debian and Ubuntu: sudo apt install python3-venv" if lacking else None
+    # pip's first error is the cause; what it prints last is advice.
     why = printable(next((line for line in said if "ERROR" in line), said[-1] if said else "?"))
     return DeviceError(f"cannot {doing} on {host.alias}: {why}", hint=hint)

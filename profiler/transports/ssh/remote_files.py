@@ -42,17 +42,18 @@ LOOK = (
     'if [ -f "$1" ]; then touch "$1"; if [ "$2" = known ]; then echo known; else '
     f'{HASH.format("$1")}; fi; fi; if [ -f "$1.part" ]; then wc -c <"$1.part"; else echo 0; fi'
 )
-"""Marks a file as used, and prints its hash where that is not known yet; then how much there is of
-its part. One script does all, since a slow board takes long to start one."""
+"""Marks a file as used, and prints its hash where that is not known yet; then the size of its part.
+One script does all this, since a slow board takes long to start one."""
 
 APPEND = (
     f'cat >>"$1.part" && sum=$({HASH.format("$1.part")}) && case $sum in '
     '"$3"\\ *|"\\\\$3"\\ *) chmod "$2" "$1.part" && mv -f "$1.part" "$1" && echo kept ;; '
     '*) echo "$sum" ;; esac'
 )
-"""Adds to a part what it is sent; once it has the right hash, it becomes the file.
+"""Appends what it is sent to a part; once the part has the right hash, it becomes the file.
 
-The hash stands first, behind a backslash where the file's name has some. That name holds it too."""
+The hash stands first, behind a backslash if the file's name holds one. That name holds the hash
+too, so it must not be searched for it."""
 
 OURS = re.compile(r"[0-9a-f]{64}(\.part)?")
 
@@ -65,7 +66,7 @@ class RemoteFiles:
         folder: absolute, there already, and private to the user.
 
     Raises:
-        LinkLost: the line broke.
+        LinkLost: the connection broke.
         DeviceError: the folder cannot be read.
     """
 
@@ -87,11 +88,11 @@ class RemoteFiles:
     def put(self, file: Path, sha256: str, mode: int = 0o600) -> None:
         """Copies `file` there under the name `sha256`, unless it is there.
 
-        What an earlier attempt left is gone on with. A file that is there has its hash checked on
-        the host, once per connection.
+        What an earlier attempt has left is completed. The hash of a file that is there already is
+        checked on the host, once per connection.
 
         Raises:
-            LinkLost: the line broke; what has arrived stays.
+            LinkLost: the connection broke; what has arrived stays.
             UserError: `file` cannot be read.
             DeviceError: the host's disk is full, or the file arrived damaged.
         """
@@ -104,14 +105,14 @@ class RemoteFiles:
             return
         detail(f"{self._alias}: copying {sha256[:12]}, {size} bytes, {part_size} of them are there")
         self._make_room(size)
-        # A part of another origin, or one that two wrote at once, is found out and begun anew.
+        # A damaged part, or one that two profilers wrote at once, gets the wrong hash: once more.
         for start in (part_size, 0):
             if self._append(file, sha256, mode, start):
                 self._right.add(sha256)
                 self._used(sha256, size)
                 return
             self._remove(f"{sha256}.part")
-        raise DeviceError(f"{self._alias} damages the files that are copied to it")
+        raise DeviceError(f"files that are copied to {self._alias} arrive damaged")
 
     def exists(self, name: str) -> bool:
         """Whether the folder holds a file called `name`."""
@@ -157,7 +158,7 @@ class RemoteFiles:
         """The hash that `HASH` printed; empty where the file could not be read."""
         if "compofa-no-hash" in printed:
             raise DeviceError(
-                f"{self._alias} cannot check the files that are copied there",
+                f"{self._alias} cannot check the files that are copied to it",
                 hint="it needs sha256sum, shasum or openssl",
             )
         # A name with backslashes makes sha256sum put one before the hash.

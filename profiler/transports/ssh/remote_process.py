@@ -43,7 +43,7 @@ KILL = (
 
 @dataclass(frozen=True)
 class ProgramEnd:
-    """How a program ended, what it printed, and the end of what it complained about."""
+    """How a program ended, what it printed, and the end of what it wrote to stderr."""
 
     code: int
     output: str
@@ -51,7 +51,7 @@ class ProgramEnd:
 
     @property
     def last_words(self) -> str:
-        """The last line that it complained with, or else printed, fit to be shown."""
+        """The last line of its stderr, or else of its stdout, fit to be shown."""
         lines = (self.errors.strip() or self.output.strip()).splitlines()
         return printable(lines[-1])[:200] if lines else f"exit code {self.code}"
 
@@ -66,7 +66,7 @@ def quote(word: str) -> str:
 
 
 class SshProcess(StreamChannel):
-    """A POSIX shell script under way; it usually ends by `exec`-ing the program proper.
+    """A POSIX shell script that is running; it usually ends with `exec` of the program proper.
 
     Args:
         connection: the way to the host.
@@ -77,9 +77,9 @@ class SshProcess(StreamChannel):
         over: whether it is known to have ended.
 
     Raises:
-        LinkLost: the line broke.
+        LinkLost: the connection broke.
         AgentLost: the host's shell ended without having run the script.
-        DeviceError: it does something else.
+        DeviceError: the host refuses to run commands, or its shell prints without end.
     """
 
     def __init__(self, connection: Connection, script: str, *arguments: str) -> None:
@@ -109,6 +109,7 @@ class SshProcess(StreamChannel):
             alarm.cancel()
 
     def _refused(self, _: str) -> CompofaError:
+        """What to raise where the host does not run the command."""
         self._let_go()
         if self._connection.broke():
             return self._connection.lost
@@ -136,7 +137,7 @@ class SshProcess(StreamChannel):
                 return int(mark[1])
             noise, heard = line, heard + len(line)
         self.close()
-        raise DeviceError(f"{self._alias} prints without end when it logs in")
+        raise DeviceError(f"the start-up files of the shell on {self._alias} print without end")
 
     def send(self, data: bytes) -> None:
         """See `Channel.send`."""
@@ -182,7 +183,7 @@ class SshProcess(StreamChannel):
         return self._last_words.decode(errors="replace").strip()
 
     def close(self) -> None:
-        """See `Channel.close`. Where the line is lost, `over` stays false."""
+        """See `Channel.close`. Where the connection is lost, `over` stays false."""
         if self._closed:
             return
         self._closed = True
@@ -206,7 +207,7 @@ class SshProcess(StreamChannel):
             longest: bytes that it may print.
 
         Raises:
-            LinkLost: the line broke, or it did not end within `deadline_s`.
+            LinkLost: the connection broke, or it did not end within `deadline_s`.
             DeviceError: it printed more than anything we run does.
         """
         until = time.monotonic() + deadline_s
@@ -236,6 +237,7 @@ class SshProcess(StreamChannel):
             if time.monotonic() > until:
                 return None
         self._keep_last_words()
+        # paramiko says -1 for a signal and for a broken connection alike.
         if channel.exit_status < 0 and self._connection.broke():
             return None
         return channel.exit_status

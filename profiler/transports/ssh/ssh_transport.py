@@ -28,8 +28,8 @@ LONGEST_PAUSE_S = 8.0
 class SshTransport(Transport):
     """The way to an SSH host, connected on first use.
 
-    Nothing tells a host that its line was cut. So an agent that was lost with it goes on for a
-    while, and is ended once the host is reached again.
+    Nothing tells a host that its connection was cut. So an agent that was lost with it goes on
+    working for a while, and is ended once the host is reached again.
 
     Args:
         device: where it is, and what is said of it.
@@ -44,13 +44,14 @@ class SshTransport(Transport):
         self._lock = threading.Lock()
 
     def put(self, file: Path, sha256: str) -> None:
-        """See `Transport.put`; a line that was lost is left to `start_agent`."""
+        """See `Transport.put`; a lost connection is left to `start_agent`."""
         with self._lock:
             self.host().files.put(file, sha256)
 
     def start_agent(self) -> Channel:
         """See `Transport.start_agent`."""
         with self._lock:
+            # Only here: `put` runs ahead of time, and must not wait minutes for a host.
             host = self._returned() if self._lost() else self.host()
             name = sha256(self._agent.read_bytes())
             host.files.put(self._agent, name, mode=0o700)
@@ -94,12 +95,13 @@ class SshTransport(Transport):
             self.close()
             try:
                 host = self.host()
+                # An old agent would go on using the CPUs, and hold the device's lock.
                 for agent in self._agents:
                     agent.kill(host.connection)
                 return host
             except LinkLost as error:
                 if time.monotonic() + pause_s > until:
-                    message = f"{error.message}, for {RETURN_S:g} s now"
+                    message = f"{error.message}; it was tried for {RETURN_S:g} s"
                     raise DeviceError(message) from None
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

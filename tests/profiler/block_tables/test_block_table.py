@@ -212,5 +212,5 @@ def test_a_table_of_two_batch_sizes_is_not_fitted(tmp_path: Path) -> None:
     first, *rest = import_lut(tmp_path, W12, "phone").rows
     mixed = replace(first, cell=replace(first.cell, batch_size=8))
     table = import_lut(tmp_path, W12, "phone")
-    with pytest.raises(UserError, match="batch sizes 1, 8; a block table is of one"):
+    with pytest.raises(UserError, match="batch sizes 1, 8, and a block table is of a single one"):
         fit_blocks(replace(table, rows=(mixed, *rest)), W12)

@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "no device given"),
+        ((), "no device is given"),
         (("here",), "no command 'here' (did you mean compofa-profile --device here?)"),
         (("a b.csv",), "html 'a b.csv', or compofa-search --table 'a b.csv'?"),
         (("--device", "hare"), "no device is called 'hare' (did you mean 'here'?)"),

@@ -56,7 +56,7 @@ def test_a_profile_survives_the_death_of_sshd(
         time.sleep(0.3)
         sshd.start()
         rows = profiling.result().written.table.rows
-    assert "session 1 was lost: lost board: the connection broke" in capsys.readouterr().err
+    assert "session 1 was lost: the connection to board broke" in capsys.readouterr().err
     assert len(rows) == 2 * 243
     measured = [row for row in rows if row.source == "measured"]
     assert len(measured) == 26
@@ -89,7 +89,7 @@ def test_check_says_how_to_get_what_is_missing(sshd: Sshd, folder: Path, run: Ru
     ("inventory", "options", "said"),
     [
         ("{transport: local}", ("--provision",), "this transport installs nothing on a device"),
-        ("{transport: local}", ("--wheels", "x"), "--wheels goes with --provision"),
+        ("{transport: local}", ("--wheels", "x"), "--wheels needs --provision"),
     ],
 )
 def test_mistakes_with_provision_exit_2(

@@ -70,8 +70,8 @@ def test_cells_of_one_side_are_named_and_not_compared(side: MakeSide) -> None:
 def test_set_ups_that_differ_are_refused_by_name(side: MakeSide) -> None:
     with pytest.raises(UserError, match=r"of different set-ups: cpu is 'Paper' and 'Other'") as hit:
         compare_tables(side(1), side(2, cpu="Other"))
-    assert hit.value.hint == "if that is the point, --allow-different cpu"
-    with pytest.raises(UserError, match="--allow-different speed: tables have no such fact"):
+    assert hit.value.hint == "if that is intended, add --allow-different cpu"
+    with pytest.raises(UserError, match="--allow-different speed: the tables record nothing"):
         compare_tables(side(1), side(2), allowed=["speed"])
 
 

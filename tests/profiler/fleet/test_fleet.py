@@ -146,14 +146,14 @@ def test_a_device_goes_on_when_it_has_a_host_again() -> None:
 def test_a_device_that_no_host_ever_had_is_told_at_once() -> None:
     workers = Scripted({"pi": [[DONE]]}, hosts=[["pi"]])
     _, lacking = run(workers, "pi", "pj")
-    assert lacking == FailedJob("no host has it", 4)
+    assert lacking == FailedJob("no host of the cluster has this device", 4)
 
 
 def test_a_host_that_does_not_come_back_is_not_waited_for_forever() -> None:
     workers = Scripted({"pi": [[GONE]], "nano": [[DONE]]}, hosts=[["pi", "nano"], ["nano"]])
     lost, done = run(workers, "pi", "nano", return_s=0.05)
     assert isinstance(lost, FailedJob)
-    assert "no host has had it for 0.05 s; the same command goes on" in lost.message
+    assert "has had this device for 0.05 s; the same command continues" in lost.message
     assert done == DONE
 
 

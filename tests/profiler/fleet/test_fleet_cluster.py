@@ -70,10 +70,10 @@ def test_what_a_dead_host_had_measured_is_kept_and_another_goes_on(
         killer.start()
         *done, lacking = Fleet(jobs, hosts, screen).run()
         killer.join()
-    assert lacking == FailedJob("no host has it", 4)
+    assert lacking == FailedJob("no host of the cluster has this device", 4)
     captured = capsys.readouterr()
     assert "second: its host" in captured.err
-    assert "it goes on where a host has it" in captured.err
+    assert "it continues on the next host that has the device" in captured.err
     assert captured.out == ""
     for board, end in zip(boards, done, strict=True):
         assert isinstance(end, FinishedJob)

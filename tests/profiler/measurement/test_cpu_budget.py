@@ -35,7 +35,7 @@ def test_threads_that_share_cpus_are_told() -> None:
 
 def test_a_quota_below_the_threads_is_told() -> None:
     (said,) = cpu_shortages(2, (0, 1), {"cpu_quota": 1.0})
-    assert "2 threads have the time of 1 CPU: a CPU quota (cgroup)" in said
+    assert "2 threads get the time of 1 CPU: a CPU quota (cgroup)" in said
     (said,) = cpu_shortages(1, (0,), {"cpu_quota": 0.5})
     assert "1 thread has the time of 0.5 CPUs" in said
 

@@ -80,5 +80,5 @@ def test_cells_of_another_table_are_measured_again_in_its_roles(tiny_space: Spac
 
 def test_cells_that_the_profile_does_not_have_are_named(tiny_space: Space) -> None:
     measured = make_plan(tiny_space, (32, 40), (1,), 10).measured
-    with pytest.raises(UserError, match="at 40, batch size 1, is no cell of this profile"):
+    with pytest.raises(UserError, match="at 40, batch size 1, is not a cell of this profile"):
         make_plan(tiny_space, (32,), (1,), measured)

@@ -222,7 +222,7 @@ def test_cells_that_cannot_be_measured_fail_and_the_rest_goes_on(
     reasons = {line.cell: line.reason for line in of_kind(read_journal(
         journal_path(done.written.path))[1], Failure)}  # fmt: skip
     assert "cannot load the model" in reasons[broken]
-    assert "computes something else than on the host" in reasons[swapped]
+    assert "its output is not what the host computes" in reasons[swapped]
 
 
 class Murderous(LocalTransport):
@@ -334,7 +334,7 @@ def test_a_profile_ended_at_any_moment_loses_no_finished_cell(
     _, stderr = process.communicate(timeout=20)
     if end == signal.SIGINT:
         assert process.returncode == 130
-        assert "the same command goes on from there" in stderr
+        assert "the same command continues from there" in stderr
         assert "Traceback" not in stderr
     kept = timed(journal)
     assert len(kept) >= 7

@@ -80,7 +80,7 @@ def spoil_meta(phone: Path, **changes: object) -> None:
                 phone,
                 setup={**json.loads(meta_path(phone).read_text())["setup"], "device": "board"},
             ),
-            "not of this table's set-up: device is 'board' here and 'phone' there",
+            "another set-up than the table beside it: device is 'board' here and 'phone' in the",
         ),
         (lambda phone: journal_path(phone).write_text("x\n"), "the journal is damaged"),
     ],

@@ -201,7 +201,7 @@ def test_a_selftest_promises_no_change_smaller_than_the_one_that_counts() -> Non
 
 
 def test_a_selftest_of_three_sessions_is_refused() -> None:
-    with pytest.raises(UserError, match="at least 4 sessions, not 3"):
+    with pytest.raises(UserError, match="at least 4 sessions that measured something, not 3"):
         run_selftest(journal(3))
 
 

@@ -96,7 +96,7 @@ def test_a_torn_last_line_is_dropped_with_a_note(
     with Journal.open(path, HEADER) as journal:
         assert journal.lines == [timing(1)]
         journal.append(timing(3))
-    assert "the last line is torn" in capsys.readouterr().err
+    assert "the last line is incomplete" in capsys.readouterr().err
     assert read_journal(path)[1] == [timing(1), timing(3)]
 
 
@@ -213,7 +213,7 @@ def test_an_empty_journal_cannot_be_read(tmp_path: Path) -> None:
         ({"state": None}, "timing.state: "),
         ({"measured_at": 7}, "timing.measured_at: "),
         ({"kind": "plan"}, "plan.space: Field required"),
-        ({"kind": ["timing"]}, "no line of that kind is known"),
+        ({"kind": ["timing"]}, "it has no kind of line that is known here"),
     ],
 )
 def test_a_changed_value_is_damage_with_its_place(

@@ -89,7 +89,7 @@ def test_a_phone_that_cannot_tell_damage_is_named(
         adb_peer.adbd.tool(name, "exit 127")
     folder = AdbFolder(adb_phone, str(adb_peer.folder))
     folder.prepare()
-    with pytest.raises(DeviceError, match="has none of sha256sum, sha1sum, md5sum"):
+    with pytest.raises(DeviceError, match="has none of the programs sha256sum, sha1sum, md5sum"):
         folder.put(*stored(tmp_path, b"model"))
 
 
@@ -134,5 +134,5 @@ def test_a_folder_that_is_a_link_to_elsewhere_is_refused(
     adb_peer: AdbPeer, adb_phone: Phone, tmp_path: Path
 ) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(DeviceError, match="cannot use the folder.*`folder` names another"):
+    with pytest.raises(DeviceError, match="cannot use the folder.*name another with `folder`"):
         AdbFolder(adb_phone, str(tmp_path / "link")).prepare()

@@ -145,8 +145,8 @@ def test_half_precision_is_for_those_who_ask_for_it(accelerator: str) -> None:
 @pytest.mark.parametrize(
     ("script", "kind", "said"),
     [
-        (prints(PARTLY), "model", "GPU does not run all of it: parts stay on the CPU"),
-        (prints(UNUSED), "model", "GPU does not run all of it"),
+        (prints(PARTLY), "model", "GPU does not run all of the model: parts stay on"),
+        (prints(UNUSED), "model", "GPU does not run all of the model"),
         (prints(), "model", "cannot tell whether GPU ran the model"),
         (prints("Applied GPU delegate."), "model", "cannot tell whether GPU ran all of the model"),
         (

@@ -105,7 +105,9 @@ def test_an_agent_s_keys_are_offered(
 def test_a_locked_key_is_named(sshd: Sshd, config: Path) -> None:
     key = config.with_name("id_test")
     subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(key)], check=True)
-    with pytest.raises(DeviceError, match=r"id_test is locked with a passphrase, ssh-add opens it"):
+    with pytest.raises(
+        DeviceError, match=r"id_test has a passphrase: add it to an ssh-agent with ssh-add"
+    ):
         greet(sshd.device)
 
 
@@ -113,9 +115,11 @@ def test_a_key_that_is_not_welcome_is_told(sshd: Sshd, config: Path) -> None:
     key = config.with_name("id_test")
     key.unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    with pytest.raises(DeviceError, match="does not let .* in: none of 1 keys is right") as caught:
+    with pytest.raises(
+        DeviceError, match="does not let .* in: it accepts none of 1 keys"
+    ) as caught:
         greet(sshd.device)
-    assert "this must work without a question: ssh -p" in str(caught.value)
+    assert "this command has to work without asking anything: ssh -p" in str(caught.value)
 
 
 def test_without_a_key_nothing_is_asked(sshd: Sshd, config: Path) -> None:
@@ -180,10 +184,10 @@ def test_a_host_that_does_not_come_back_is_given_up(
     with ssh_peer.open() as transport:
         channel = transport.start_agent()
         ssh_peer.kill_server()
-        with pytest.raises(LinkLost, match="lost board: the connection broke"):
+        with pytest.raises(LinkLost, match="the connection to board broke"):
             channel.receive_line(10.0, 1000)
         channel.close()
-        with pytest.raises(DeviceError, match="cannot reach board .*, for 1 s now"):
+        with pytest.raises(DeviceError, match="cannot reach board .*; it was tried for 1 s"):
             transport.start_agent()
         ssh_peer.start_server()
         with transport.start_agent() as again:
@@ -221,7 +225,7 @@ def test_any_login_shell_will_do(
     [
         ("echo No more logins; exit 1", "board runs no shell: No more logins"),
         ("exit 7", "board runs no shell: the agent ended: exit code 7"),
-        ("yes", "board prints without end when it logs in"),
+        ("yes", "start-up files of the shell on board print without end"),
     ],
 )
 def test_an_account_without_a_shell_is_told(

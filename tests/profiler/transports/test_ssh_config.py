@@ -127,7 +127,7 @@ def test_a_jump_host_that_is_none_is_named(home: Path) -> None:
 def test_names_that_mean_something_to_a_shell_are_refused(home: Path, name: str) -> None:
     with pytest.raises(UserError, match="must be the name or address of a host"):
         SshConfig().login(name)
-    with pytest.raises(UserError, match="is no name of a user"):
+    with pytest.raises(UserError, match="is not a valid user name"):
         SshConfig().login("rpi4", name)
 
 

@@ -113,7 +113,9 @@ def test_a_host_that_comes_back_mute_is_given_up(
             with pytest.raises(LinkLost):
                 channel.receive_line(10.0, 1000)
             channel.close()
-            with pytest.raises(DeviceError, match="does not speak SSH: it says nothing .* now"):
+            with pytest.raises(
+                DeviceError, match="does not speak SSH: it says nothing .* tried for"
+            ):
                 transport.start_agent()
         finally:
             config.write_text(before)
@@ -216,7 +218,7 @@ def test_dropbear_that_hangs_up_is_reached_again(
             with transport.start_agent() as channel:
                 AgentLink(channel).hello(1, None)
                 own.hang_up()
-                with pytest.raises(LinkLost, match="lost board: the connection broke"):
+                with pytest.raises(LinkLost, match="the connection to board broke"):
                     channel.receive_line(10.0, 1000)
             with transport.start_agent() as channel:
                 AgentLink(channel).quit()

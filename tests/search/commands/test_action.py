@@ -136,7 +136,7 @@ def test_suspects_are_confirmed_if_asked_for(act: Act, tables: None, tmp_path: P
     done = act(**given, confirm="true", models="here\nthere")
     # Their journals name one model file for all: nothing is left to be measured.
     assert done.code == 0, done.log
-    assert "with one model file on both sides" in done.summary
+    assert "with the same model file on both sides" in done.summary
     assert act(**given, confirm="true", inventory="nowhere.yaml").code == 2
     assert act(**given, confirm="perhaps").code == 2
 

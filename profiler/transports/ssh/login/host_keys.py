@@ -1,4 +1,4 @@
-"""Whether a host is the one it was: its key against known_hosts files, which are never written."""
+"""Whether a host is the known one: its key against known_hosts files, which are never written."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class KnownHost:
         self._keys = [line for line in lines if not line.marker and line.names_host(login.key_name)]
 
     def preferred(self, kinds: Sequence[str]) -> tuple[str, ...]:
-        """`kinds` of keys, those first by which the host is known: it shows only one of its own."""
+        """`kinds` of keys, those first by which the host is known: it shows only one of them."""
         known = {known.kind for known in self._keys}
         if "ssh-rsa" in known:
             known.update(SIGNED_BY_RSA)

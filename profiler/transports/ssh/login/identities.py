@@ -133,7 +133,7 @@ class Identities(Closing):
             return None
         public = _public_of_private(path)
         if public is not None and _kind(public).startswith(SECURITY_KEYS):
-            self.problems.append(f"{path} is a security key, which needs an ssh-agent: ssh-add")
+            self.problems.append(f"{path} is a security key: add it to an ssh-agent with ssh-add")
             return None
         kept = (TypeError, paramiko.PasswordRequiredException, PermissionError)
         try:
@@ -142,7 +142,7 @@ class Identities(Closing):
                 key.public_blob = None
                 return key
         except (TypeError, paramiko.PasswordRequiredException):
-            self.problems.append(f"{path} is locked with a passphrase, ssh-add opens it")
+            self.problems.append(f"{path} has a passphrase: add it to an ssh-agent with ssh-add")
         except PermissionError:
             self.problems.append(f"{path} cannot be read")
         except DeviceError:

@@ -28,7 +28,7 @@ def log_in(transport: paramiko.Transport, login: Login) -> None:
     if not login.uses_keys:
         raise DeviceError(
             f"PubkeyAuthentication is off for {login.alias} in the SSH configuration",
-            hint="nothing but a key is ever offered, so it has to be on for this host",
+            hint="compofa logs in with keys only: turn it on for this host",
         )
     accepted = _accepted(transport, login)
     with Identities(login) as identities:
@@ -43,7 +43,8 @@ def log_in(transport: paramiko.Transport, login: Login) -> None:
             verdict = _try(transport, login, key)
             if verdict is None:
                 return
-            why = verdict or f"none of {number} keys is right"
+            why = verdict or f"it accepts none of {number} keys"
+            # A host that takes no keys at all will not take the next one.
             if verdict and "publickey" not in verdict:
                 break
         raise DeviceError(
@@ -56,7 +57,7 @@ def log_in(transport: paramiko.Transport, login: Login) -> None:
                     ]
                 )
             ),
-            hint=f"this must work without a question: {login.command}",
+            hint=f"this command has to work without asking anything: {login.command}",
         )
 
 
@@ -104,6 +105,7 @@ def _accepted(transport: paramiko.Transport, login: Login) -> set[str]:
     known = [*transport.preferred_pubkeys, "sk-ssh-ed25519@openssh.com"]
     known += ["sk-ecdsa-sha2-nistp256@openssh.com"]
     text = login.accepted_algorithms
+    # As in ssh_config(5): ^ only puts some first, + adds to all, - takes away.
     if text is None or text.startswith("^"):
         return set(known)
     patterns = text.lstrip("+-").split(",")

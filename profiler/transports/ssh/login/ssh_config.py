@@ -133,7 +133,7 @@ class SshConfig:
         except ValueError as error:
             raise UserError(f"the host {error}, not {alias!r}") from None
         if user is not None and not PLAIN_USER.fullmatch(user):
-            raise UserError(f"{user!r} is no name of a user")
+            raise UserError(f"{user!r} is not a valid user name")
         options = self._options(alias, user, port)
         port = self._port(alias, options.get("port", "22"))
         host = options["hostname"]
