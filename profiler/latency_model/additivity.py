@@ -19,7 +19,7 @@ from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet
 
 PER_TERM = 2
-"""Measured networks per term, at least, for a comparison to mean anything."""
+"""How many measured networks per term a comparison needs, at least."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def additivity(
     """
     latency = np.asarray(latency_ms, dtype=np.float64)
     if len({batch for _, _, batch in cells}) > 1:
-        raise UserError("additivity is of one batch size at a time")
+        raise UserError("additivity is checked for one batch size at a time")
     if not (np.isfinite(latency) & (latency > 0)).all():
         raise UserError("a measured latency is not positive")
     if not cells:
@@ -83,6 +83,7 @@ def additivity(
 def _compared(basis: Floats, latency: Floats, per_resolution: bool) -> Additivity | None:
     """The comparison, for an orthonormal `basis` of what sums of terms can be, over latency."""
     leverage = (basis**2).sum(axis=1)
+    # A network that alone determines a term is always fitted exactly, which says nothing.
     judged = leverage < 1 - 1e-6
     errors = 100 * ((basis @ basis.sum(axis=0) - 1)[judged] / (1 - leverage[judged]))
     if not len(errors):

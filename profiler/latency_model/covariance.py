@@ -1,9 +1,9 @@
-"""How the departures of two cells from the roofline's guess go together.
+"""How the deviations of two cells from the roofline's guess covary.
 
 The logarithm of latency over the guess is taken to be a Gaussian process with a covariance that
 is a sum of three parts, each with a variance of its own:
 
-1. a *block* is slower or faster than guessed, and blocks of similar shapes are so alike: the
+1. a *block* is slower or faster than guessed, and blocks of similar shapes deviate alike: the
    covariance of two cells is that of their blocks, weighted by the blocks' shares;
 2. the *network* as a whole departs from the sum of its blocks, smoothly in size and depths
    (latencies do not quite add up: pipelines, caches, clocks);

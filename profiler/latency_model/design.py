@@ -1,4 +1,4 @@
-"""Which cells to measure next: those that tell most about all others.
+"""Which cells to measure next: those that say most about all others.
 
 Before anything is measured, the covariance of the process says how well any set of cells would
 determine the rest. Cells are taken one at a time, each the one that most reduces the mean
@@ -21,10 +21,10 @@ from compofa.profiler.latency_model.prior import Prior, independent
 from compofa.supernet.space import Space
 
 CONSIDERED = 1500
-"""Candidates looked at, at most: of more, this many at random."""
+"""How many candidates are considered, at most: of more, this many at random."""
 
 JUDGED = 300
-"""Candidates over which the mean variance is taken, at most, at random too."""
+"""How many candidates the mean variance is taken over, at most; these are random, too."""
 
 
 def choose_cells(
@@ -86,7 +86,10 @@ def _as_one(others: Sequence[KnownDevice]) -> KnownDevice | None:
 
 
 def _greedy(covariance: Floats, noise: Floats, n: int, fresh: int) -> list[int]:
-    """Of cells the first `fresh` of which can be chosen, and the rest are measured: the `n`."""
+    """The `n` chosen cells, of the first `fresh`; the cells after those are measured already.
+
+    Each step adds a column to a Cholesky factor, so that no matrix is ever inverted.
+    """
     measured = len(covariance) - fresh
     judged = covariance[: min(JUDGED, fresh)].copy()
     variance = np.diag(covariance).copy()

@@ -26,7 +26,7 @@ AMOUNTS = ("dense MACs", "depthwise MACs", "activations moved", "weights", "kern
 """What a device can be slow at; the columns of `Features.amounts`."""
 
 SHAPE_SCALES = np.array([1.2, 1.0, 2.0, 0.8, 1.5, 0.75])
-"""How far two blocks may differ in each column of `Features.shapes` and still be much alike."""
+"""How much two blocks may differ in each column of `Features.shapes` and still be similar."""
 
 SQUEEZE_EXCITE_KERNELS = 5
 """Operations that runtimes launch for one: pool, two convolutions, hard sigmoid, multiply."""

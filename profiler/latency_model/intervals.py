@@ -26,10 +26,10 @@ EXPECTED_SCALE = 1.1
 EXPECTED_TAIL = 4.0
 
 LEARNED = 4
-"""Numbers that are learned from all cells, those left out too: scores are too small by as much."""
+"""How many numbers are learned from all cells, left-out ones too: that makes scores too small."""
 
 FEWEST = 3
-"""With fewer cells, those that are left say too little of one left out."""
+"""With fewer cells, the remaining ones say too little about the one that is left out."""
 
 
 @dataclass(frozen=True)

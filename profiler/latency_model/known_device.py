@@ -28,13 +28,13 @@ MOST_FITTED = 300
 """Cells of another device that its model is fitted on: the rest is taken as it was measured."""
 
 FEWEST_CELLS = 20
-"""A device of which fewer cells are known has nothing to teach."""
+"""A device of which fewer cells are known is not learned from."""
 
 NEAR, FAR = 0.15, 0.5
-"""How far log costs may lie from those of the other device (sd): of its kind, or of another."""
+"""Standard deviations of log costs about those of the other device: of its kind, or of another."""
 
 FALLING = -0.5
-"""Correlation of log latency and log MACs below which a column of latencies can be none."""
+"""If log latency and log MACs correlate by less than this, the column cannot hold latencies."""
 
 SMOOTH = (1.0, 0.3)
 """Expected weight, and its sd, of the departures that the other device's model explains."""
@@ -135,7 +135,7 @@ def mean_device(devices: tuple[KnownDevice, ...]) -> KnownDevice | None:
 def known_devices(
     space: Space, name: str, cells: Sequence[Workload], latency_ms: npt.ArrayLike
 ) -> list[KnownDevice]:
-    """The devices, one for each batch size of which enough cells are known, that a table tells of.
+    """The devices that a table is about: one for each batch size of which enough cells are known.
 
     Arguments as of `KnownDevice.fit`, but of any batch sizes.
     """

@@ -1,4 +1,4 @@
-"""What is held likely of a device before any of its cells is measured."""
+"""What is assumed about a device before any of its cells is measured."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EXPECTED_COSTS = np.array([0.0, -0.3, -0.5, -2.0, -0.7, -1.5])
 read once for many activations, and being called costs as much as a few kernels."""
 
 COST_SD = np.array([0.7, 0.7, 1.0, 1.3, 2.0, 1.3])
-"""How far they may lie from there (sd): launches cost next to nothing, or are all that counts."""
+"""Standard deviations about these: launches may cost next to nothing, or nearly everything."""
 
 LEVEL_SD = 5.0
-"""How little is known of how fast the device is throughout, as the sd of a logarithm."""
+"""Standard deviation of the log of a device's overall speed: next to nothing is known of it."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 from compofa.profiler.latency_model.features import AMOUNTS, Features, Floats
 
 COMPUTED = AMOUNTS.index("kernels launched")
-"""The first kinds of work are computed or moved; kernels come after, then being called at all."""
+"""The kinds of work before this one are computed or moved; then kernels are launched and called."""
 
 KINDS = len(AMOUNTS) + 1
 """Kinds of work that have a cost: `AMOUNTS`, and one for every inference."""
@@ -67,6 +67,7 @@ class Roofline:
         blocks = features.amounts / self.typical * costs[:-1]
         parts = np.column_stack([features.counts @ blocks, np.full(len(features), costs[-1])])
         computing, waiting = parts[:, :COMPUTED].sum(axis=1), parts[:, COMPUTED:].sum(axis=1)
+        # Over the larger of the two, so that powers can neither overflow nor vanish.
         longer = np.maximum(computing, waiting)
         powers = (np.stack([computing, waiting]) / longer) ** self.sharpness
         total = powers.sum(axis=0)

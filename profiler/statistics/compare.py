@@ -123,7 +123,7 @@ def compare(
     device = None
     if relative_to is not None:
         if relative_to not in cells or len(cells) == 1:
-            raise UserError("the two sides have no cell in common to compare beside the reference")
+            raise UserError("the two sides have no cell in common except the reference model")
         cells.remove(relative_to)
         references = sides[0].pop(relative_to), sides[1].pop(relative_to)
         fits = fit_two_way(sides[0], levels[0]), fit_two_way(sides[1], levels[1])
@@ -236,7 +236,7 @@ def compare_means(
 class _Error:
     """Variances of log ratios with degrees of freedom: own ones, shape (C,), and the shared.
 
-    `doubt` is no variance: by so much all may be wrong either way.
+    `doubt` is not a variance: all log ratios may be wrong by that much in either direction.
     """
 
     own: FloatArray
@@ -275,7 +275,8 @@ class _Error:
         return self.doubt + common + own
 
     def simultaneous_parts(self, alpha: float, cells: int) -> tuple[FloatArray, FloatArray]:
-        """What of it is due to the shared error, shape (1,), and to cells' own, shape (C,)."""
+        """Its parts: of the shared error, shape (1,), and of the cells' own errors, shape (C,)."""
+        # NaN counts as nothing shared, too. Without that part, all of alpha is there for the other.
         nothing_shared = not self.shared[0] > 0
         spent = alpha if nothing_shared else alpha / 2
         own = student_quantile(1 - spent / 2 / cells, self.own_freedom) * np.sqrt(self.own)
@@ -291,7 +292,8 @@ def _side(
     logs = log_means(fit)
     if (logs.own_freedom == 0).any() or logs.shared_freedom == 0:
         raise UserError(
-            "a side of the comparison has a single session", hint="measure at least two sessions"
+            "one side of the comparison has a single session",
+            hint="measure at least two sessions on each side",
         )
     return logs
 
@@ -333,6 +335,7 @@ def _ratio(
     min_effect: float,
 ) -> Ratio:
     equal = math.log1p(min_effect)
+    # First: a change that is significant but too small to matter is no news.
     if abs(log_ratio) + narrow <= equal:
         verdict = Verdict.SAME
     elif abs(log_ratio) > max(wide, equal):

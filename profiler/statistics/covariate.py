@@ -18,7 +18,7 @@ from compofa.common.arrays import FloatArray
 from compofa.profiler.statistics.two_way import K, fit_two_way
 
 LEAST_FREEDOM = 10
-"""Degrees of freedom below which a slope says nothing and nothing is adjusted."""
+"""With fewer degrees of freedom a slope is too uncertain, and nothing is adjusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def adjust(
     moments = {c: {s: math.exp(covariate[c][s]) for s in row} for c, row in common.items()}
     ry, rx = _residuals(common), _residuals(moments)
     spread, total = float(rx @ rx), float(ry @ ry)
+    # Rounding errors only: a slope of them would be anything.
     if spread < 1e-12 * count or total < 1e-12 * count:
         return unchanged
     slope = min(max(float(rx @ ry) / spread, 0.0), 1.0)

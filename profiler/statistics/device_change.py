@@ -1,9 +1,10 @@
 """How much of a change of the device's speed, as the reference model shows it, other cells share.
 
-A host that is busier today is slower for every network, but not for all alike: where neighbours
-take caches and memory, a small reference may lose 20 % and the networks 10 %. Clocks that are lower
-slow all down alike. So neither plain ratios nor ratios over the reference's tell a changed network
-from a changed host. How far cells covary with the reference shows in the sessions of both sides.
+A host that is busier today is slower for every network, but not equally: where neighbours take
+caches and memory, a small reference model may lose 20 % and the networks 10 %. Lower clocks slow
+all of them down equally. So neither plain ratios nor ratios relative to the reference tell a
+changed network from a changed host. How far cells covary with the reference shows in the sessions
+of both sides.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STEEPEST = 1.5
 """The largest slope that is allowed for where sessions show none."""
 
 LARGEST_SLOPE_SD = 0.25
-"""How much slopes of cells are taken to differ where sessions do not show it."""
+"""Standard deviation of the cells' slopes that is assumed where sessions do not show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class DeviceChange:
     Attributes:
         log_ratio: of the reference's latency, new over base.
         slope: the share of it that cells are taken to covary with; 1 is all.
-        doubt: by how much that may be wrong either way, as a log ratio of cells.
+        doubt: how wrong that may be in either direction, as a log ratio of cells.
         variance: of the change taken off cells, from the error of the slope; all cells share it.
         freedom: its degrees of freedom.
         scatter: variance from cell to cell, whose slopes differ.
@@ -51,7 +52,7 @@ class DeviceChange:
 
     @property
     def ratio(self) -> float:
-        """What of it is taken off the other cells."""
+        """The part of it that is taken off the other cells."""
         return math.exp(self.slope * self.log_ratio)
 
     def take_off(
@@ -105,6 +106,7 @@ def device_change(
 
 def _slope_range(sxx: float, sxy: float, syy: float, freedom: int) -> tuple[float, float, float]:
     """Bounds of the slope, and the larger of their sampling variances."""
+    # Too few sessions, or a reference that hardly moved: anything is possible.
     if freedom < 1 or sxx < 1e-12 or sxy <= 0:
         return 0.0, STEEPEST, 0.0
     least, most = sxy / sxx, syy / sxy
@@ -135,6 +137,7 @@ def _spread(fits: tuple[TwoWay[K], TwoWay[K]]) -> float:
     """
     base, new = fits
     ratios = new.cell_means - base.cell_means
+    # Of two cells nobody knows which one changed.
     if ratios.size < 3:
         return math.inf
     deviation = 1.4826 * float(np.median(np.abs(ratios - np.median(ratios))))

@@ -77,7 +77,7 @@ def drift_factors(reference: Sequence[ReferencePoint]) -> Drift:
     """What the reference's points say about lasting and passing changes of the device's speed.
 
     The level of a session is the `LEVEL` quantile of its log latencies; lasting changes between
-    levels come from `steps.regimes`.
+    levels come from `change_points.regimes`.
 
     Args:
         reference: in order of time within each session.

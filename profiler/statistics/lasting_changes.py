@@ -14,17 +14,18 @@ from compofa.profiler.statistics.moderation import moderate
 from compofa.profiler.statistics.student import student_quantile
 
 CONFIRMED = 2
-"""Profiles that a change must last: one that is off by itself is an outlier."""
+"""How many profiles a change must last: a single one that is off is an outlier."""
 
 OUTLIER = 4.0
-"""Standard deviations from the middle of itself and its neighbours that make a profile one."""
+"""A profile is an outlier if it is so many standard deviations off the median of itself and its
+neighbours."""
 
 EFFICIENCY = 0.6
 """Degrees of freedom of the noise that each difference of neighbours tells: they overlap (two
 thirds, von Neumann 1941), and the largest is left out."""
 
 LEAST_NOISE = 1e-4
-"""Of log latencies; nothing is repeated more exactly than that."""
+"""Standard deviation of log latencies that is assumed at least: no repetition is more exact."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What every latency that enters the statistics must be: a positive, finite number."""
+"""Checks that every latency in the statistics is a positive, finite number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def log_latencies(latencies: Sequence[float] | FloatArray, what: str) -> FloatAr
     """
     values = np.asarray(latencies, dtype=np.float64).ravel()
     if values.size == 0:
-        raise UserError(f"{what}: there is no latency")
+        raise UserError(f"{what}: there are no latencies")
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if wrong.size:
         first = int(wrong[0])

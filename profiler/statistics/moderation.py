@@ -7,14 +7,13 @@ import numpy as np
 from compofa.common.arrays import FloatArray
 
 USABLE = 0.5
-"""Degrees of freedom below which a cell's own variance says nothing."""
-
+"""With fewer degrees of freedom a cell's own variance is not used."""
 
 BORROWED = 4
-"""At most this many times its own degrees of freedom a cell takes from the others."""
+"""A cell borrows at most this many times its own degrees of freedom from the others."""
 
 OUTLYING = 0.1
-"""Chance of a variance as large as a cell's below which the cell borrows less."""
+"""If a variance as large as a cell's is less probable than this, the cell borrows less."""
 
 
 def moderate(sum_squares: FloatArray, freedom: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -28,10 +28,10 @@ MIN_SESSIONS = 5
 """The first look. With 4, coverage falls to 92.9 % in the worst case."""
 
 MAX_SESSIONS = 30
-"""A budget that the rule was calibrated with."""
+"""The largest number of sessions that the rule was calibrated for."""
 
 USUAL_SESSIONS = 20
-"""Around this many, a bound for endless looking is tightest."""
+"""The number of sessions at which a bound that holds for endless looking is tightest."""
 
 
 EARLY_SESSIONS, EARLY_SHARE = 3, 1 / 3

@@ -7,7 +7,7 @@ import numpy as np
 from compofa.common.arrays import FloatArray
 
 FEW = 4
-"""Degrees of freedom of a part of the variance below which Satterthwaite's t covers too rarely."""
+"""If a part of the variance has fewer degrees of freedom, Satterthwaite's t covers too rarely."""
 
 
 def satterthwaite(variances: list[FloatArray], freedom: list[FloatArray]) -> FloatArray:

@@ -62,7 +62,7 @@ def variance_components(
     within = float(squares.mean()) if squares.size else math.nan
     residual, effect = fit.residual_variance, fit.effect_variance
     if len(fit.cells) == 1:
-        # One cell cannot tell the two apart; all of it counts as the session's.
+        # With one cell the two cannot be told apart; all of it counts as the session's.
         residual = math.nan
         session = effect - (0.0 if math.isnan(within) else within)
     else:

@@ -38,7 +38,7 @@ class Slice:
 MEDIAN = Slice(0.5, 0.5)
 QUIET = Slice(0.1, 0.4)
 """The quiet part of the runs: preemption and interrupts only ever add time, so on a shared host
-fast runs scatter less; the fastest tenth is left out because it holds the timer's freaks."""
+fast runs scatter less; the fastest tenth is left out because it holds the timer's outliers."""
 
 
 def condense(runs: Sequence[float], part: Slice = QUIET) -> float:

@@ -13,7 +13,7 @@ from compofa.profiler.statistics.latencies import log_latencies
 MIN_RUNS = 30
 
 MOST_POOLED = 1500
-"""Latencies of many groups that are looked at together: more take time and change nothing."""
+"""How many latencies of all groups are tested together: more take time and change nothing."""
 
 DIP_LIMIT = 0.61
 """sqrt(n) times the dip that 1 % of samples from a uniform distribution exceed, whose dips are the

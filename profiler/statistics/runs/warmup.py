@@ -1,10 +1,10 @@
 """Where warm-up ends: the rule that a session follows, and what a whole profile adds to it.
 
-Three things are looked at, because no single look sees all kinds of warm-up. *Within a visit* of a
-model the second half of its timed runs must not be faster than the first (`trend`); as long as it
-is, all of them count as warm-up and twice as many are timed. A *long look* at the reference model
-finds what a short visit cannot see, a step after hundreds of runs, say (`warmup_length`,
-`needs_of`). *Across visits* the same small gain, again and again, is no chance (`lasting`).
+There are three checks, because none of them sees all kinds of warm-up. *Within a visit* to a model
+the second half of its timed runs must not be faster than the first (`trend`); as long as it is, all
+of them count as warm-up and twice as many are timed. A *long look* at the reference model finds
+what a short visit cannot see, such as a step after hundreds of runs (`warmup_length`, `needs_of`).
+*Across visits* the same small gain again and again is not by chance (`lasting`).
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from compofa.profiler.statistics.runs.clock import condense_timed, is_coarse, ro
 from compofa.profiler.statistics.student import student_quantile
 
 TOLERANCE = 0.003
-"""A gain from one half of the runs to the other below which they count as settled. While runs
-decay exponentially over more than a visit, what is left is a few times the gain: about 1 %."""
+"""Runs are settled if the second half is faster by less than this. If they decay exponentially over
+more than a visit, what is still to come is a few times that gain: about 1 %."""
 
 SURE = 3.0
-"""Standard errors that a gain within one visit must exceed."""
+"""How many standard errors a gain within one visit must exceed."""
 
 SURE_ACROSS = 0.001
-"""Chance that visits without a trend have so large a mean gain."""
+"""The probability that visits without a trend are taken for ones with a trend."""
 
 SLICE_ERROR = 1.35
 """Standard error of a condensed latency of n normal runs, in units of their sd over sqrt(n)."""
 
 BLOCKS, LEAST_BLOCK = 60, 5
-"""A long look is cut into so many blocks, of at least so many runs."""
+"""A long look is cut into this many blocks, of at least this many runs."""
 
 LEVEL = 0.005
-"""A block so much slower than the last third of a look has not warmed up."""
+"""A block that is slower than the last third of a look by more than this is not warm."""
 
 FALLING, STRETCHES = -0.7, 6
-"""Correlation with time of the levels of so many stretches below which they fall all along."""
+"""Levels fall steadily if those of so many stretches correlate with time by less than this."""
 
 LEAST_LOOK = 30
-"""Runs below which a look says nothing."""
+"""A look of fewer runs says nothing."""
 
 MARGIN = 1.4
-"""How many times what a look shows is run: an exponential is then off by a tenth of a per cent."""
+"""Warm-ups are this many times as long as a look shows: an exponential is then off by 0.1 %."""
 
 MANY = 8
-"""Looks of which the median counts."""
+"""From this many looks on, their median counts; of fewer, the shortest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def needs_of(lengths: Sequence[float], usual: int) -> WarmUpNeeds:
 
 
 def _shortest(lengths: Sequence[float]) -> float:
-    """The shortest of few, the median of many: then single ones that are too short count less."""
+    """The shortest of few lengths, the median of many, which single short ones do not change."""
     return min(lengths) if len(lengths) < MANY else sorted(lengths)[len(lengths) // 2]
 
 
