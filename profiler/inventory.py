@@ -152,7 +152,10 @@ def _complaint(error: Any) -> str:
     """What pydantic found wrong, in words: the setting, what it must be, and what it is."""
     field = ".".join(map(str, error["loc"])) or "settings"
     said = f"{field}: {error['msg'].removeprefix('Value error, ')[:120]}"
-    return said if error["type"] == "missing" else f"{said}, not {_short(error['input'])}"
+    # Without a place the input is the whole device, which says nothing.
+    if error["type"] == "missing" or not error["loc"]:
+        return said
+    return f"{said}, not {_short(error['input'])}"
 
 
 def _hint(error: Any) -> str | None:

@@ -61,7 +61,7 @@ def test_shipped_examples_are_valid_once_uncommented(tmp_path: Path) -> None:
         ('a: {transport: ssh, host: "x\\ny"}', 1, "control characters"),
         ("a: [", 1, "not valid YAML"),
         ("a: {transport: adb, serial: x, cpu_mask: '0'}", 1, "cpu_mask names no CPU"),
-        ("a: {transport: adb, serial: x, cpu_mask: f, cpus: [0]}", 1, "others than cpus does"),
+        ("a: {transport: adb, serial: x, cpu_mask: f, cpus: [0]}", 1, "or other CPUs than cpus$"),
         ("a: {transport: adb, serial: x, cpu_mask: $(id)}", 1, "cpu_mask: .*not '\\$"),
         ("a: {transport: adb, serial: x, folder: tmp}", 1, "folder: .*not 'tmp'"),
         ("../a: {transport: local}", 1, "is not a name for a device"),

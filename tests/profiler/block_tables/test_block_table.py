@@ -150,7 +150,7 @@ BLOCK = "Conv-input:4x4x3-output:2x2x8:\n  count: 3\n  mean: 1.5\n  std: 0.5\n"
         ("[" * 1_000_000, ":1: expected a mapping"),
         ("a: " + "[" * 1_000_000, ":1: expected a mapping"),
         ("a: &a {mean: 1, std: 1, count: 1}\nb: *a\n", ":2: expected a mapping"),
-        (BLOCK + "---\n" + BLOCK, ":6: a block table is one document"),
+        (BLOCK + "---\n" + BLOCK, ":6: a block table is one YAML document"),
     ],
 )
 def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:

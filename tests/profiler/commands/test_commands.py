@@ -197,7 +197,7 @@ def test_predict_fills_cells(
     ("cells", "said"),
     [
         ("tiny,d23432,32,64\n", "batch"),
-        ("compofa,d23432,160,1\n", "knows one space"),
+        ("compofa,d23432,160,1\n", "is of one space"),
         ("tiny,d99999,32,1\n", "depth 9 is not one of 2, 3, 4"),
         ("tiny,d23432,0,1\n", "cells.csv:2: resolution must be"),
         ("tiny,d23432,32,1\n" * 2, "cells.csv:3: the same cell as on line 2"),

@@ -37,7 +37,7 @@ def test_a_quota_below_the_threads_is_told() -> None:
     (said,) = cpu_shortages(2, (0, 1), {"cpu_quota": 1.0})
     assert "2 threads get the time of 1 CPU: a CPU quota (cgroup)" in said
     (said,) = cpu_shortages(1, (0,), {"cpu_quota": 0.5})
-    assert "1 thread has the time of 0.5 CPUs" in said
+    assert "1 thread gets the time of 0.5 CPUs" in said
 
 
 def test_periods_in_which_a_quota_stopped_the_agent_are_told() -> None:

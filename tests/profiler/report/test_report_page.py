@@ -206,7 +206,7 @@ def test_without_a_meta_file_the_journal_speaks(phone: Path) -> None:
     found = section(phone)
     assert found.remarks == before.remarks
     assert len(found.figures) == len(FIGURES)
-    assert any("no facts about the device" in each for each in found.missing)
+    assert any("facts about the device, the protocol" in each for each in found.missing)
 
 
 def test_a_space_from_a_file_has_to_be_named(phone: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_space_from_a_file_has_to_be_named(phone: Path) -> None:
     phone.with_suffix(".journal.jsonl").unlink()
     found = section(phone)
     assert found.figures == ()
-    assert any("--space names the file" in each for each in found.missing)
+    assert any("the file that defines it with --space" in each for each in found.missing)
     assert Page(render_page([found])).count("figure") == 0
 
 

@@ -106,7 +106,7 @@ def test_what_is_no_finite_number_is_not_known() -> None:
 
 @pytest.mark.parametrize("name", ["energy", "Energy_mJ", "energy mj", "_mj", ""])
 def test_a_column_without_a_unit_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no name for a measured column.*energy_mj"):
+    with pytest.raises(ValueError, match="not a valid name for a measured column.*energy_mj"):
         MeasureSpec(name, "", lambda _: None)
 
 

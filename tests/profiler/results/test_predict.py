@@ -25,7 +25,7 @@ def test_cells_are_read(tmp_path: Path) -> None:
     [
         ("compofa,d99999,160,1", "'d99999' is not a subnet of space compofa"),
         (f"compofa,{'d' * 290},160,1", "is not a subnet of space compofa"),
-        ("ofa-mbv3,d22222,160,1", "this one is compofa, a cell is of ofa-mbv3"),
+        ("ofa-mbv3,d22222,160,1", "this one is of compofa, and a cell is of ofa-mbv3"),
         ("compofa,d22222,0,1", "resolution must be a whole number from 1"),
         ("compofa,d22222,160,1", "the same cell as on line 2"),
     ],
