@@ -21,6 +21,7 @@ from compofa.common.console import printable
 from compofa.common.errors import UserError, file_error
 from compofa.common.files import read_bounded, sha256, write_atomically
 from compofa.profiler.comparison.sides import load_side
+from compofa.profiler.results.journal_lines import check_schema
 from compofa.profiler.results.table import SetUp, Table, read_table
 from compofa.profiler.statistics.interval import estimate_cells
 
@@ -153,17 +154,18 @@ def _entry(path: Path) -> Entry:
     raw = read_bounded(path, LARGEST_ENTRY)
     try:
         data = json.loads(raw)
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            raise UserError(f"not an entry of a history of schema {SCHEMA}", path=path)
-        entry = Entry.model_validate(data)
+    except (ValueError, RecursionError):
+        raise UserError("the entry is not JSON", path=path) from None
+    try:
+        check_schema(data.get("schema") if isinstance(data, dict) else None, SCHEMA)
+        return Entry.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         message = printable(f"the entry is damaged: {place}: {first['msg']}")
         raise UserError(message[:300], path=path) from None
-    except (ValueError, RecursionError):
-        raise UserError("the entry is not JSON", path=path) from None
-    return entry
+    except ValueError as error:
+        raise UserError(f"not an entry of a history: {error}", path=path) from None
 
 
 def _moment(text: str) -> datetime:

@@ -180,7 +180,8 @@ def spoil(name: str, text: str) -> Callable[[Path], object]:
     ("change", "said"),
     [
         (spoil("*.json", "{"), "the entry is not JSON"),
-        (spoil("*.json", "[]"), "not an entry of a history of schema 1"),
+        (spoil("*.json", "[]"), "not an entry of a history: its schema is not 1"),
+        (spoil("*.json", '{"schema": 2}'), "a newer compofa wrote it: schema 2"),
         (spoil("*.json", '{"schema": 1}'), "the entry is damaged: commit"),
         (spoil("*.csv", "x\n"), "has no column"),
         (lambda folder: next(folder.glob("*.csv")).unlink(), "cannot read the table"),
