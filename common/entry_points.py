@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from compofa.common.errors import UserError, suggestion
 
@@ -49,22 +49,14 @@ def registered(group: str) -> dict[str, EntryPoint]:
     return dict(sorted(known.items()))
 
 
-@overload
-def load_registered(group: str, name: str, what: str) -> object: ...
-
-
-@overload
-def load_registered(group: str, name: str, what: str, kind: type[T]) -> T: ...
-
-
-def load_registered(group: str, name: str, what: str, kind: type[T] | None = None) -> T | object:
+def load_registered(group: str, name: str, what: str, kind: type[T]) -> T:
     """What an entry point refers to.
 
     Args:
         group: such as "compofa.report_formats".
         name: of the entry point.
         what: names such things in messages, as in "report format".
-        kind: the class that it has to be an instance of, if given.
+        kind: the class that it has to be an instance of.
 
     Raises:
         UserError: nothing is registered by that name; or what another package than ours registers
@@ -83,7 +75,7 @@ def load_registered(group: str, name: str, what: str, kind: type[T] | None = Non
         # The other package's fault, whatever it raises; the user has to know which one it is.
         message = f"{_whose(what, entry)} cannot be loaded: {type(error).__name__}: {error}"
         raise UserError(message, hint=f"it should be at {entry.value}") from error
-    if kind is not None and not isinstance(part, kind):
+    if not isinstance(part, kind):
         wrong = f"{entry.value} is a {type(part).__name__}, not a {kind.__name__}"
         raise UserError(f"{_whose(what, entry)} cannot be used: {wrong}")
     return part

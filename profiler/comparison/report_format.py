@@ -47,10 +47,6 @@ def find_report_format(name: str) -> ReportFormat:
     """The format that is registered as `name`.
 
     Raises:
-        UserError: there is none.
-        TypeError: what is registered is no `ReportFormat`: a mistake of its package.
+        UserError: there is none, or what a package registers is not a `ReportFormat`.
     """
-    loaded = load_registered(GROUP, name, "report format")
-    if not isinstance(loaded, ReportFormat):
-        raise TypeError(f"entry point {name!r} of {GROUP} refers to {loaded!r}, no ReportFormat")
-    return loaded
+    return load_registered(GROUP, name, "report format", ReportFormat)
