@@ -203,7 +203,9 @@ def test_fitted_blocks_say_how_far_from_additive_a_table_is(tmp_path: Path) -> N
 
 def test_fitted_blocks_are_not_negative_and_claim_no_spread(tmp_path: Path) -> None:
     write_block_files(tmp_path, made_up(W12))
-    times = fit_blocks(import_lut(tmp_path, W12, "phone"), W12).blocks[160].values()
+    blocks = fit_blocks(import_lut(tmp_path, W12, "phone"), W12).blocks[160]
+    assert blocks.keys() == made_up(W12)[160].keys()
+    times = blocks.values()
     assert all(time.mean_ms >= 0 and time.std_ms == 0 and time.count > 0 for time in times)
 
 

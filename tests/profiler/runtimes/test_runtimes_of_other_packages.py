@@ -100,6 +100,7 @@ def test_it_is_measured_like_our_own(package: Path, tiny_space_file: Path, tmp_p
     assert ended.returncode in (0, 3), ended.stderr
     table = read_table(tmp_path / "here.csv")
     assert (table.setup.runtime, table.setup.accelerator) == ("marked", "cpu")
+    assert any(row.source == "measured" for row in table.rows)
     assert all(row.latency_ms for row in table.rows)
     meta = json.loads((tmp_path / "here.meta.json").read_text())
     assert meta["fingerprint"]["beads"] == "glass"
