@@ -92,6 +92,7 @@ class _BothSides(Models):
         named = replace(row.cell, subnet=f"{row.cell.subnet} {known[:12]}")
         if named in self._found or named in self._built:
             return named
+        # Rows of tables from elsewhere name no model; nothing can be confirmed of these.
         paths = [folder / known for folder in self._folders] if known else []
         path = next((path for path in paths if path.is_file()), None)
         if path is not None:

@@ -114,6 +114,8 @@ class Cluster(Workers):
         number = self._counts[job.name]
         task = (
             self._ray.remote(measure_here)
+            # The device is scarce, and not Ray's CPUs. Ray must not retry by itself: the journal
+            # says what is left to do.
             .options(num_cpus=0, max_retries=0, resources={PREFIX + job.name: 1})
             .remote(
                 installed_version(), job, number, self._journals[job.name].content, self._messages
@@ -142,6 +144,7 @@ class Cluster(Workers):
         """Takes in what the tasks have sent, journals first."""
         for message in self._messages.get_nowait_batch(self._messages.qsize()):
             attempt = self._attempts.get(message.device)
+            # A host that was taken for dead may still send lines that its successor measures again.
             if attempt is None or attempt.number != message.attempt:
                 continue
             try:

@@ -137,6 +137,7 @@ class Fleet:
         budget = job.request.protocol.max_time_s
         if budget is None or begun == now:
             return job
+        # At least a second: 0 would mean that there is no limit.
         protocol = replace(job.request.protocol, max_time_s=max(1.0, budget - (now - begun)))
         return replace(job, request=replace(job.request, protocol=protocol))
 
@@ -144,6 +145,7 @@ class Fleet:
         """Gives up devices whose host does not come back, or was never there."""
         now = time.monotonic()
         for name in self._schedule.waiting - set(reachable):
+            # A host that was there may come back; one that never was is a mistake in the inventory.
             grace = self._return_s if name in self._begun else 0.0
             if now >= self._missing.setdefault(name, now + grace):
                 why = "no host of the cluster has this device"

@@ -55,6 +55,7 @@ class Processes(Workers):
         self._shop = ModelShop({**spaces, REFERENCE.space: SPACES[REFERENCE.space]}.values())
         self._users = Counter((job.device.runtime, job.device.dtype) for job in jobs)
         self.alone = frozenset(job.name for job in jobs if job.device.on_this_computer)
+        # A forked child would inherit the locks of threads that it does not have.
         self._context = get_context("spawn")
         self._children: dict[Connection, tuple[Job, BaseProcess]] = {}
 

@@ -84,6 +84,7 @@ class KnownDevice:
                 f"{name} has {len(cells)} cells to learn from; at least {FEWEST_CELLS} are needed"
             )
         logs = np.log(np.asarray(latency_ms, dtype=np.float64))
+        # At random: the rows of a table are sorted by resolution.
         some = np.random.default_rng(0).permutation(len(cells))[:MOST_FITTED]
         features = cell_features(space, [cells[i] for i in some])
         measured = Measured(features, np.exp(logs[some]), np.zeros(len(some)))

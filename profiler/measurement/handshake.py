@@ -37,6 +37,7 @@ def shake_hands(device: Device, transport: Transport, lease: DeviceLease, models
             where = "its agent" if python is None else f"its Python {python}"
             message = f"does not have the runtime {device.runtime}: {where} has {installed}"
             raise _fault(device)(f"{device.name} {message}", hint=_remedy(device))
+        # Small and always the same: a set-up that cannot load this model can load no other.
         reference = models.model(REFERENCE)
         transport.put(reference.path, reference.sha256)
         try:

@@ -91,6 +91,7 @@ def _chunks(access: DeviceAccess, model: ModelFile) -> list[tuple[int, ...]]:
         link = AgentLink(channel)
         access.lease.hello(link)
         handle = link.load(model.sha256, device.runtime, device.load_options()).handle
+        # A program that is called for each run warms up and repeats by itself.
         length = 1 if device.spec.invoked else RUNS
         if length > 1:
             link.run(handle, WARM_UP, INPUT_SEED, 120)

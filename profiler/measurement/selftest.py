@@ -164,6 +164,7 @@ def selftest_plan(space: Space, resolutions: Sequence[int], cells: int, seed: in
     """Cells drawn at random, all of them measured and none predicted."""
     rng = np.random.default_rng(seed)
     chosen: dict[Cell, None] = {}
+    # Bounded: a small space may not have so many different cells.
     for _ in range(100 * cells):
         if len(chosen) == cells:
             break

@@ -87,6 +87,7 @@ def write_tables(
     if not analysis.results:
         raise UserError("nothing was measured yet", path=journal_path(out))
     measures = find_measures(plan.columns)
+    # Cells of earlier plans too: a table that is continued keeps them.
     rows = {result.cell: _measured(result, plan, measures) for result in analysis.results.values()}
     held_out = None
     if any(cell not in rows for cell in plan.cells):

@@ -82,6 +82,7 @@ def load_evidence(path: Path, most_measured: int | None = None) -> Evidence:
 
 
 def _read_journal(path: Path) -> Journalled:
+    # It is held in memory as objects, several times its size.
     if path.stat().st_size > LARGEST_JOURNAL:
         raise UserError(f"the journal is larger than {LARGEST_JOURNAL // 1_000_000} MB", path=path)
     header, lines = read_journal(path)

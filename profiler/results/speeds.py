@@ -134,6 +134,7 @@ def _alike(values: Mapping[Cell | None, Mapping[int, float]]) -> dict[Cell, list
 
 
 def _of_runs(timings: Sequence[Timing]) -> TwoSpeeds | None:
+    # Runs of 0 ns come from a coarse clock, which says nothing about single runs.
     visits = [timing.ns for timing in timings if timing.cell is not None and min(timing.ns) > 0]
     total = sum(map(len, visits))
     modes = find_common_modes(visits)
