@@ -101,7 +101,7 @@ def test_a_quiet_device_is_left_after_three_sessions(study: ModuleType) -> None:
     ("scene", "named"),
     [
         ("two speeds by load of a model, +10 %", "loads of a model ran"),
-        ("two speeds of runs, +10 %", "runs took"),
+        ("two speeds of runs, +10 %", "runs were"),
         ("throttled from session 4 on, the reference is not", "but the reference model ran"),
     ],
 )
