@@ -148,7 +148,7 @@ def test_reference_latencies_that_are_none_are_refused(bad: float) -> None:
 
 
 def test_no_reference_is_refused() -> None:
-    with pytest.raises(UserError, match="no latency"):
+    with pytest.raises(UserError, match="the reference model: there are no latencies"):
         drift_factors([])
 
 
