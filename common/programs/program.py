@@ -17,16 +17,11 @@ EVERYWHERE = "Every command"
 """The panel of the help."""
 
 
-def version() -> str:
-    """Of the toolkit, as installed."""
-    from importlib.metadata import version as installed
-
-    return installed("compofa")
-
-
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"compofa {version()}")
+        from importlib.metadata import version
+
+        print(f"compofa {version('compofa')}")
         raise typer.Exit
 
 
@@ -104,8 +99,8 @@ def _with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ]
     parameters = [each.replace(kind=each.KEYWORD_ONLY) for each in own.parameters.values()]
     signature = own.replace(parameters=[*parameters, *shared])
-    command.__signature__ = signature  # type: ignore[attr-defined]
-    # Versions of typer differ in which of the two they read.
+    # Versions of typer differ in which they read: what `inspect` finds here, or the annotations.
+    command.__dict__["__signature__"] = signature
     command.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
     return command
 
@@ -128,12 +123,10 @@ class Program(typer.Typer):
             context_settings={"help_option_names": ["-h", "--help"]},
         )
 
-    # What typer takes, it may take more of in another version: it is handed on.
-    def command(  # type: ignore[override]
-        self, *names: str, **settings: Any
-    ) -> Callable[[Any], Any]:
+    # Versions of typer differ in the settings that they take: they are handed on.
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         """As typer's."""
-        return _registering(super().command(*names, **{"cls": PlainCommand, **settings}))
+        return _registering(super().command(name, **{"cls": PlainCommand, **settings}))
 
     def callback(self, **settings: Any) -> Callable[[Any], Any]:
         """As typer's: what runs before a subcommand, and alone where there is none."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compofa.profiler.fleet.job import Job
-from compofa.profiler.measurement.plan import Plan, make_plan
+from compofa.profiler.measurement.plan import Plan
+from compofa.profiler.measurement.profile import plan_of
 from compofa.profiler.results.journal import journal_path
 from compofa.profiler.results.predict import known_in_tables
 from compofa.profiler.settings import Protocol
@@ -53,19 +54,12 @@ def forecast(job: Job) -> Forecast:
     """
     request = job.request
     others = known_in_tables(request.like, request.space)
-    plan = make_plan(
-        request.space,
-        request.resolutions,
-        request.batch_sizes,
-        request.measure,
-        request.seed,
-        others,
-    )
+    plan = plan_of(request, others)
     protocol = request.protocol
     sessions = protocol.min_sessions, protocol.max_sessions
     measured = len(plan.measured)
     low, high = (
-        min(number * measured * visit_s(run_s, protocol), request.protocol.max_time_s or 1e9)
+        min(number * measured * visit_s(run_s, protocol), protocol.max_time_s or 1e9)
         for number, run_s in zip(sessions, USUAL_RUN_S, strict=True)
     )
     return Forecast(

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from compofa.common.errors import UserError
+from compofa.profiler.latency_model import KnownDevice
 from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.plan import Plan, PlanSize, make_plan
@@ -98,9 +99,7 @@ def profile(
     begun = time.monotonic()
     space, protocol = request.space, request.protocol
     others = known_in_tables(request.like, space)
-    plan = plan or make_plan(
-        space, request.resolutions, request.batch_sizes, request.measure, request.seed, others
-    )
+    plan = plan or plan_of(request, others)
     if protocol.tolerance is None:
         protocol = replace(protocol, tolerance=device.dtype.tolerance)
     limits = TimeLimits(begun + (protocol.max_time_s or math.inf), request.patience_s)
@@ -115,6 +114,22 @@ def profile(
         out_of_time = sessions.run(partial(_unsettled, plan.measured, protocol), request.seed)
         written = write_tables(request.out, space, access.header, sessions.journal.lines, others)
     return Outcome(written, time.monotonic() - begun, out_of_time)
+
+
+def plan_of(request: ProfileRequest, others: Sequence[KnownDevice]) -> Plan:
+    """The cells that `request` asks for.
+
+    Raises:
+        UserError: see `make_plan`.
+    """
+    return make_plan(
+        request.space,
+        request.resolutions,
+        request.batch_sizes,
+        request.measure,
+        request.seed,
+        others,
+    )
 
 
 def _unsettled(cells: Sequence[Cell], protocol: Protocol, analysis: Analysis) -> list[Cell]:

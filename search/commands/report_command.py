@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from compofa.profiler.comparison.report_format import ReportFormat
     from compofa.profiler.comparison.verdict import Report
 
+__all__ = ["app", "main"]
+"""The application is that of `html_command`, with `compare` and `history` added."""
+
 app.add_typer(history_app, name="history")
 
 

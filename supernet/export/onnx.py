@@ -26,6 +26,7 @@ from compofa.supernet.blocks import (
     SqueezeExcite,
 )
 from compofa.supernet.export.description import metadata
+from compofa.supernet.export.protobuf_fields import length_delimited
 from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
 from compofa.supernet.subnet import Activation
@@ -86,28 +87,13 @@ def _with_weights(model: onnx.ModelProto, weights: Weights) -> bytes:
     for name, values in weights.items():
         header = TensorProto(name=name, dims=values.shape, data_type=TensorProto.FLOAT)
         raw = np.ascontiguousarray(values, dtype="<f4").reshape(-1).data.cast("B")
-        tensor = [header.SerializeToString(), *_field(TensorProto.RAW_DATA_FIELD_NUMBER, [raw])]
-        tensors += _field(onnx.GraphProto.INITIALIZER_FIELD_NUMBER, tensor)
+        content = length_delimited(TensorProto.RAW_DATA_FIELD_NUMBER, [raw])
+        tensor = [header.SerializeToString(), *content]
+        tensors += length_delimited(onnx.GraphProto.INITIALIZER_FIELD_NUMBER, tensor)
     graph = [model.graph.SerializeToString(), *tensors]
     model.ClearField("graph")
-    whole = [model.SerializeToString(), *_field(onnx.ModelProto.GRAPH_FIELD_NUMBER, graph)]
-    return b"".join(whole)
-
-
-def _field(number: int, content: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
-    """A length-delimited field of protobuf's wire format, its content in parts."""
-    length_delimited = 2
-    return [_varint(number << 3 | length_delimited), _varint(sum(map(len, content))), *content]
-
-
-def _varint(value: int) -> bytes:
-    """An unsigned number in groups of seven bits, the lowest first."""
-    content = bytearray()
-    while value > 0x7F:
-        content.append(value & 0x7F | 0x80)
-        value >>= 7
-    content.append(value)
-    return bytes(content)
+    framed = length_delimited(onnx.ModelProto.GRAPH_FIELD_NUMBER, graph)
+    return b"".join([model.SerializeToString(), *framed])
 
 
 class _Writer:

@@ -118,7 +118,7 @@ def test_a_reader_that_has_had_enough_is_no_error(times: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="only Linux has this device")
 @pytest.mark.parametrize("times", ["1", "100000"])
 def test_output_to_a_full_disk_is_an_error(times: str) -> None:
     with Path("/dev/full").open("w") as full:

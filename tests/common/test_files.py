@@ -92,7 +92,7 @@ def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path: Path) -> N
     assert pipe.is_fifo()
 
 
-@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="only Linux has this device")
 def test_a_device_that_is_full_is_an_error() -> None:
     with pytest.raises(UserError, match="/dev/full: cannot write the file: no space left"):
         write_atomically(Path("/dev/full"), b"content")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from compofa.profiler.commands.app import app as profile
-from compofa.profiler.commands.html_command import app as report
-from compofa.search.commands import report_command  # noqa: F401  (it adds `compare` to the app)
+from compofa.search.commands.report_command import app as report
 from compofa.search.commands.search_command import app as search
 from compofa.supernet.commands.export_command import app as export
 from compofa.supernet.commands.train_command import app as train

@@ -28,11 +28,12 @@ def describe_coreml(path: Path) -> Description:
         import coremltools
     except ImportError:
         raise MissingExtra("coremltools", "coreml") from None
+    from google.protobuf.message import DecodeError
+
     try:
         description = coremltools.utils.load_spec(str(path)).description
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001  (whatever its reader stumbles over)
+    except (DecodeError, RuntimeError, ValueError, AttributeError, TypeError, KeyError) as error:
+        # Its reader checks little: these are what packages with changed bytes led it to.
         raise NotThisFormat(str(error)) from None
     return Description(
         inputs=tuple(_spec(each) for each in description.input),

@@ -7,13 +7,19 @@ numbers of fields are those of onnx.proto3.
 from __future__ import annotations
 
 import mmap
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compofa.profiler.models.user_files.user_model import Description, NotThisFormat, TensorSpec
+from compofa.profiler.models.user_files.user_model import (
+    Description,
+    NotThisFormat,
+    TensorSpec,
+    usual_dtype,
+)
+from compofa.supernet.export.protobuf_fields import LENGTH_DELIMITED, length_delimited
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
@@ -23,9 +29,6 @@ SMALL = 1024
 
 DEEPEST = 8
 """Subgraphs within subgraphs."""
-
-BYTES = 2
-"""The wire type of whatever has a length: strings, messages, packed numbers."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def read_frame(path: Path) -> ModelProto:
             raise NotThisFormat("it is empty") from None
         with mapped:
             frame = _frame(mapped, (0, len(mapped)), "model", 0)
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from onnx import ModelProto
 
     model = ModelProto()
@@ -83,7 +86,7 @@ def _frame(content: mmap.mmap, place: tuple[int, int], kind: str, depth: int) ->
     for number, begin, start, end in _fields(content, *place):
         if number in message.parts:
             part = _frame(content, (start, end), message.parts[number], depth + 1)
-            copy += _varint(number << 3 | BYTES) + _varint(len(part)) + part
+            copy += b"".join(length_delimited(number, [part]))
         elif number not in message.contents or end - start <= SMALL:
             copy += content[begin:end]
     return bytes(copy)
@@ -98,7 +101,7 @@ def _fields(content: mmap.mmap, at: int, last: int) -> Iterator[tuple[int, int, 
         start = at
         if wire == 0:
             _, at = _read_varint(content, at, last)
-        elif wire == BYTES:
+        elif wire == LENGTH_DELIMITED:
             length, start = _read_varint(content, at, last)
             at = start + length
         elif wire in (1, 5):
@@ -125,15 +128,6 @@ def _read_varint(content: mmap.mmap, at: int, last: int) -> tuple[int, int]:
     raise NotThisFormat("its content is not what ONNX files hold")
 
 
-def _varint(value: int) -> bytes:
-    coded = bytearray()
-    while value > 0x7F:
-        coded.append(value & 0x7F | 0x80)
-        value >>= 7
-    coded.append(value)
-    return bytes(coded)
-
-
 def describe_onnx(path: Path) -> Description:
     """What an ONNX file says of itself; data kept in other files has to be there.
 
@@ -148,7 +142,7 @@ def describe_onnx(path: Path) -> Description:
         # Up to IR version 3 weights are listed among the inputs too.
         inputs=tuple(_spec(each) for each in graph.input if each.name not in weights),
         outputs=tuple(_spec(each) for each in graph.output),
-        dtype=_usual_dtype(graph),
+        dtype=usual_dtype((dtype_name(e.data_type), prod(e.dims)) for e in tensors(graph)),
         others={name: name for name in _external_files(path, graph)},
     )
 
@@ -187,18 +181,6 @@ def tensors(graph: GraphProto) -> Iterator[TensorProto]:
                 yield attribute.t
             if attribute.HasField("g"):
                 yield from tensors(attribute.g)
-
-
-def _usual_dtype(graph: GraphProto) -> str | None:
-    """The type of most weights, of which one that counts positions is none."""
-    from math import prod
-
-    sizes: Counter[str] = Counter()
-    for tensor in tensors(graph):
-        name = dtype_name(tensor.data_type)
-        if name.startswith(("float", "bfloat")) or name in ("int8", "uint8", "int4", "uint4"):
-            sizes["int8" if name == "uint8" else name] += prod(tensor.dims)
-    return sizes.most_common(1)[0][0] if sizes else None
 
 
 def _external_files(path: Path, graph: GraphProto) -> list[str]:

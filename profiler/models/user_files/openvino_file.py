@@ -6,7 +6,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from compofa.common.files import read_bounded
-from compofa.profiler.models.user_files.user_model import Description, NotThisFormat, TensorSpec
+from compofa.profiler.models.user_files.user_model import (
+    Description,
+    NotThisFormat,
+    TensorSpec,
+    usual_dtype,
+)
 
 LARGEST_XML = 200_000_000
 """Bytes."""
@@ -30,16 +35,23 @@ def describe_openvino(path: Path) -> Description:
         OSError: it cannot be read.
     """
     content = read_bounded(path, LARGEST_XML, "the model")
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise NotThisFormat("it defines entities, which such files never do")
     try:
-        net = ElementTree.fromstring(content)  # noqa: S314  (without entities, which are its danger)
+        # In any other encoding a declaration of entities would not be seen.
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise NotThisFormat("its XML is not UTF-8 text") from None
+    if "<!DOCTYPE" in text:
+        raise NotThisFormat("it declares a document type, which such files never do")
+    try:
+        # The rule is about entities that grow without bounds or name other files: they take a
+        # document type to declare.
+        net = ElementTree.fromstring(text)  # noqa: S314
     except ElementTree.ParseError as error:
         raise NotThisFormat(f"its XML is damaged: {error}") from None
     layers = net.findall("layers/layer")
     if net.tag != "net" or not layers:
         raise NotThisFormat("it holds no layers of a network")
-    sizes: dict[str, int] = {}
+    weights: list[tuple[str, int]] = []
     needed = 0
     for layer in layers:
         data = layer.find("data")
@@ -47,20 +59,17 @@ def describe_openvino(path: Path) -> Description:
             continue
         size = _number(data.get("size"))
         needed = max(needed, _number(data.get("offset")) + size)
-        dtype = DTYPES.get(data.get("element_type", ""), "")
-        if dtype.startswith(("float", "bfloat")) or dtype in ("int8", "uint8", "int4"):
-            sizes[dtype] = sizes.get(dtype, 0) + size
-    weights = path.with_suffix(".bin")
-    if needed and not weights.is_file():
-        raise NotThisFormat(f"its weights, {weights.name}, are not beside it")
-    if needed and weights.stat().st_size < needed:
-        raise NotThisFormat(f"of its weights, {weights.name}, a part is missing")
-    usual = max(sizes, key=lambda name: sizes[name], default=None)
+        weights.append((DTYPES.get(data.get("element_type", ""), ""), size))
+    beside = path.with_suffix(".bin")
+    if needed and not beside.is_file():
+        raise NotThisFormat(f"its weights, {beside.name}, are not beside it")
+    if needed and beside.stat().st_size < needed:
+        raise NotThisFormat(f"of its weights, {beside.name}, a part is missing")
     return Description(
         inputs=tuple(_input(layer) for layer in layers if layer.get("type") == "Parameter"),
         outputs=tuple(_output(layer) for layer in layers if layer.get("type") == "Result"),
-        dtype="int8" if usual == "uint8" else usual,
-        others={"model.bin": weights.name} if needed else {},
+        dtype=usual_dtype(weights),
+        others={"model.bin": beside.name} if needed else {},
     )
 
 

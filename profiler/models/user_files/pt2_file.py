@@ -9,10 +9,16 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from compofa.profiler.models.user_files.user_model import Description, NotThisFormat, TensorSpec
+from compofa.profiler.models.user_files.user_model import (
+    Description,
+    NotThisFormat,
+    TensorSpec,
+    usual_dtype,
+)
 
 LARGEST_JSON = 200_000_000
 """Bytes, unpacked."""
@@ -50,6 +56,8 @@ def describe_pt2(path: Path) -> Description:
                 if name.endswith(("_weights_config.json", "_constants_config.json")):
                     _check_plain(_read(archive, name))
             return _described(program)
+    # zipfile says NotImplementedError of a method of compression that it does not know, which is
+    # what a damaged byte comes to.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise NotThisFormat(f"it is no zip file, or is damaged: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
@@ -80,13 +88,7 @@ def _described(program: Any) -> Description:
         for each in signature["input_specs"]
         if "parameter" in each
     ]
-    sizes: dict[str, int] = {}
-    for name in weights:
-        spec = _spec(values, name)
-        count = 1
-        for size in spec.fixed or ():
-            count *= size
-        sizes[spec.dtype] = sizes.get(spec.dtype, 0) + count
+    specs = [_spec(values, name) for name in weights]
     inputs = [
         each["user_input"]["arg"] for each in signature["input_specs"] if "user_input" in each
     ]
@@ -103,7 +105,7 @@ def _described(program: Any) -> Description:
         outputs=tuple(
             _spec(values, each["as_tensor"]["name"]) for each in outputs if "as_tensor" in each
         ),
-        dtype=max(sizes, key=lambda name: sizes[name], default=None),
+        dtype=usual_dtype((spec.dtype, prod(spec.fixed or ())) for spec in specs),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -13,7 +12,12 @@ from types import ModuleType
 from typing import Any
 
 from compofa.common.errors import MissingExtra
-from compofa.profiler.models.user_files.user_model import Description, NotThisFormat, TensorSpec
+from compofa.profiler.models.user_files.user_model import (
+    Description,
+    NotThisFormat,
+    TensorSpec,
+    usual_dtype,
+)
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every file."""
@@ -29,7 +33,8 @@ def tflite_schema() -> ModuleType:
         from ai_edge_litert import schema_py_generated
     except ImportError:
         raise MissingExtra("ai-edge-litert", "tflite") from None
-    return schema_py_generated  # type: ignore[no-any-return]
+    schema: ModuleType = schema_py_generated
+    return schema
 
 
 @contextmanager
@@ -69,7 +74,10 @@ def describe_tflite(path: Path) -> Description:
         return Description(
             inputs=tuple(_spec(graph, graph.Inputs(i)) for i in range(graph.InputsLength())),
             outputs=tuple(_spec(graph, graph.Outputs(i)) for i in range(graph.OutputsLength())),
-            dtype=_usual_dtype(model, graph),
+            dtype=usual_dtype(
+                (dtype_name(each.Type()), prod(size or 1 for size in shape_of(each) or ()))
+                for each in constants(model, graph)
+            ),
         )
 
 
@@ -98,17 +106,6 @@ def constants(model: Any, graph: Any) -> Iterator[Any]:
         buffer = model.Buffers(tensor.Buffer())
         if buffer is not None and (buffer.DataLength() or buffer.Size()):
             yield tensor
-
-
-def _usual_dtype(model: Any, graph: Any) -> str | None:
-    sizes: Counter[str] = Counter()
-    for tensor in constants(model, graph):
-        name = dtype_name(tensor.Type())
-        if name.startswith(("float", "bfloat")) or name in ("int8", "uint8", "int4"):
-            sizes["int8" if name == "uint8" else name] += prod(
-                size or 1 for size in shape_of(tensor) or ()
-            )
-    return sizes.most_common(1)[0][0] if sizes else None
 
 
 def _check_buffers(path: Path, model: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from compofa.common.files import sha256
 LARGEST_DIMENSION = 2**31
 MOST_NUMBERS = 2**31
 """In one input: a typing error in a shape is told before memory is asked for."""
+
+QUANTISED = {"int8": "int8", "uint8": "int8", "int4": "int4", "uint4": "int4"}
+"""Types of quantised weights, by the names that models give them."""
 
 CHANNELS = (1, 3, 4)
 """Of an image: grey, colours, colours with transparency."""
@@ -47,6 +51,20 @@ class TensorSpec:
             else ",".join("?" if n is None else str(n) for n in self.shape)
         )
         return f"{self.name}={shown}"
+
+
+def usual_dtype(weights: Iterable[tuple[str, int]]) -> str | None:
+    """What most weights of a model are; None where it has none of a type that is computed in.
+
+    Args:
+        weights: type and size of each tensor. Those of whole numbers that count positions and the
+            like do not matter; unsigned bytes are int8 by another name.
+    """
+    sizes: Counter[str] = Counter()
+    for dtype, size in weights:
+        if dtype.startswith(("float", "bfloat")) or dtype in QUANTISED:
+            sizes[QUANTISED.get(dtype, dtype)] += size
+    return sizes.most_common(1)[0][0] if sizes else None
 
 
 class NotThisFormat(Exception):

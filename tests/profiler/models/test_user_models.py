@@ -156,6 +156,15 @@ def test_an_openvino_file_tells_its_inputs(tmp_path: Path, onnx_file: Path) -> N
         read_user_model(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_an_openvino_file_with_entities_is_refused(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "net.xml"
+    declared = '<!DOCTYPE net [<!ENTITY a "aaaa">]><net>&a;</net>'
+    path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{declared}', encoding)
+    with pytest.raises(UserError, match=r"declares a document type|is not UTF-8 text"):
+        read_user_model(path)
+
+
 def test_an_openvino_file_may_leave_sizes_open(tmp_path: Path, make_onnx: MakeOnnx) -> None:
     openvino = pytest.importorskip("openvino")
     source = make_onnx(tmp_path / "a.onnx", shape=("n", 3, "h", "w"))
@@ -165,14 +174,15 @@ def test_an_openvino_file_may_leave_sizes_open(tmp_path: Path, make_onnx: MakeOn
 
 
 def test_an_exported_program_tells_its_inputs(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
+    import torch
 
-    class Network(torch.nn.Module):  # type: ignore[name-defined,misc]
+    class Network(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.words = torch.nn.Embedding(10, 4)
 
-        def forward(self, words: object, mask: object) -> object:
+        def forward(self, words: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
             return {"y": self.words(words) * mask}
 
     inputs = torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 5, 1, dtype=torch.float16)
@@ -209,6 +219,10 @@ def test_a_coreml_package_tells_its_inputs(tmp_path: Path) -> None:
     assert model.inputs[0].dtype == "float32"
     assert model.resolution == 128
     assert all(part.name.startswith("a.mlpackage/") for part in model.parts)
+    (spec,) = (tmp_path / "a.mlpackage").rglob("model.mlmodel")
+    spec.write_bytes(spec.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"no Core ML"):
+        read_user_model(tmp_path / "a.mlpackage")
 
 
 def test_open_dimensions_are_named(tmp_path: Path, make_onnx: MakeOnnx) -> None:
