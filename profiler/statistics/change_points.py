@@ -1,4 +1,4 @@
-"""Steps in a series of session levels: throttling, a noisy neighbour that comes or goes."""
+"""Steps in a series of session levels, as of throttling, or of a neighbour on a shared host."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ def regimes(levels: Sequence[float], false_alarms: float = 0.01) -> list[int]:
     """
     logs = log_latencies(levels, "the reference levels")
     groups = _split(logs, np.arange(logs.size), false_alarms)
+    # Sessions that stand alone come last, so that none of them becomes regime 0.
     groups.sort(key=lambda group: (group.size < CONFIRMED, float(logs[group].mean())))
     numbers = [0] * logs.size
     for number, group in enumerate(groups):

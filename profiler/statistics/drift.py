@@ -1,10 +1,10 @@
 """Drift in time, as the interleaved reference model sees it.
 
-Time acts in two ways. What lasts, a throttled stretch of sessions, is divided out, and such
-sessions no longer count for the level. What passes within a session, a step, a ramp or the restless
-wander of a shared host, shows as the reference's deviation from its level around a moment; how much
-of that a cell had part in is estimated (`covariate`). Scatter between sessions without a shape in
-time is left alone: it is the session effect, and its variance belongs into the intervals
+Time acts in two ways. What lasts, such as a throttled stretch of sessions, is divided out, and such
+sessions no longer count for the level. What passes within a session, such as a step, a ramp or the
+restless speed of a shared host, shows as the reference's deviation from its level around a moment;
+which share of it cells have is estimated (`covariate`). Scatter between sessions without a shape in
+time is left alone: it is the session effect, and its variance belongs in the intervals
 (`two_way`).
 """
 
@@ -67,7 +67,9 @@ class Drift:
             UserError: the reference was not measured in that session.
         """
         if session not in self.points:
-            raise UserError(f"session {session} has no reference measurement to correct drift by")
+            raise UserError(
+                f"session {session} did not time the reference model, so its drift is not known"
+            )
         times, logs = self.points[session]
         after = int(np.searchsorted(times, time_s))
         return float(logs[max(after - 1, 0) : after + 1].mean())

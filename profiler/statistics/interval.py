@@ -17,8 +17,8 @@ from compofa.profiler.statistics.student import half_width
 from compofa.profiler.statistics.two_way import K, TwoWay, fit_two_way
 
 POOLED_CELLS = 6
-"""From this many cells on, variances are shared across them. With fewer, the fit cannot tell one
-noisy cell from the session effect, and each cell keeps its own Student t."""
+"""With this many cells or more, variances are shared across them. With fewer, the fit cannot tell
+one noisy cell from the session effect, and each cell keeps its own Student t."""
 
 PEEKING = 0.8
 """Share of the permitted misses that a rule which peeks may spend; see `stopping`."""

@@ -17,22 +17,22 @@ from compofa.common.arrays import FloatArray
 from compofa.profiler.statistics.runs.location import QUIET, condense
 
 FINE_TICKS = 500
-"""A run of so many ticks is timed by itself: what the clock rounds off is 0.1 % of it at most."""
+"""A run of this many ticks is timed by itself: the clock rounds off at most 0.1 % of it."""
 
 BATCH_TICKS = 200
-"""Ticks that a batch of shorter runs lasts: what the clock rounds off is then 0.2 % of it."""
+"""How many ticks a batch of shorter runs lasts: the clock then rounds off 0.2 % of it."""
 
 COARSEST_NS = 25_000_000
-"""A clock with longer ticks is refused: batches would take longer than devices stay the same."""
+"""A clock with longer ticks is refused: the device would change while a batch runs."""
 
 LEAST_TICK_NS = 200
-"""What is finer than this needs no care: no network runs in less than 0.1 ms."""
+"""Shorter ticks do not matter, since no network runs in less than 0.1 ms."""
 
 JITTER_NS = 3
-"""By so much readings may be off whole ticks, where a tick is no whole number of nanoseconds."""
+"""How far readings may be off whole ticks, as where a tick is not a whole number of nanoseconds."""
 
 OUTLYING = 1.25
-"""A reading over so many times the median, and two ticks, is that of an interrupted run."""
+"""A reading above this many times the median, plus two ticks, is that of an interrupted run."""
 
 QUIET_SHIFT = 0.7028
 """Standard deviations by which the mean of a normal's `QUIET` part lies below its centre."""
@@ -94,7 +94,7 @@ def condense_timed(times_ns: Sequence[float], tick: int = 1) -> float:
 
 
 def uninterrupted(times: FloatArray, tick: int) -> FloatArray:
-    """Those of the readings of a coarse clock that are of runs that nothing came between."""
+    """The readings of a coarse clock without those of runs that were interrupted."""
     return times[times <= OUTLYING * np.median(times) + 2 * tick]
 
 
