@@ -8,9 +8,10 @@ the reply has the same `id` and either `ok` (an object) or `error` (`kind` and `
 
     hello   threads, cpus, idle_s, holder, classes
                                           -> version, pid, runtimes, facts, affinity, state
-    load    model, runtime, options       -> model (a handle), version, load_ns, first_ns, input,
-                                             output, settings
+    load    model, runtime, options,      -> model (a handle), version, load_ns, first_ns, input,
+            padding                          output, settings
     run     model, runs, seed             -> ns (one number a run), state
+    turns   models, turns, seed, order    -> ns (a list for each model, one number a turn), state
     memory  model, runtime, options, runs -> base_kb, peak_kb
     state                                 -> state
     unload  model                         -> {}
@@ -26,6 +27,11 @@ lock is the kernel's, so that of a dead agent is gone.
 
 `memory` tells what the kernel counts of this process: resident before the model was loaded, and at
 the highest while it was loaded and run. For that the process has to be a fresh one.
+
+In a turn every one of several models runs once; in which order is drawn anew for each turn, `order`
+being the seed. What disturbs the device then disturbs all of them alike. `padding` is how many
+bytes are taken before a model is loaded, and kept, so that it does not lie at the same place in
+every process.
 
 Whatever the runtime, a model's input is float32 [batch, channels, height, width]; `options` of load
 are `accelerator`, `dtype`, and what the runtime's class names.
@@ -50,6 +56,7 @@ import inspect
 import json
 import os
 import platform
+import random
 import re
 import signal
 import sys
@@ -67,6 +74,9 @@ DEADLINE_S = 600.0
 LONGEST_S = 1e9
 CHECKED_OUTPUTS = 256
 LONGEST_HOLDER = 300
+MOST_RUNS = 100_000
+MOST_MODELS = 64
+MOST_PADDING = 1 << 20
 
 Reply = Dict[str, Any]
 
@@ -1066,6 +1076,7 @@ class Agent:
         self.handles = 0
         self.gpu: Optional[Gpu] = None
         self.lock: Optional[int] = None
+        self.padding: List[bytearray] = []
 
     def hello(self, request: Dict[str, Any]) -> Reply:
         """Claims the device, sets threads and affinity; says what this device is and has."""
@@ -1123,6 +1134,7 @@ class Agent:
         if name not in RUNTIMES:
             raise Refused("runtime", f"this agent does not know the runtime {name!r}")
         path = self.model_path(request["model"])
+        self.padding.append(bytearray(whole(request, "padding", 0, MOST_PADDING, 0)))
         options = dict(request.get("options", {}), threads=self.threads)
         begun = time.perf_counter_ns()
         try:
@@ -1159,9 +1171,7 @@ class Agent:
 
     def run(self, request: Dict[str, Any]) -> Reply:
         """Runs a model a number of times, each timed by itself."""
-        runs = int(request["runs"])
-        if not 1 <= runs <= 100_000:
-            raise Refused("request", f"{runs} runs are not between 1 and 100000")
+        runs = whole(request, "runs", 1, MOST_RUNS)
         call = self.call(request["model"], int(request.get("seed", 0)))
         try:
             ns = self.models[request["model"]].time(call, runs)
@@ -1190,6 +1200,28 @@ class Agent:
         if peak == before > base:
             raise Refused("counter", "this kernel cannot forget an earlier peak (clear_refs)")
         return {"base_kb": base, "peak_kb": peak}
+
+    def turns(self, request: Dict[str, Any]) -> Reply:
+        """Runs several models in turns, in a new random order each turn, and times each run."""
+        handles = list(request["models"])
+        turns = whole(request, "turns", 1, MOST_RUNS)
+        if not 2 <= len(handles) <= MOST_MODELS or len(handles) * turns > MOST_RUNS:
+            raise Refused("request", f"{turns} turns of {len(handles)} models cannot be timed")
+        seed = int(request.get("seed", 0))
+        calls = [self.call(handle, seed) for handle in handles]
+        timers = [self.models[handle].time for handle in handles]
+        order = list(range(len(handles)))
+        # An order need not be hard to guess.
+        shuffle = random.Random(int(request.get("order", 0))).shuffle  # noqa: S311
+        ns: List[List[int]] = [[] for _ in handles]
+        try:
+            for _ in range(turns):
+                shuffle(order)
+                for i in order:
+                    ns[i] += timers[i](calls[i], 1)
+        except Exception as error:  # whatever a runtime throws is about this model
+            raise Refused("model", f"cannot run the models in turns: {error}") from None
+        return {"ns": ns, "state": self.look()}
 
     def state(self, _: Dict[str, Any]) -> Reply:
         """The device's state now."""
@@ -1249,7 +1281,7 @@ class Agent:
             if not isinstance(request, dict) or "id" not in request:
                 raise Refused("request", "a request is an object with an id")
             what = request.get("do")
-            if what not in ("hello", "load", "run", "memory", "state", "unload", "quit"):
+            if what not in ("hello", "load", "run", "turns", "memory", "state", "unload", "quit"):
                 raise Refused("request", f"unknown request {what!r}")
             alarm(seconds(request, "deadline_s", DEADLINE_S))
             ok = getattr(self, what)(request)
@@ -1269,6 +1301,16 @@ def seconds(request: Dict[str, Any], name: str, otherwise: float) -> float:
     value = float(request.get(name, otherwise))
     if not 0 < value <= LONGEST_S:
         raise Refused("request", f"{name} must be above 0 s and at most {LONGEST_S:g} s: {value}")
+    return value
+
+
+def whole(
+    request: Dict[str, Any], name: str, low: int, high: int, otherwise: Optional[int] = None
+) -> int:
+    """A whole number that the request names, or may name."""
+    value = int(request[name] if otherwise is None else request.get(name, otherwise))
+    if not low <= value <= high:
+        raise Refused("request", f"{name} is {value}, not between {low} and {high}")
     return value
 
 

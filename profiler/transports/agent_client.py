@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,10 +142,26 @@ class AgentLink:
             raise self._nonsense("hello", error) from None
 
     def load(
-        self, sha256: str, runtime: str, options: dict[str, Any], deadline_s: float = 600.0
+        self,
+        sha256: str,
+        runtime: str,
+        options: dict[str, Any],
+        deadline_s: float = 600.0,
+        padding: int = 0,
     ) -> Loaded:
-        """Loads a model that was put on the device and runs it once."""
-        ok = self._request("load", deadline_s, model=sha256, runtime=runtime, options=options)
+        """Loads a model that was put on the device and runs it once.
+
+        Args:
+            sha256: names the model.
+            runtime: that loads it.
+            options: how it is to be run.
+            deadline_s: how long that may take.
+            padding: bytes that the agent takes and keeps before, so that the model lies elsewhere.
+        """
+        fields: dict[str, Any] = {"model": sha256, "runtime": runtime, "options": options}
+        if padding:
+            fields["padding"] = padding
+        ok = self._request("load", deadline_s, **fields)
         try:
             # A network may compute infinities or NaN: then the network fails, not the device.
             reply = AgentReply(ok, unchecked=frozenset({"output"}))
@@ -179,20 +195,52 @@ class AgentLink:
             reply = AgentReply(ok)
             times = reply.integers("ns", -LARGEST_INTEGER, LARGEST_INTEGER)
             state = reply.mapping("state")
-            if len(times) != runs:
-                raise ValueError(f"{len(times)} times for {runs} runs")
-            kept = tuple(ns for ns in times if 0 <= ns < LONGEST_RUN_NS)
-            if not kept:
-                raise ValueError(f"a run of {times[0]} ns by the device's clock")
+            kept = tuple(ns for (ns,) in _plausible([times], runs))
         except ValueError as error:
             raise self._nonsense("run", error) from None
-        told_s = sum(kept) * 1e-9
+        self._check_clock(len(kept), sum(kept), wall_s)
+        return kept, state
+
+    def turns(
+        self, handles: Sequence[int], turns: int, order: int, seed: int, deadline_s: float
+    ) -> tuple[tuple[tuple[int, ...], ...], dict[str, Any]]:
+        """Runs several models in turns; returns nanoseconds for each model, and the state.
+
+        Turns during which the device's clock was set are left out, of all models.
+
+        Args:
+            handles: of the models, all of them loaded.
+            turns: in each of which every model runs once.
+            order: seed of the random order within each turn.
+            seed: of the input.
+            deadline_s: how long all of it may take.
+
+        Raises:
+            DeviceError: the reply makes no sense, or no turn is left.
+        """
+        begun = time.monotonic()
+        asked = {"models": list(handles), "turns": turns, "order": order, "seed": seed}
+        ok = self._request("turns", deadline_s, **asked)
+        wall_s = time.monotonic() - begun
+        try:
+            reply = AgentReply(ok)
+            rows = reply.lists("ns", -LARGEST_INTEGER, LARGEST_INTEGER)
+            state = reply.mapping("state")
+            if len(rows) != len(handles):
+                raise ValueError(f"times of {len(rows)} models, not of {len(handles)}")
+            kept = _plausible(rows, turns)
+        except ValueError as error:
+            raise self._nonsense("turns", error) from None
+        self._check_clock(len(kept) * len(rows), sum(map(sum, kept)), wall_s)
+        return tuple(zip(*kept, strict=True)), state
+
+    def _check_clock(self, runs: int, told_ns: int, wall_s: float) -> None:
+        told_s = told_ns * 1e-9
         if told_s > OVERRUN * wall_s + OVERRUN_S:
             self.caveat(
-                f"the device's clock cannot be trusted: by it {len(kept)} runs took "
+                f"the device's clock cannot be trusted: by it {runs} runs took "
                 f"{told_s:.3g} s, but they were over within {wall_s:.3g} s"
             )
-        return kept, state
 
     def state(self) -> dict[str, Any]:
         """The device's state now."""
@@ -239,6 +287,25 @@ class AgentLink:
     @staticmethod
     def _nonsense(do: str, error: Exception) -> DeviceError:
         return DeviceError(f"the agent's reply to {do} makes no sense: {printable(str(error))}")
+
+
+def _plausible(rows: Sequence[Sequence[int]], runs: int) -> list[tuple[int, ...]]:
+    """For each run the times of all `rows`, without runs during which the clock was set.
+
+    Raises:
+        ValueError: a row has not `runs` times, or none is left.
+    """
+    for row in rows:
+        if len(row) != runs:
+            raise ValueError(f"{len(row)} times for {runs} runs")
+    kept = [
+        times
+        for times in zip(*rows, strict=True)
+        if min(times) >= 0 and max(times) < LONGEST_RUN_NS
+    ]
+    if not kept:
+        raise ValueError(f"a run of {rows[0][0]} ns by the device's clock")
+    return kept
 
 
 def _facts(reply: AgentReply) -> dict[str, Any]:

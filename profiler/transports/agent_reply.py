@@ -49,6 +49,14 @@ class AgentReply:
         """A list of such numbers."""
         return tuple(check_integer(each, name, low, high) for each in self._list(name))
 
+    def lists(self, name: str, low: int, high: int) -> tuple[tuple[int, ...], ...]:
+        """A list of lists of such numbers."""
+        rows = self._list(name)
+        for row in rows:
+            if not isinstance(row, list):
+                raise ValueError(f"{name} holds {_quoted(row)}, not lists")
+        return tuple(tuple(check_integer(each, name, low, high) for each in row) for row in rows)
+
     def numbers(self, name: str, most: int) -> tuple[float, ...]:
         """A list of at most `most` numbers, any of which may be infinite or NaN."""
         numbers = self._list(name)

@@ -37,6 +37,8 @@ enum {
     DEEPEST = 64,
     CHECKED_OUTPUTS = 256,
     MOST_RUNS = 100000,
+    MOST_MODELS = 64,
+    MOST_PADDING = 1 << 20,
     MOST_THREADS = 1024,
     MOST_DIMENSIONS = 8,
     DIGEST = 64
@@ -1010,6 +1012,7 @@ struct model {
     size_t dimensions, count;
     long long seed;
     float *data;
+    char *padding;
     OrtValue *input, *output;
     struct model *next;
 };
@@ -1030,6 +1033,7 @@ static void free_model(const struct runtime *ort, struct model *model) {
     free_name(ort, model->input_name);
     free_name(ort, model->output_name);
     free(model->data);
+    free(model->padding);
     free(model);
 }
 
@@ -1396,11 +1400,16 @@ static bool try_model(const struct agent *agent, struct model *model, const char
 static bool do_load(struct agent *agent, struct json request, struct text *out,
                     struct refusal *why) {
     char path[4096];
-    if (!check_options(agent, request, why) || !model_path(agent, request, path, sizeof path, why))
+    long long padding = 0;
+    if (!check_options(agent, request, why) ||
+        !model_path(agent, request, path, sizeof path, why) ||
+        !integer_member(request, "padding", 0, MOST_PADDING, &padding, why))
         return false;
     struct model *model = calloc(1, sizeof *model);
     if (!model)
         return refuse(why, "memory", "out of memory");
+    /* Kept for as long as the model is: what is freed would be taken again by what comes next. */
+    model->padding = malloc((size_t)padding + 1);
     model->handle = agent->handles + 1;
     if (!try_model(agent, model, path, out, why)) {
         free_model(&agent->ort, model);
@@ -1412,16 +1421,66 @@ static bool do_load(struct agent *agent, struct json request, struct text *out,
     return true;
 }
 
-/* Where the pointer to the model that a request names is kept; NULL if no such model is loaded. */
-static struct model **find_model(struct agent *agent, struct json request, struct refusal *why) {
-    struct json value;
+/* Where the pointer to the model of that handle is kept; NULL if no such model is loaded. */
+static struct model **loaded(struct agent *agent, struct json value, struct refusal *why) {
     long long handle;
-    if (json_member(request, "model", &value) && json_integer(value, &handle))
+    if (json_integer(value, &handle))
         for (struct model **place = &agent->models; *place; place = &(*place)->next)
             if ((*place)->handle == handle)
                 return place;
     refuse(why, "request", "no such model is loaded");
     return NULL;
+}
+
+/* The same of the model that a request names. */
+static struct model **find_model(struct agent *agent, struct json request, struct refusal *why) {
+    struct json value;
+    if (json_member(request, "model", &value))
+        return loaded(agent, value, why);
+    refuse(why, "request", "no model is named");
+    return NULL;
+}
+
+/* The models that a request lists, by their handles; returns how many, or 0 where it may not. */
+static size_t find_models(struct agent *agent, struct json request, struct model **models,
+                          struct refusal *why) {
+    struct json list, key, value = {NULL, NULL};
+    size_t count = 0;
+    if (!json_member(request, "models", &list) || *list.at != '[') {
+        refuse(why, "request", "models is not a list");
+        return 0;
+    }
+    while (json_next(list, &key, &value)) {
+        struct model **place = loaded(agent, value, why);
+        if (!place)
+            return 0;
+        if (count == MOST_MODELS) {
+            refuse(why, "request", "more than %d models", MOST_MODELS);
+            return 0;
+        }
+        models[count++] = *place;
+    }
+    if (count < 2)
+        refuse(why, "request", "turns are between two models at least");
+    return count < 2 ? 0 : count;
+}
+
+/* Times one run of a model. */
+static bool time_run(const struct ort_api *api, struct model *model, int64_t *ns,
+                     struct refusal *why) {
+    int64_t begun = nanoseconds();
+    OrtStatus *status = run_once(api, model);
+    *ns = nanoseconds() - begun;
+    return worked(api, status, why);
+}
+
+static void print_times(struct text *out, const int64_t *ns, size_t count, size_t step) {
+    append(out, "[", 1);
+    for (size_t i = 0; i < count; i++) {
+        separate(out);
+        print(out, "%lld", (long long)ns[i * step]);
+    }
+    append(out, "]", 1);
 }
 
 static bool do_run(struct agent *agent, struct json request, struct text *out,
@@ -1436,17 +1495,63 @@ static bool do_run(struct agent *agent, struct json request, struct text *out,
         return refuse(why, "request", "it does not say how many runs");
     if (!prepare(&agent->ort, *place, seed, why))
         return false;
-    for (long long i = 0; i < runs; i++) {
-        int64_t begun = nanoseconds();
-        OrtStatus *status = run_once(agent->ort.api, *place);
-        ns[i] = nanoseconds() - begun;
-        if (!worked(agent->ort.api, status, why))
+    for (long long i = 0; i < runs; i++)
+        if (!time_run(agent->ort.api, *place, &ns[i], why))
+            return false;
+    print(out, "{\"ns\":");
+    print_times(out, ns, (size_t)runs, 1);
+    print(out, ",\"state\":");
+    print_state(out);
+    append(out, "}", 1);
+    return true;
+}
+
+/* The next of a row of numbers that look random (splitmix64). */
+static uint64_t next_random(uint64_t *state) {
+    uint64_t x = *state += 0x9E3779B97F4A7C15u;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    return x ^ x >> 31;
+}
+
+static void shuffle(size_t *order, size_t count, uint64_t *state) {
+    for (size_t last = count - 1; last > 0; last--) {
+        size_t other = (size_t)(next_random(state) % (last + 1)), kept = order[last];
+        order[last] = order[other];
+        order[other] = kept;
+    }
+}
+
+/* Runs several models in turns, in a new random order each turn. */
+static bool do_turns(struct agent *agent, struct json request, struct text *out,
+                     struct refusal *why) {
+    static int64_t ns[MOST_RUNS];
+    struct model *models[MOST_MODELS];
+    size_t order[MOST_MODELS];
+    long long turns = 0, seed = 0, drawn = 0;
+    size_t count = find_models(agent, request, models, why);
+    if (!count || !integer_member(request, "turns", 1, MOST_RUNS, &turns, why) ||
+        !integer_member(request, "seed", INT64_MIN, INT64_MAX, &seed, why) ||
+        !integer_member(request, "order", INT64_MIN, INT64_MAX, &drawn, why))
+        return false;
+    if (turns == 0 || (size_t)turns * count > MOST_RUNS)
+        return refuse(why, "request", "%lld turns of %zu models cannot be timed", turns, count);
+    for (size_t i = 0; i < count; i++) {
+        order[i] = i;
+        if (!prepare(&agent->ort, models[i], seed, why))
             return false;
     }
+    uint64_t state = (uint64_t)drawn;
+    for (size_t turn = 0; turn < (size_t)turns; turn++) {
+        shuffle(order, count, &state);
+        for (size_t i = 0; i < count; i++)
+            if (!time_run(agent->ort.api, models[order[i]], &ns[turn * count + order[i]], why))
+                return false;
+    }
     print(out, "{\"ns\":[");
-    for (long long i = 0; i < runs; i++) {
+    for (size_t i = 0; i < count; i++) {
         separate(out);
-        print(out, "%lld", (long long)ns[i]);
+        print_times(out, ns + i, (size_t)turns, count);
     }
     print(out, "],\"state\":");
     print_state(out);
@@ -1540,8 +1645,9 @@ static handler *find_handler(struct json request) {
     static const struct {
         const char *name;
         handler *handler;
-    } known[] = {{"hello", do_hello}, {"load", do_load},     {"run", do_run},  {"memory", do_memory},
-                 {"state", do_state}, {"unload", do_unload}, {"quit", do_quit}};
+    } known[] = {{"hello", do_hello},   {"load", do_load},   {"run", do_run},
+                 {"turns", do_turns},   {"memory", do_memory}, {"state", do_state},
+                 {"unload", do_unload}, {"quit", do_quit}};
     struct json value;
     char name[16];
     if (json_member(request, "do", &value) && json_string(value, name, sizeof name))

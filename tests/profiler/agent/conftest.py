@@ -39,9 +39,20 @@ def library() -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(tiny_space: Space) -> Iterator[ModelFile]:
-    with ModelStore([tiny_space]) as store:
-        yield store.model(Cell("tiny", "d22222", 32, 2))
+def store(tiny_space: Space) -> Iterator[ModelStore]:
+    with ModelStore([tiny_space]) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def model(store: ModelStore) -> ModelFile:
+    return store.model(Cell("tiny", "d22222", 32, 2))
+
+
+@pytest.fixture(scope="session")
+def larger(store: ModelStore) -> ModelFile:
+    """In the folder of `model`; a run takes many times as long."""
+    return store.model(Cell("tiny", "d22222", 96, 4))
 
 
 @pytest.fixture(scope="session")

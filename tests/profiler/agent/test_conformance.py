@@ -224,6 +224,50 @@ def test_runs_are_limited(agent: Agent, model: ModelFile, runs: int) -> None:
     assert agent.error("run", model=agent.load(model), runs=runs) == "request"
 
 
+def test_models_run_in_turns(agent: Agent, model: ModelFile) -> None:
+    agent.ok("hello", threads=1)
+    handles = [agent.load(model) for _ in range(3)]
+    begun = time.perf_counter_ns()
+    ran = agent.ok("turns", models=handles, turns=7, seed=1, order=5)
+    taken = time.perf_counter_ns() - begun
+    assert [len(row) for row in ran["ns"]] == [7, 7, 7]
+    assert all(ns > 0 for row in ran["ns"] for ns in row)
+    assert sum(map(sum, ran["ns"])) < taken
+    assert "monotonic_s" in ran["state"]
+
+
+def test_times_of_turns_are_those_of_their_models(
+    agent: Agent, model: ModelFile, larger: ModelFile
+) -> None:
+    agent.ok("hello", threads=1)
+    handles = [agent.load(larger), agent.load(model)]
+    for order in range(3):
+        slow, fast = agent.ok("turns", models=handles, turns=30, order=order)["ns"]
+        assert min(slow) > 3 * min(fast)
+
+
+@pytest.mark.parametrize(
+    "fields", [
+        {"turns": 0}, {"turns": 50_001}, {"turns": 10**30}, {"models": []}, {"models": 3},
+        {"models": [1]}, {"models": [1, 99]}, {"models": [1, "x"]}, {"models": [1] * 65},
+        {"models": None}, {"order": []}, {"turns": None},
+    ],
+)  # fmt: skip
+def test_turns_that_cannot_be_are_refused(
+    agent: Agent, model: ModelFile, fields: dict[str, Any]
+) -> None:
+    assert agent.load(model) == 1
+    assert agent.error("turns", **{"models": [1, 1], "turns": 1, **fields}) == "request"
+    assert agent.ok("turns", models=[1, 1], turns=1)["ns"]
+
+
+def test_a_model_may_be_loaded_elsewhere_in_memory(agent: Agent, model: ModelFile) -> None:
+    request = {"model": model.sha256, "runtime": "onnxruntime"}
+    assert agent.ok("load", padding=12_345, **request)["model"]
+    assert agent.error("load", padding=-1, **request) == "request"
+    assert agent.error("load", padding=1 << 30, **request) == "request"
+
+
 def test_several_models_are_kept_apart(agent: Agent, model: ModelFile) -> None:
     first, second = agent.load(model), agent.load(model)
     assert first != second
