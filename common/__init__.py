@@ -7,21 +7,21 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-# ONNX Runtime from 1.29 on reports what it runs to its maker unless it is told not to before it is
-# imported. Every process of ours imports this package first, and hands the setting on.
+# ONNX Runtime 1.29 and later sends usage data to its maker unless this variable is set before it is
+# imported. Every process of the toolkit imports this package first, and its children inherit it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def lazy_exports(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and `__dir__` of a package that exports what its `__init__.pyi` lists.
+    """Makes the `__getattr__` and `__dir__` of a package that exports the names in its stub.
 
-    The stub is read when a name is first asked for, not when the package is imported: a command
-    imports modules from inside the packages and asks for none of these names, and reading the
-    stubs would take 6 ms of its start.
+    The stub, `__init__.pyi`, is read when a name is first asked for, not on import. The commands
+    import modules from inside the packages and need none of these names, so that reading the stubs
+    would only make them start 6 ms later.
 
     Args:
-        package: its `__name__`.
-        file: its `__file__`.
+        package: the package's `__name__`.
+        file: the package's `__file__`.
     """
 
     @cache

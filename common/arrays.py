@@ -1,4 +1,4 @@
-"""The arrays of numbers that travel between modules, and reading them from NumPy's archives."""
+"""Types of the arrays that modules exchange, and a safe reader of NumPy's archives."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ IntArray = npt.NDArray[np.int64]
 
 
 def read_npz(path: Path, what: str, largest: int) -> dict[str, npt.NDArray[Any]]:
-    """The arrays in an archive, by name; nothing in it is run.
+    """Reads the arrays of an archive, by name, without running anything that it contains.
 
     Args:
-        path: the file.
-        what: names it in messages, as in "the predictor".
-        largest: bytes, packed or unpacked; more is refused.
+        path: an archive that `numpy.savez` wrote.
+        what: what messages call the file, as in "the predictor".
+        largest: the most bytes that the archive may have, packed or unpacked.
 
     Raises:
-        UserError: it cannot be read, is too large, damaged, encrypted, or no archive of plain
-            arrays.
+        UserError: the file cannot be read, is too large, damaged or encrypted, or is not an
+            archive of plain arrays.
     """
     too_large = f"{what} holds more than {largest:,} bytes"
     raw = read_bounded(path, largest, what, too_large=too_large)
@@ -35,22 +35,23 @@ def read_npz(path: Path, what: str, largest: int) -> dict[str, npt.NDArray[Any]]
         if _unpacked(raw) <= largest:
             with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-            # Numpy hands over members of any other kind as they stand.
+            # NumPy returns the bytes of a member that is not an array instead of refusing it.
             if all(isinstance(each, np.ndarray) for each in arrays.values()):
                 return arrays
-            raise ValueError("a member is no array")
+            raise ValueError("a member is not an array")
     except Exception as error:
-        # On damaged files zipfile, zlib and numpy raise whatever they stumble over: RuntimeError
-        # for a password, NotImplementedError for a compression, MemoryError for a made-up shape.
-        hint = "it should be a file of numpy.savez"
-        message = f"{what} is not an archive of plain arrays, or a damaged one"
+        # zipfile, zlib and NumPy raise many kinds of errors on such files: RuntimeError for an
+        # encrypted member, NotImplementedError for an unknown compression, MemoryError for a
+        # shape that is far too large.
+        hint = "it should be a file that numpy.savez wrote"
+        message = f"{what} is not an archive of plain arrays, or it is damaged"
         raise UserError(message, path=path, hint=hint) from error
     raise UserError(too_large, path=path)
 
 
 def _unpacked(raw: bytes) -> int:
-    """How many bytes an archive says that it holds."""
-    import zipfile  # nobody else who imports this module needs it
+    """How many bytes the archive would have unpacked, according to its directory."""
+    import zipfile  # Most importers of this module never read an archive.
 
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         return sum(part.file_size for part in archive.infolist())

@@ -1,4 +1,4 @@
-"""Things that hold something to be let go of: a process, a folder, a file."""
+"""The base class of objects that own a resource: a process, a folder, an open file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A context manager that closes itself at the end."""
+    """A context manager that calls `close` at the end."""
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of what it holds. Safe to call twice."""
+        """Releases the resource. May be called more than once."""
 
     def __enter__(self) -> Self:
         return self

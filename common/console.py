@@ -1,4 +1,4 @@
-"""What every command shares: exit codes, messages, and what a broken pipe or Ctrl-C mean."""
+"""What every command shares: exit codes, messages, and the handling of broken pipes and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from compofa.common.errors import CompofaError, ExitCode, file_error
 from compofa.common.running_log import loudness, one_command, record
 
 LONGEST_MESSAGE = 1000
-"""Characters; of a longer one the middle is left out: it is somebody's input, not ours."""
+"""Characters. The middle of a longer message is left out: it quotes a long input."""
 
 AGAIN_S = 0.05
-"""After which an interruption that Python ignored is raised once more."""
+"""Seconds after which an interruption that Python ignored is raised once more."""
 
 
 def run_command(command: Callable[[], Any]) -> NoReturn:
-    """Runs a typer application and turns its errors into messages and exit codes.
+    """Runs a typer application, turns its errors into messages, and exits.
 
-    Our own errors become one line on stderr. Any other exception is a bug of ours and keeps its
-    traceback (exit code 1 would say "the answer is no", so a bug leaves with 70, EX_SOFTWARE).
+    A `CompofaError` becomes one line on stderr and the exit code of its family. Any other exception
+    is a bug in the toolkit: it keeps its traceback and exits with 70 (EX_SOFTWARE), because exit
+    code 1 would mean "the answer is no".
     """
     _complete_streams()
     with one_command():
@@ -45,7 +46,7 @@ def _run_to_its_end(command: Callable[[], Any]) -> NoReturn:
     except KeyboardInterrupt:
         leave("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has had enough, as `| head` does.
+        # The reader has closed the pipe, as `| head` does. That is not an error.
         _discard_output()
     except Exception as error:
         import traceback
@@ -58,30 +59,32 @@ def _run_to_its_end(command: Callable[[], Any]) -> NoReturn:
 
 
 def _complete_streams() -> None:
-    """Gives a process whose streams are closed or cannot print some names streams that take all.
+    """Opens standard streams that are closed, and lets output of any text succeed.
 
-    Where a stream is closed, as by `>&-`, the next file that is opened would stand in its place,
-    and be written into; and Python has no object to print to.
+    Where a stream was closed, as by `>&-`, the next file that is opened would take its number, and
+    messages would be written into that file; and Python has no object to print to.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # It gets the lowest free number, which is this one.
         if getattr(sys, name) is None:
-            # It stays open as long as the process runs.
+            # It stays open for as long as the process runs.
             stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
     for output in (sys.stdout, sys.stderr):
-        # A terminal or a file of another encoding shows what it cannot print as its number.
+        # A terminal or a file that is not UTF-8 gets an escape, such as \xe9, for a character that
+        # it cannot show. Names of files may hold such characters.
         if isinstance(output, io.TextIOWrapper) and output.errors in ("strict", "surrogateescape"):
             output.reconfigure(errors="backslashreplace")
 
 
 def _run(command: Callable[[], Any]) -> None:
-    """Runs the application until its output is on its way, while a failure can still be told.
+    """Runs the application and flushes its output, so that a failure to write is reported.
 
-    Typer turns a broken pipe into exit code 1 and Ctrl-C into a silent 130: they are raised anew.
+    Typer turns a broken pipe into exit code 1 and Ctrl-C into a silent exit code 130. This function
+    raises them again as BrokenPipeError and KeyboardInterrupt.
     """
     try:
         try:
@@ -98,10 +101,11 @@ def _run(command: Callable[[], Any]) -> None:
         raise
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            # Asking whether such a file exists raises too: it is told here, for all commands.
+            # Even `Path.exists` raises this, so it is reported here for all commands.
             raise file_error(
                 error, str(error.filename)[:200], "there can be no such file"
             ) from None
+        # A full disk is not a bug in the toolkit; other errors of the system here would be.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         _discard_output()
@@ -110,12 +114,12 @@ def _run(command: Callable[[], Any]) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Has Ctrl-C and SIGTERM, with which CI and `timeout` stop a job, raise KeyboardInterrupt.
+    """Makes Ctrl-C and SIGTERM raise KeyboardInterrupt; CI and `timeout` stop jobs by SIGTERM.
 
-    Modules written in C that are being loaded when it is raised make an error of their own of it:
-    whatever error follows a signal counts as the interruption. Python ignores what is raised in
-    some places, such as the callbacks of its import system: there it is raised again a moment
-    later. A signal that somebody else handles or ignores is left alone.
+    A module written in C that is being loaded at that moment may turn the KeyboardInterrupt into an
+    error of its own, so any error that follows a signal counts as the interruption. Python ignores
+    exceptions in some places, such as the callbacks of its import system; if it ignored this one,
+    it is raised again `AGAIN_S` later. A signal that is handled or ignored already stays as it is.
     """
     came: list[int] = []
     hook = sys.unraisablehook
@@ -126,13 +130,13 @@ def _interruptible() -> Iterator[None]:
 
     def ignored(unraisable: sys.UnraisableHookArgs) -> None:
         if signal.SIGALRM in before and issubclass(unraisable.exc_type, KeyboardInterrupt):
-            # Raised here, it would be ignored too.
+            # An exception that is raised in this hook would be ignored as well.
             signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
         else:
             hook(unraisable)
 
     before = {}
-    if threading.current_thread() is threading.main_thread():  # others may set no handlers
+    if threading.current_thread() is threading.main_thread():  # Only it may set handlers.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 before[number] = signal.signal(number, interrupt)
@@ -152,19 +156,19 @@ def _interruptible() -> Iterator[None]:
 
 
 def _discard_output() -> None:
-    """Keeps Python from complaining again when it flushes stdout at exit."""
+    """Keeps Python from reporting the error again when it flushes stdout at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(message: str, code: int) -> NoReturn:
-    """Says `message` on stderr and ends the process with `code`."""
+    """Writes `message` to stderr and exits with `code`."""
     record("error", message.removeprefix("error: "))
     _say(message)
     sys.exit(code)
 
 
 def note(message: str) -> None:
-    """Says on stderr what the person should know, unless --quiet is given."""
+    """Writes a note for the user to stderr, unless --quiet is given."""
     line = _message(message)
     record("note", line)
     if not loudness().quiet:
@@ -172,7 +176,7 @@ def note(message: str) -> None:
 
 
 def detail(message: str) -> None:
-    """Says on stderr, with --verbose, what helps to find a fault."""
+    """Writes a detail that helps to find a fault to stderr, if --verbose is given."""
     line = _message(message)
     record("detail", line)
     if loudness().verbose:
@@ -180,18 +184,18 @@ def detail(message: str) -> None:
 
 
 def _say(message: str) -> None:
-    # There is no other place to tell that stderr cannot be written, as on a full disk.
+    # If stderr cannot be written, as on a full disk, there is no other place to report that.
     with suppress(OSError):
         print(message, file=sys.stderr, flush=True)
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """Prints the one object that `--json` promises."""
+    """Prints the one JSON object that a command writes with `--json`."""
     print(json.dumps(result, allow_nan=False))
 
 
 def _message(text: str) -> str:
-    """One line of bounded length, whatever a file or an option that is quoted in it holds."""
+    """`text` as one line of at most about `LONGEST_MESSAGE` characters."""
     line = printable(text)
     if len(line) <= LONGEST_MESSAGE:
         return line
@@ -200,13 +204,13 @@ def _message(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` on one line, without control characters: it may come from a file or a device."""
+    """`text` on one line, with control characters escaped: it may quote a file or a device."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def without_homes(text: str) -> str:
-    """`text` with `~` for home folders, of this computer or another: they name people."""
-    # A home of this computer's may lie anywhere; those of devices lie where they usually do.
+    """`text` with `~` for home folders, because their paths hold the names of people."""
+    # This user's home may lie anywhere. Those on devices are recognised by their usual places.
     here = os.environ.get("HOME", "")
     if len(here) > 1 and here.startswith("/"):
         text = re.sub(rf"{re.escape(here)}(?![\w.-])", "~", text)

@@ -1,4 +1,4 @@
-"""CSV files from outside, line by line, so that an error can say where it is."""
+"""Reads CSV files that users provide, with line numbers, so that an error can name the line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Self
 from compofa.common.errors import UserError, file_error, suggestion
 
 LARGEST_FILE = 200_000_000
-"""Characters; a larger file is refused: no table of ours comes near."""
+"""Characters. A larger file is refused; tables of this toolkit are far smaller."""
 
 LONGEST_LINE = 1_000_000
 """Characters of one line."""
@@ -26,31 +26,31 @@ LONGEST_TEXT = 300
 """Characters of one text value."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # fmt: skip
-"""What a spreadsheet takes for the start of a formula (OWASP, CSV injection)."""
+"""Characters with which a spreadsheet takes text for a formula (OWASP, CSV injection)."""
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-"""What other programs put between values, and what to call it."""
+"""Separators other than commas that programs write, and how messages call them."""
 
 
 class CsvLines:
-    """The rows of a CSV file, read once from its beginning to its end: it may be a pipe.
+    """The rows of a CSV file. They can be iterated over once, since the file may be a pipe.
 
     Args:
         path: the file.
-        what: names it in messages, as in "the table".
-        columns: the columns to read; each row comes in this order.
-        remarks: takes the lines above the header that start with ``#``, without that sign; where
-            it is None, there may be none.
-        optional: columns that may be left out; their values come after the others, empty where
-            the file has no such column.
-        own_columns: whether the file may have more columns, named like those of a measure: small
-            letters, digits and underscores. Their values come last, in the order of the file.
+        what: what messages call the file, as in "the table".
+        columns: the columns to read; the values of each row are returned in this order.
+        remarks: a list to which the lines above the header that start with ``#`` are appended,
+            without that sign. If it is None, the file may have no such lines.
+        optional: columns that the file may lack. Their values come after those of `columns`, and
+            are empty if the file has no such column.
+        own_columns: whether the file may have further columns. Their names must consist of small
+            letters, digits and underscores; their values come last, in the order of the file.
 
     Attributes:
-        own: the names of those columns.
+        own: the names of the further columns.
 
     Raises:
-        UserError: it cannot be read, is empty, or has other columns.
+        UserError: the file cannot be read, is empty, lacks a column or has an unknown one.
     """
 
     def __init__(
@@ -80,16 +80,16 @@ class CsvLines:
         unknown = [name for name in header if name not in known]
         self.own = tuple(unknown) if own_columns else ()
         self._check_header(header, columns, [] if own_columns else unknown, known)
-        # Where a column is left out, its place is one beyond the last.
+        # A column that the file lacks gets the place after the last, where `__iter__` puts "".
         places = {name: place for place, name in enumerate(header)}
         self._positions = [places.get(name, len(header)) for name in (*known, *self.own)]
         self._width = len(header)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        """The rows.
+        """Reads the rows one by one.
 
         Yields:
-            The row's line, counted from 1, and its values as text.
+            The line where the row ends, counted from 1, and the row's values as text.
 
         Raises:
             UserError: the file is too large, is not UTF-8 CSV, or is cut short.
@@ -107,8 +107,9 @@ class CsvLines:
                     padded = [*values, ""]
                     values = [padded[i] for i in self._positions]
                 yield line, values
+        # A copy that broke off would otherwise pass for a smaller table.
         if not self._lines.last.endswith(("\n", "\r")):
-            message = f"{self._what} is cut short: its last line has no end"
+            message = f"{self._what} is cut short: its last line has no line ending"
             raise UserError(message, path=self._path, line=self._skipped + self._reader.line_num)
 
     def _has_rows(self) -> bool:
@@ -124,7 +125,10 @@ class CsvLines:
             raise UserError(message, path=self._path, line=line) from None
 
     def _check_separator(self, first: str, header: list[str], columns: Sequence[str]) -> None:
-        """Names the separator that a spreadsheet has put in a comma's place."""
+        """Refuses a file whose values are not separated by commas, and names its separator.
+
+        Spreadsheets of many countries write semicolons.
+        """
         line = self._skipped + 1
         note = re.fullmatch(r'"?sep=(.)"?[,;]*\s*', first, re.IGNORECASE)
         if note is not None:
@@ -135,14 +139,14 @@ class CsvLines:
         for separator, name in SEPARATORS.items():
             parts = [part.strip(' "\r\n') for part in first.split(separator)]
             if len(set(parts) & set(columns)) > len(set(header) & set(columns)):
-                message = f"{self._what} has {name} between its values, and has to have commas"
-                hint = "save it as CSV with commas, and with points in its numbers"
+                message = f"{self._what} has {name} between its values instead of commas"
+                hint = "save it as CSV with commas, and with decimal points in its numbers"
                 raise UserError(message, path=self._path, line=line, hint=hint)
 
     def _check_header(
         self, header: list[str], columns: Sequence[str], unknown: list[str], known: list[str]
     ) -> None:
-        """Every one of `columns` is there, nothing that may not be, and nothing twice."""
+        """Checks that all of `columns` are there, no unknown column is, and none occurs twice."""
         line = self._skipped + 1
         if len(header) > MOST_COLUMNS:
             message = f"{self._what} has {len(header):,} columns, more than {MOST_COLUMNS:,}"
@@ -170,12 +174,12 @@ def read_lines(
     remarks: list[str] | None = None,
     optional: Sequence[str] = (),
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file that has `columns`, and perhaps `optional` ones: see `CsvLines`."""
+    """Reads the rows of a CSV file; arguments, yields and errors are those of `CsvLines`."""
     return iter(CsvLines(path, what, columns, remarks=remarks, optional=optional))
 
 
 class _Lines:
-    """The lines of a text file with their ends, one after another; a large file stays on the disk.
+    """The lines of a text file with their endings, read one by one so that memory stays small.
 
     Attributes:
         last: the line that was read last.
@@ -196,7 +200,8 @@ class _Lines:
 def _read(path: Path, what: str) -> Iterator[str]:
     size = number = 0
     try:
-        # A pipe cannot be read again to find the line of bytes that are no text: they are kept.
+        # Bytes that are not UTF-8 become surrogates, which are looked for line by line below. A
+        # decoding error would not name the line, and a pipe cannot be read again to find it.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             while line := file.readline(LONGEST_LINE + 1):
                 size, number = size + len(line), number + 1
@@ -207,7 +212,7 @@ def _read(path: Path, what: str) -> Iterator[str]:
                     message = f"{what} is not UTF-8 text"
                     raise UserError(message, path=path, line=number)
                 if len(line) > LONGEST_LINE:
-                    message = f"a line of more than {LONGEST_LINE:,} characters"
+                    message = f"the line has more than {LONGEST_LINE:,} characters"
                     raise UserError(message, path=path, line=number)
                 yield line
     except OSError as error:
@@ -215,26 +220,26 @@ def _read(path: Path, what: str) -> Iterator[str]:
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """`text` in quotes, shortened, for a message."""
+    """`text` in quotes and cut to `limit` characters, for a message."""
     return repr(text if len(text) <= limit else text[:limit] + "...")[: 3 * limit]
 
 
 def escape_formula(text: str) -> str:
-    """`text` for a CSV file that people open in a spreadsheet: no formula, whoever wrote it.
+    """`text` with a quote before it if a spreadsheet would take it for a formula.
 
-    A quote stands before text that a spreadsheet would take for one.
+    Names in a CSV file may come from others, and people open such files in spreadsheets.
     """
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def parse_number(text: str, name: str) -> float:
-    """The finite number that `text` is.
+    """Parses `text` as a finite number.
 
     Raises:
-        ValueError: it is not one; the message says so of `name`.
+        ValueError: `text` is not a finite number; the message calls it `name`.
     """
     try:
-        # float() would also take "1_000" and blanks around a number.
+        # float() would also accept "1_000" and blanks around a number.
         value = float(text) if "_" not in text and text == text.strip() else math.nan
     except ValueError:
         value = math.nan
@@ -244,10 +249,10 @@ def parse_number(text: str, name: str) -> float:
 
 
 def parse_count(text: str, name: str, least: int = 0, most: int = 10**12) -> int:
-    """The whole number that `text` is.
+    """Parses `text` as a whole number from `least` to `most`.
 
     Raises:
-        ValueError: it is not one from `least` to `most`; the message says so of `name`.
+        ValueError: `text` is not such a number; the message calls it `name`.
     """
     if text.isascii() and text.isdigit() and len(text) <= 13 and least <= int(text) <= most:
         return int(text)
@@ -259,7 +264,7 @@ def check_text(text: str, name: str, empty: bool = False) -> None:
     """Checks that `text` is one printable line of reasonable length.
 
     Raises:
-        ValueError: it is not, or it is empty where it must not be.
+        ValueError: it is not, or it is empty and `empty` is False; the message calls it `name`.
     """
     if not text and not empty:
         raise ValueError(f"{name} is empty")

@@ -1,13 +1,13 @@
-"""Parts that packages register under a group of entry points, our own built-in ones among them.
+"""Finds the transports, runtimes, report formats and measures that packages register.
 
-There are transports, runtimes, report formats and measures. A package says in its pyproject.toml
-what it adds:
+They are registered as entry points, those built into the toolkit too. A package declares in its
+pyproject.toml what it adds:
 
     [project.entry-points."compofa.transports"]
     serial = "my_package.serial:TRANSPORT"
 
-Looking the groups up reads a file of every installed package (some 10 ms), so this is done once,
-and when a part is wanted by name, never at start-up.
+Looking up entry points reads a file of every installed package (about 10 ms). This is therefore
+done once, when a part is first needed, and never at start-up.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ OWN_PACKAGE = "compofa"
 
 @cache
 def all_entry_points() -> Any:
-    """Those of every group; Python 3.11 and 3.12 have different types for them."""
+    """The entry points of all groups; their type differs between Python 3.11 and 3.12."""
     return entry_points()
 
 
 @cache
 def registered(group: str) -> dict[str, EntryPoint]:
-    """The entry points of `group`, by name and in that order; nothing is imported yet.
+    """The entry points of `group` in the order of their names; none is imported yet.
 
     Raises:
-        UserError: two packages have registered different things by one name.
+        UserError: two packages have registered different things under one name.
     """
     known: dict[str, EntryPoint] = {}
     for entry in all_entry_points().select(group=group):
@@ -45,22 +45,22 @@ def registered(group: str) -> dict[str, EntryPoint]:
                 f"{_package(before)} and {_package(entry)}",
                 hint="uninstall one of them",
             )
-    # Installers write them in one order or another; messages should not depend on that.
+    # Installers write entry points in different orders, and messages should not depend on that.
     return dict(sorted(known.items()))
 
 
 def load_registered(group: str, name: str, what: str, kind: type[T]) -> T:
-    """What an entry point refers to.
+    """Imports the object that an entry point refers to.
 
     Args:
-        group: such as "compofa.report_formats".
-        name: of the entry point.
-        what: names such things in messages, as in "report format".
-        kind: the class that it has to be an instance of.
+        group: the group of the entry point, such as "compofa.report_formats".
+        name: the name of the entry point.
+        what: what messages call such an object, as in "report format".
+        kind: the class that the object has to be an instance of.
 
     Raises:
-        UserError: nothing is registered by that name; or what another package than ours registers
-            cannot be imported or is of another class, and then the package is named.
+        UserError: nothing is registered under that name, or another package registers an object
+            that cannot be imported or is of the wrong class. The message names that package.
     """
     known = registered(group)
     if name not in known:
@@ -72,7 +72,8 @@ def load_registered(group: str, name: str, what: str, kind: type[T]) -> T:
     except Exception as error:
         if _package(entry) == OWN_PACKAGE:
             raise
-        # The other package's fault, whatever it raises; the user has to know which one it is.
+        # Whatever the other package raises, it is not a bug in this toolkit, and the user has to
+        # know which package it is.
         message = f"{_whose(what, entry)} cannot be loaded: {type(error).__name__}: {error}"
         raise UserError(message, hint=f"it should be at {entry.value}") from error
     if not isinstance(part, kind):
@@ -82,7 +83,7 @@ def load_registered(group: str, name: str, what: str, kind: type[T]) -> T:
 
 
 def _whose(what: str, entry: EntryPoint) -> str:
-    # Only for messages: the name of a package is read from its metadata, which takes a while.
+    # The name of the package is read from its metadata, which is slow, so only messages ask for it.
     return f"the {what} {entry.name!r} of the package {_package(entry)}"
 
 

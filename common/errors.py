@@ -1,4 +1,4 @@
-"""The error families of the toolkit, one exit code each.
+"""The error families of the toolkit, each with its exit code.
 
     CompofaError
     ├── UserError       2    the input is wrong: a file, an option, a key
@@ -29,13 +29,13 @@ class ExitCode(IntEnum):
 
 
 class CompofaError(Exception):
-    """An error with a place and a way out.
+    """An error that can say where it occurred and what to do about it.
 
     Attributes:
         message: what happened.
-        path: the file it happened in, if any.
+        path: the file in which it happened, if any.
         line: the line in that file, counted from 1, if known.
-        hint: what to do about it, if there is something to do.
+        hint: what the user can do, if there is something to do.
     """
 
     exit_code: ExitCode = ExitCode.USER
@@ -66,38 +66,38 @@ class UserError(CompofaError):
 
 
 class MissingExtra(UserError):
-    """A package that this command needs is not installed; names what to install."""
+    """A package that the command needs is not installed; the message says how to install it."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
-            f"{package} is not installed", hint=f"pip install 'compofa[{extra}]' brings it"
+            f"{package} is not installed", hint=f"install it with: pip install 'compofa[{extra}]'"
         )
 
 
 def require_package(package: str, extra: str, *, module: str | None = None) -> None:
-    """Says what to install where a package is missing, without importing it.
+    """Checks that a package is installed, without importing it.
 
     Args:
-        package: as people install it.
-        extra: of this package's, that brings it.
-        module: as it is imported, where that differs.
+        package: the name under which it is installed.
+        extra: the extra of `compofa` that installs it.
+        module: the name under which it is imported, if that differs.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: the package is not installed.
     """
     from importlib.util import find_spec
 
     try:
         spec = find_spec(module or package)
     except ModuleNotFoundError:
-        # Where a package that should hold the module is itself missing.
+        # Raised for a module such as a.b if the package a itself is missing.
         spec = None
     if spec is None:
         raise MissingExtra(package, extra)
 
 
 class DeviceError(CompofaError):
-    """The device's fault, or that of the way to it: exit code 4."""
+    """The device or the connection to it failed: exit code 4."""
 
     exit_code = ExitCode.DEVICE
 
@@ -109,13 +109,19 @@ class OutOfTime(CompofaError):
 
 
 def file_error(error: OSError, path: Path | str, doing: str) -> UserError:
-    """`error` in plain words: `doing` says what was tried, as in "cannot read the table"."""
+    """Turns an error of the system into one for the user.
+
+    Args:
+        error: what the system raised.
+        path: the file that it is about.
+        doing: what failed, as in "cannot read the table".
+    """
     reason = os.strerror(error.errno) if error.errno else str(error)
     return UserError(f"{doing}: {reason[:1].lower()}{reason[1:]}", path=path)
 
 
 def suggestion(word: str, known: list[str]) -> str | None:
-    """The known word that `word` was probably meant to be, as a hint."""
+    """A hint for a misspelt word: the known one that it resembles most, or all that are known."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1, cutoff=0.5)

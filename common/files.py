@@ -1,4 +1,4 @@
-"""Reading files within bounds, and writing them so that nobody ever reads half of one."""
+"""Reads files up to a size limit, and replaces files so that nobody ever reads half of one."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from compofa.common.errors import UserError, file_error
 FORMAT_SUFFIXES = frozenset(
     {".csv", ".htm", ".html", ".json", ".md", ".pdf", ".png", ".svg", ".txt", ".xlsx", ".xml"}
 )
-"""Of formats that people know by their suffix."""
+"""Suffixes by which people recognise a format."""
 
 
 def check_suffix(path: Path, *wanted: str) -> None:
-    """Checks that a file's name does not promise another format than what will be written.
+    """Checks that the suffix of a file to be written is not that of another format.
 
-    A name without a suffix that people know, such as /dev/stdout, promises nothing.
+    A name without a well-known suffix, such as /dev/stdout, is accepted.
 
     Args:
         path: the file.
-        wanted: the suffixes of the format, the usual one first.
+        wanted: the suffixes of the format that will be written, the usual one first.
 
     Raises:
-        UserError: it does.
+        UserError: the suffix is that of another format.
     """
     suffix = path.suffix.lower()
     if suffix in FORMAT_SUFFIXES and suffix not in wanted:
-        raise UserError(f"what is written there is {wanted[0]}, not {suffix}", path=path)
+        raise UserError(f"this file is written as {wanted[0]}, not as {suffix}", path=path)
 
 
 def read_bounded(
     path: Path, largest: int, what: str = "the file", *, too_large: str | None = None
 ) -> bytes:
-    """The content of `path`, of which no more is read than is accepted.
+    """Reads a file of at most `largest` bytes.
 
     Args:
         path: the file.
-        largest: bytes; a larger file is refused.
-        what: names it in messages, as in "the checkpoint".
-        too_large: what is said of a larger file, where the usual message does not fit.
+        largest: bytes; a larger file is refused without reading all of it.
+        what: what messages call the file, as in "the checkpoint".
+        too_large: the message about a larger file, where the usual one does not fit.
 
     Raises:
-        UserError: it cannot be read, or is too large.
+        UserError: the file cannot be read, or is too large.
     """
     try:
         with path.open("rb") as file:
@@ -56,12 +56,13 @@ def read_bounded(
 
 
 def bounded(file: BufferedIOBase, path: Path, largest: int, too_large: str) -> bytes:
-    """As `read_bounded`, from an open file such as one that is unpacked while it is read.
+    """As `read_bounded`, but reads an open file, such as one that is unpacked while it is read.
 
     Raises:
-        UserError: it is too large.
-        OSError: it cannot be read.
+        UserError: the file is too large; `too_large` is the message.
+        OSError: the file cannot be read.
     """
+    # One byte more than is allowed shows that the file is too large, however large it is.
     raw = file.read(largest + 1)
     if len(raw) > largest:
         raise UserError(too_large, path=path)
@@ -76,15 +77,15 @@ def _size(count: int) -> str:
 
 
 def write_atomically(path: Path, content: bytes | str, what: str = "the file") -> None:
-    """Replaces `path` by `content`: written beside it, flushed to disk, then renamed.
+    """Replaces `path` by a new file, which is written beside it, flushed to disk and then renamed.
 
-    A link stays, and the file it points to is replaced. What is no file, such as a pipe or
-    /dev/stdout, is written to as it is.
+    If `path` is a link, the file that it points to is replaced. If it is not a regular file but a
+    pipe or /dev/stdout, for example, the content is written to it directly.
 
     Args:
-        path: where it goes; the old file stays as it was if anything fails.
-        content: text is written as UTF-8.
-        what: names the file in messages.
+        path: the file to replace; it stays as it was if anything fails.
+        content: the new content; text is encoded as UTF-8.
+        what: what messages call the file.
 
     Raises:
         UserError: the disk is full, the folder is missing, permission is denied, and so on.
@@ -114,15 +115,16 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _mode(path: Path) -> int:
-    """The permissions of the file being replaced, or what the umask gives a new one."""
+    """The permissions of the file that is replaced, or those that the umask gives a new one."""
     try:
         return path.stat().st_mode & 0o777
     except FileNotFoundError:
+        # The umask can only be read by setting it.
         mask = os.umask(0)
         os.umask(mask)
         return 0o666 & ~mask
 
 
 def sha256(content: bytes) -> str:
-    """The hexadecimal digest by which models and agents are named."""
+    """The hexadecimal SHA-256 digest, by which models and agents are named."""
     return hashlib.sha256(content).hexdigest()

@@ -1,7 +1,7 @@
-"""Between the two ends of an interval and a standard deviation, for what is taken as normal.
+"""Converts between confidence intervals and standard deviations of normally distributed figures.
 
 An interval of confidence c around a mean reaches z((1 + c) / 2) standard deviations to either side,
-where z is the normal quantile: 1.96 for 95 %.
+where z is the quantile function of the standard normal distribution: 1.96 for 95 %.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _NORMAL = NormalDist()
 
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 1e-3, 1 - 1e-9
-"""Beyond these an interval says next to nothing, and rounding makes its reach zero or infinite."""
+"""Outside these, rounding makes the half-width of an interval zero or infinite."""
 
 
 def check_confidence(confidence: float) -> float:
-    """Returns `confidence` if it can be that of an interval.
+    """Returns `confidence` if it is a possible confidence of an interval.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it is not from `LEAST_CONFIDENCE` to `MOST_CONFIDENCE`.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
@@ -33,10 +33,10 @@ def check_confidence(confidence: float) -> float:
 
 
 def quantile(probability: float) -> float:
-    """The number of standard deviations above the mean that a normal figure stays below.
+    """The quantile of the standard normal distribution, in standard deviations above the mean.
 
     Args:
-        probability: with which it does, strictly between 0 and 1.
+        probability: of a value below that quantile, strictly between 0 and 1.
     """
     return _NORMAL.inv_cdf(probability)
 
@@ -47,20 +47,20 @@ def reach(confidence: float) -> float:
 
 
 def reaches(confidences: FloatArray) -> FloatArray:
-    """`reach` of each of an array of confidences, of any shape."""
+    """`reach` of every element of an array of any shape."""
     import numpy as np
 
-    # A column has one confidence or a few, and the quantile is a Python call.
+    # A column holds few different confidences, and each quantile is a slow call of Python code.
     known = {level: reach(level) for level in np.unique(confidences)}
     each: FloatArray = np.vectorize(known.__getitem__, otypes=[np.float64])(confidences)
     return each
 
 
 def standard_deviation(half_width: float, confidence: float) -> float:
-    """The standard deviation of a figure whose interval is `half_width` to either side."""
+    """The standard deviation of a figure whose interval reaches `half_width` to either side."""
     return half_width / reach(confidence)
 
 
 def probability_below(limit: float, mean: float, deviation: float) -> float:
-    """The probability that a normal figure is at most `limit`; the deviation is above zero."""
+    """The probability that a normal figure is at most `limit`; `deviation` must be above zero."""
     return _NORMAL.cdf((limit - mean) / deviation)

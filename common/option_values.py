@@ -1,4 +1,4 @@
-"""Values of options as people write them: percentages, durations, lists of sizes."""
+"""Parses the values of options as people write them: percentages, durations, lists of sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_DURATION_S = 30 * 86400
 
 
 def percent(share: float) -> str:
-    """A fraction of one as people write it, and as `parse_share` reads it: 0.02 is "2%"."""
+    """A fraction of one as a percentage that `parse_share` can read: 0.02 becomes "2%"."""
     return f"{100 * share:.10g}%"
 
 
@@ -19,17 +19,17 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 def parse_share(text: str, name: str, low: float, high: float) -> float:
-    """`2%` or `0.02` as a fraction of one, strictly between `low` and `high`.
+    """Parses `2%` or `0.02` as a fraction of one, strictly between `low` and `high`.
 
     Raises:
-        UserError: it is not such a number.
+        UserError: `text` is not such a number; the message names the option `name`.
     """
     parsed = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*(%?)\s*", text)
     value = float(parsed[1]) / (100 if parsed[2] else 1) if parsed else math.nan
     if not low < value < high:
         example = "2% or 0.02" if low < 0.02 else "95% or 0.95"
         if parsed and not parsed[2] and low < value / 100 < high:
-            # Most likely a percentage whose sign was forgotten.
+            # Most likely the user forgot the percent sign.
             example = f"{value:g}% or {value / 100:g}"
         raise UserError(
             f"--{name} must be more than {low:.0%} and less than {high:.0%}, not {text[:60]!r}",
@@ -39,10 +39,10 @@ def parse_share(text: str, name: str, low: float, high: float) -> float:
 
 
 def parse_duration(text: str, name: str) -> float:
-    """`90`, `90s`, `10m` or `1.5h` in seconds.
+    """Parses `90`, `90s`, `10m` or `1.5h` as a duration, and returns it in seconds.
 
     Raises:
-        UserError: it is not such a duration, or not above zero.
+        UserError: `text` is not such a duration, is not above zero, or is more than 30 days.
     """
     parsed = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(s|m|min|h|)\s*", text)
     seconds = float(parsed[1]) * _SECONDS[parsed[2]] if parsed else 0.0
@@ -53,10 +53,10 @@ def parse_duration(text: str, name: str) -> float:
 
 
 def parse_sizes(text: str, name: str, low: int, high: int) -> tuple[int, ...]:
-    """`160,192,224` or `160-224:16` as sizes in rising order, each once.
+    """Parses `160,192,224` or `160-224:16` as sizes, and returns each once in ascending order.
 
     Raises:
-        UserError: it is not such a list, or a size is out of bounds.
+        UserError: `text` is not such a list, or a size is not from `low` to `high`.
     """
     sizes: set[int] = set()
     for part in text.split(","):

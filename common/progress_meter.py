@@ -1,4 +1,4 @@
-"""How far a long piece of work is: one line on a terminal, a line now and then elsewhere."""
+"""Shows the progress of long work: in one line on a terminal, elsewhere by a line now and then."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from compofa.common.console import note
 from compofa.common.running_log import loudness
 
 LINE_SECONDS = 30.0
-"""Between two lines where there is no terminal."""
+"""Seconds between two lines if stderr is not a terminal."""
 
 
 class Meter:
-    """Counts units of work as they are done, and says how many a second and how long is left.
+    """Counts units of work as they are done, and shows their rate and the time that is left.
 
     Attributes:
-        total: units in all.
-        done: units so far.
+        total: how many units there are in all.
+        done: how many of them are done.
     """
 
     def __init__(self, what: str, unit: str, total: int, *, silent: bool = False) -> None:
         """Starts the clock.
 
         Args:
-            what: names the work.
+            what: the name of the work, with which each line begins.
             unit: what is counted, as in "images".
-            total: how many there are in all.
-            silent: says nothing; so does --quiet.
+            total: how many units there are in all.
+            silent: whether to show nothing, as under --quiet.
         """
         self.total = total
         self.done = 0
@@ -39,7 +39,7 @@ class Meter:
         self._began = self._told = time.monotonic()
 
     def advance(self, count: int) -> None:
-        """So many more are done."""
+        """Adds `count` units to those that are done."""
         self.done += count
         pause = 1.0 if self._terminal else LINE_SECONDS
         if not self._silent and time.monotonic() - self._told > pause:
@@ -60,13 +60,13 @@ class Meter:
         return f"{self._what}: {share:.0%}, {rate:,.0f} {self._unit}/s, {duration(left)} left"
 
     def end(self) -> None:
-        """Clears the line of a terminal."""
+        """Clears the line if stderr is a terminal."""
         if self._terminal and not self._silent:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
-    """`seconds` in the unit that suits them; "unknown time" where they are not finite."""
+    """`seconds` as text in s, min or h; "unknown time" if they are not finite."""
     if not math.isfinite(seconds):
         return "unknown time"
     if seconds < 90:

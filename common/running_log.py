@@ -1,8 +1,8 @@
-"""How much a command tells beside its result: on stderr, and in a file where one is asked for.
+"""How much a command reports beside its result, on stderr and in the file of `--log`.
 
-A *note* is for the person at the terminal: what was decided, what went wrong and goes on. A
-*detail* is for whoever looks for a fault: connections, uploads, processes on devices. `--quiet`
-leaves out the notes, `--verbose` shows the details too, and `--log` writes both to a file.
+A *note* is for the user: a decision that the command made, or a problem despite which it goes on. A
+*detail* helps to find a fault: connections, uploads, processes on devices. `--quiet` leaves out the
+notes, `--verbose` shows the details too, and `--log` writes both to a file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Loudness:
-    """What is shown and written.
+    """Which messages are shown and where they are logged.
 
     Attributes:
-        quiet: notes are not shown.
-        verbose: details are shown.
-        file: takes notes, details and errors, with their time.
+        quiet: whether notes are left out.
+        verbose: whether details are shown.
+        file: where notes, details and errors are logged with their times, if anywhere.
     """
 
     quiet: bool = False
@@ -38,13 +38,13 @@ _now = Loudness()
 
 
 def loudness() -> Loudness:
-    """That of the command that runs in this process; its options change it."""
+    """The settings of the command that runs in this process; its options change them."""
     return _now
 
 
 @contextmanager
 def one_command() -> Iterator[None]:
-    """What its options change holds until it ends, and its log file is closed then."""
+    """Within it a command has settings of its own; its log file is closed at the end."""
     global _now  # A process runs one command at a time.
     before, _now = _now, Loudness()
     try:
@@ -56,10 +56,10 @@ def one_command() -> Iterator[None]:
 
 
 def log_to(path: Path) -> None:
-    """Appends all that is told from now on to `path`.
+    """Appends all notes, details and errors from now on to the file `path`.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     import logging
     import time

@@ -1,4 +1,4 @@
-"""Private folders for temporary files, and an end to those that a killed process left behind."""
+"""Private folders for temporary files; those that killed processes left behind are deleted."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from compofa.common.errors import file_error
 PREFIX = "compofa-scratch-"
 
 SETTLED_S = 60.0
-"""A folder younger than this may not be locked yet by whoever is making it."""
+"""A folder younger than this may not be locked yet by the process that is making it."""
 
 
 class Scratch(Closing):
-    """A folder that nobody else can enter, and that goes when it is closed.
+    """A folder that only this user can enter, and that `close` deletes.
 
-    While it is open it is locked. The system lets go of the lock when a process ends, however it
-    does: a folder that nobody locks is a dead one's, and is deleted when the next one is made.
+    The folder is locked while it is in use. The system releases the lock when the process ends,
+    however it ends. A folder that is not locked therefore belongs to a process that has ended; it
+    is deleted when the next folder is made.
 
     Attributes:
         path: the folder.
 
     Raises:
-        UserError: no folder can be made where temporary files go.
+        UserError: no folder can be made in the folder for temporary files.
     """
 
     def __init__(self) -> None:
@@ -51,20 +52,20 @@ class Scratch(Closing):
 
 
 def _sweep(where: Path) -> None:
-    """Deletes folders of this user's processes that have ended."""
+    """Deletes the folders of those processes of this user that have ended."""
     import fcntl
 
     for path in where.glob(f"{PREFIX}*"):
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:
-            continue  # another user's, or gone meanwhile
+            continue  # It is another user's, or was deleted meanwhile.
         try:
             status = os.fstat(folder)
             if status.st_uid == os.geteuid() and time.time() - status.st_mtime > SETTLED_S:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
-            pass  # somebody is using it
+            pass  # A running process holds the lock.
         finally:
             os.close(folder)

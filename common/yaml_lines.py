@@ -1,9 +1,9 @@
-"""YAML files with the line of every key, so that an error can say where it is.
+"""Reads YAML files with the line of every key, so that an error can name the line.
 
-A file is read strictly, so that it means what it seems to mean. Only what every version of YAML
-takes for the same number, true, false or null is one. All other words stay text, as do numbers in
-octal, hexadecimal or base 60 and those that are too large. Keys are always text. Aliases and
-explicit tags, with which a small file can mean a huge or a strange one, are refused.
+A file is read strictly, so that it means what it seems to mean. Only words that all versions of
+YAML read as the same number, true, false or null are read as such. All other words stay text, as do
+numbers in octal, hexadecimal or base 60 and those that are too large. Keys are always text. Aliases
+and explicit tags are refused: with them a small file can expand to a huge one, or to objects.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from yaml.nodes import Node
 
 LARGEST = 200_000
-"""Bytes; a configuration file larger than this is refused. PyYAML reads 100 KB in a second."""
+"""Bytes. A larger configuration file is refused, since PyYAML needs a second for 100 KB."""
 
 DEEPEST = 20
-"""Levels of mappings and lists within each other."""
+"""How many levels of mappings and lists may be nested."""
 
 CONSTANTS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-"""As in YAML 1.2; `yes`, `no`, `on` and `off` are words there."""
+"""The constants of YAML 1.2, in which `yes`, `no`, `on` and `off` are text."""
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 FRACTION = re.compile(r"-?(0|[1-9][0-9]*)?(\.[0-9]+|(\.[0-9]*)?[eE][-+]?[0-9]+)")
@@ -47,9 +47,11 @@ class Document:
     """A parsed YAML file.
 
     Attributes:
-        data: what it holds, in plain Python types.
-        lines: for the path of keys (and list positions) to a value, its line, counted from 1.
-        texts: for the path to a number, how the file writes it.
+        path: the file.
+        data: its content, in plain Python types.
+        lines: the line of each value, counted from 1, by the path of keys and list positions that
+            leads to the value.
+        texts: each number as it is written in the file, by the path that leads to it.
     """
 
     path: Path
@@ -58,17 +60,25 @@ class Document:
     texts: dict[YamlPath, str]
 
     def error(self, place: YamlPath, message: str, hint: str | None = None) -> UserError:
-        """An error about the value at `place`, or the nearest place around it."""
+        """Makes an error about the value at `place`, with the line of the value.
+
+        If the file has no such value, the error names the line of what would contain it.
+        """
         while place not in self.lines and place:
             place = place[:-1]
         return UserError(message, path=self.path, line=self.lines.get(place), hint=hint)
 
 
 def read_yaml(path: Path, what: str) -> Document:
-    """Reads `path`, which holds `what` (for messages).
+    """Reads a YAML file.
+
+    Args:
+        path: the file.
+        what: what messages call the file, as in "the space file".
 
     Raises:
-        UserError: it cannot be read, is not YAML, gives a key twice, or uses aliases or tags.
+        UserError: the file cannot be read, is not YAML, gives a key twice, uses aliases or tags,
+            or is nested too deeply.
     """
     raw = read_bounded(path, LARGEST, what)
     try:
@@ -85,19 +95,20 @@ def read_yaml(path: Path, what: str) -> Document:
 
 @contextmanager
 def _located(path: Path) -> Iterator[None]:
-    """Turns what PyYAML raises into errors with a place."""
+    """Turns the exceptions of PyYAML into a `UserError` that names the line."""
     import yaml
 
     try:
         yield
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "not even text"
+        # PyYAML names no problem where the file holds bytes that are not text.
+        problem = getattr(error, "problem", None) or "the file is not text"
         line = None if mark is None else mark.line + 1
         message = f"not valid YAML: {printable(str(problem))[:150]}"
         raise UserError(message, path=path, line=line) from None
     except (ValueError, OverflowError, IndexError) as error:
-        # As for a %YAML directive whose numbers have thousands of digits.
+        # PyYAML lets these through, for example for a %YAML directive with thousands of digits.
         message = f"not valid YAML: {printable(str(error))[:150]}"
         raise UserError(message, path=path) from None
 
@@ -107,25 +118,24 @@ def _compose(text: str, path: Path) -> Node | None:
     from yaml.events import AliasEvent, CollectionStartEvent, ScalarEvent
 
     class StrictLoader(yaml.SafeLoader):
-        """Refuses what makes a file mean more than it shows, before it is unfolded."""
+        """Refuses aliases, tags and deep nesting before they are expanded."""
 
         depth = 0
 
         def compose_node(self, parent: Node | None, index: int) -> Node | None:
-            # The stubs of PyYAML give the method no types.
+            # PyYAML's stubs have no types for this method.
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             line = event.start_mark.line + 1
             if isinstance(event, AliasEvent):
-                message = (
-                    f"the alias *{printable(str(event.anchor))[:60]} is not taken: write it out"
-                )
-                raise UserError(message, path=path, line=line)
+                message = f"the alias *{printable(str(event.anchor))[:60]} is not allowed"
+                hint = "write out the value that it stands for"
+                raise UserError(message, path=path, line=line, hint=hint)
             if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
                 tag = printable(event.tag).replace("tag:yaml.org,2002:", "!!")
-                message = f"the tag {tag[:60]} is not taken"
+                message = f"the tag {tag[:60]} is not allowed"
                 raise UserError(message, path=path, line=line, hint="leave it out")
             if self.depth >= DEEPEST:
-                message = f"more than {DEEPEST} levels within each other"
+                message = f"more than {DEEPEST} levels of mappings and lists are nested"
                 raise UserError(message, path=path, line=line)
             self.depth += 1
             node: Node | None = super().compose_node(parent, index)
@@ -140,7 +150,7 @@ def _compose(text: str, path: Path) -> Node | None:
 
 
 def _value(document: Document, node: Node, place: YamlPath) -> Any:
-    """What `node` stands for; lines and texts of all that is in it are noted in `document`."""
+    """The value of `node` in Python types; its lines and texts are entered in `document`."""
     from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
     document.lines.setdefault(place, node.start_mark.line + 1)
@@ -160,7 +170,7 @@ def _value(document: Document, node: Node, place: YamlPath) -> Any:
             mapping[name] = _value(document, value, (*place, name))
         return mapping
     assert isinstance(node, ScalarNode)
-    # Quoted words and blocks have a style; they are text whatever they look like.
+    # Quoted words and blocks have a style; they are text even if they look like numbers.
     value = node.value if node.style else _plain(node.value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         document.texts[place] = node.value
@@ -168,7 +178,7 @@ def _value(document: Document, node: Node, place: YamlPath) -> Any:
 
 
 def _plain(text: str) -> Any:
-    """What a word without quotes stands for."""
+    """The value of a word that is not quoted: a constant, a number or text."""
     if text in CONSTANTS:
         return CONSTANTS[text]
     if INTEGER.fullmatch(text):

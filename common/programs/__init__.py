@@ -1,1 +1,1 @@
-"""What the five programs of the toolkit are made of: typer, and what it does not do for them."""
+"""The five programs of the toolkit are typer applications; this adds what typer lacks for them."""

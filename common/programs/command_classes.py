@@ -1,7 +1,7 @@
-"""Classes of commands that typer's own do not do for.
+"""Typer's classes of commands, changed in two respects.
 
-Help calls arguments and options by their names instead of by types of Python, and groups of
-commands name the command that was meant where a word is no subcommand.
+Their help shows no Python types beside arguments and options. A group of commands suggests the
+command that was probably meant if its first word is not a subcommand.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from compofa.common.errors import UserError
 
 
 class _NamedArgument(TyperArgument):
-    """An argument that is shown as its metavar alone, as options are."""
+    """An argument whose help shows its metavar alone, as that of options does."""
 
     def display_type_rich(self, ctx: Any) -> str | None:
         return super().display_type_rich(ctx) if self.metavar is None else None
 
 
 class PlainCommand(TyperCommand):
-    """A command whose help shows no type of Python.
+    """A command whose help shows no Python types.
 
-    Beside the metavar of an argument typer shows its type, such as `<list[Path]>`, and beside an
-    option that takes no value `<bool>`.
+    Typer shows the type of an argument beside its metavar, such as `<list[Path]>`, and `<bool>`
+    beside an option that takes no value.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for parameter in self.params:
-            # Typer makes the arguments itself and cannot be told of which class.
+            # Typer creates the arguments itself and offers no way to choose their class.
             if type(parameter) is TyperArgument:
                 parameter.__class__ = _NamedArgument
 
@@ -41,7 +41,7 @@ class PlainCommand(TyperCommand):
 
 
 class PlainGroup(TyperGroup):
-    """A group of such commands."""
+    """A group of commands whose help shows no Python types."""
 
     def get_params(self, ctx: Any) -> Any:
         """As typer's, without `<bool>`."""
@@ -56,15 +56,16 @@ def _without_bool(parameters: list[Any]) -> list[Any]:
 
 
 def pointing_group(meant: Callable[[Sequence[str]], str | None]) -> type[PlainGroup]:
-    """A group for `Program(cls=...)`.
+    """Makes a class of groups that suggests commands of other programs, for `Program(cls=...)`.
 
     Args:
-        meant: gets the words that begin with no subcommand, and returns the command that was
-            probably meant, or None. Misspelt subcommands are looked after by typer.
+        meant: is called with the words of a command line that does not begin with a subcommand,
+            and returns the command that was probably meant, or None. It is not called for
+            misspelt subcommands, for which typer itself makes a suggestion.
     """
 
     class PointingGroup(PlainGroup):
-        """Says what was meant, in one line."""
+        """A group that suggests the command that was probably meant."""
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             known = self.list_commands(ctx)
@@ -80,7 +81,7 @@ def pointing_group(meant: Callable[[Sequence[str]], str | None]) -> type[PlainGr
 
 
 def _resembles(word: str, known: Sequence[str]) -> bool:
-    """Whether it is a misspelt one of `known`, which typer suggests by itself."""
+    """Whether `word` is a misspelt one of `known`; typer suggests those by itself."""
     from difflib import get_close_matches
 
     return bool(get_close_matches(word, known))

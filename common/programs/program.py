@@ -14,7 +14,7 @@ from compofa.common.programs.command_classes import PlainCommand, PlainGroup
 from compofa.common.running_log import log_to, loudness
 
 EVERYWHERE = "Every command"
-"""The panel of the help."""
+"""The panel of the help in which the shared options stand."""
 
 
 def _print_version(asked: bool) -> None:
@@ -49,7 +49,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "quiet_": (
         _flag(
             ("--quiet", "-q"),
-            "Shows neither progress nor notes: only the result, and errors.",
+            "Shows only the result and errors: no progress and no notes.",
             _be_quiet,
         ),
         False,
@@ -57,7 +57,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "verbose_": (
         _flag(
             ("--verbose", "-v"),
-            "Shows details too, such as connections, uploads and processes on devices.",
+            "Shows also details such as connections, uploads and processes on devices.",
             _be_verbose,
         ),
         False,
@@ -68,7 +68,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 "--log",
                 metavar="FILE",
-                help="Appends notes, details and errors to a file, each with its time in UTC.",
+                help="Appends notes, details and errors to FILE, each with its time in UTC.",
                 callback=_log_to,
                 is_eager=True,
                 rich_help_panel=EVERYWHERE,
@@ -78,15 +78,18 @@ _SHARED: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "version_": (
-        _flag(("--version",), "Prints the version of the toolkit and ends.", _print_version),
+        _flag(("--version",), "Prints the version of the toolkit and exits.", _print_version),
         False,
     ),
 }
-"""By the name of the parameter: what typer makes of it, and its default."""
+"""The shared options by the names of their parameters: each one's annotation and default."""
 
 
 def _with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` as typer sees it with the shared options, which act by their callbacks."""
+    """`function` with the shared options added to the signature that typer reads.
+
+    The callbacks of these options do what they say, so that `function` does not get their values.
+    """
 
     @functools.wraps(function)
     def command(**arguments: Any) -> Any:
@@ -99,18 +102,18 @@ def _with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ]
     parameters = [each.replace(kind=each.KEYWORD_ONLY) for each in own.parameters.values()]
     signature = own.replace(parameters=[*parameters, *shared])
-    # Versions of typer differ in which they read: what `inspect` finds here, or the annotations.
+    # Some versions of typer read the signature and others the annotations, so both are set.
     command.__dict__["__signature__"] = signature
     command.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
     return command
 
 
 class Program(typer.Typer):
-    """An application whose commands all take -h, -q, -v, --log and --version.
+    """An application whose commands all have -h, -q, -v, --log and --version.
 
     Args:
-        cls: of the group of its subcommands, if it has any.
-        no_args_is_help: prints the help where nothing is given.
+        cls: the class of the group of its subcommands, if it has any.
+        no_args_is_help: whether it prints its help if it is called without arguments.
     """
 
     def __init__(
@@ -123,13 +126,13 @@ class Program(typer.Typer):
             context_settings={"help_option_names": ["-h", "--help"]},
         )
 
-    # Versions of typer differ in the settings that they take: they are handed on.
+    # Versions of typer differ in the settings that they accept, so any are passed on to it.
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        """As typer's."""
+        """As typer's `command`, with the shared options."""
         return _registering(super().command(name, **{"cls": PlainCommand, **settings}))
 
     def callback(self, **settings: Any) -> Callable[[Any], Any]:
-        """As typer's: what runs before a subcommand, and alone where there is none."""
+        """As typer's `callback`, with the shared options: the function runs before subcommands."""
         return _registering(super().callback(**settings))
 
 

@@ -47,7 +47,7 @@ def test_each_family_has_its_exit_code(kind: type[CompofaError], code: int) -> N
 def test_a_missing_extra_names_what_to_install() -> None:
     error = MissingExtra("torch", "train")
     assert isinstance(error, UserError)
-    assert str(error) == "torch is not installed (pip install 'compofa[train]' brings it)"
+    assert str(error) == "torch is not installed (install it with: pip install 'compofa[train]')"
 
 
 def test_system_errors_are_put_in_plain_words() -> None:

@@ -65,7 +65,7 @@ def test_shipped_examples_are_valid_once_uncommented(tmp_path: Path) -> None:
         ("a: {transport: adb, serial: x, cpu_mask: $(id)}", 1, "cpu_mask: .*not '\\$"),
         ("a: {transport: adb, serial: x, folder: tmp}", 1, "folder: .*not 'tmp'"),
         ("../a: {transport: local}", 1, "is not a name for a device"),
-        ("a: !!python/object/apply:os.system [true]", 1, "the tag !!python.* is not taken"),
+        ("a: !!python/object/apply:os.system [true]", 1, "the tag !!python.* is not allowed"),
     ],
 )
 def test_mistakes_are_named_with_their_line(

@@ -248,7 +248,7 @@ BAD_FILES = [
     ("name: a/b\n", 1, "name must be a short name"),
     ("name: mine\nname: yours\n", 2, "'name' is given twice"),
     ("name: mine\nwidth: [1\n", 3, "not valid YAML"),
-    ("name: !!python/object/apply:os.system [true]\n", 1, "the tag !!python.* is not taken"),
+    ("name: !!python/object/apply:os.system [true]\n", 1, "the tag !!python.* is not allowed"),
 ]
 
 

@@ -240,4 +240,4 @@ def test_a_table_is_not_written_under_the_name_of_a_page(run: Run, tmp_path: Pat
     ):
         ended = run(main, *words, "--out", tmp_path / "t.html")
         assert ended.code == 2
-        assert "t.html: what is written there is .csv, not .html" in ended.err
+        assert "t.html: this file is written as .csv, not as .html" in ended.err

@@ -114,10 +114,10 @@ def test_mistakes_in_options_exit_2(call: Callable[..., int], phone: Path) -> No
         (("a.csv", "b"), "did you mean compofa-report compare a.csv b, or compofa-report html"),
         (("history", "a.csv"), "compofa-report history add a.csv --commit COMMIT --to DIR?"),
         (("history", "folder"), "did you mean compofa-report history show folder?"),
-        (("html", "a.csv", "--out", "r.pdf"), "r.pdf: what is written there is .html, not .pdf"),
-        (("history", "show", "h", "--html", "r.png"), "r.png: what is written there is .html"),
-        (("compare", "a", "b", "--junit", "r.json"), "r.json: what is written there is .xml"),
-        (("compare", "a", "b", "--format", "csv=r.xlsx"), "r.xlsx: what is written there is .csv"),
+        (("html", "a.csv", "--out", "r.pdf"), "r.pdf: this file is written as .html, not as .pdf"),
+        (("history", "show", "h", "--html", "r.png"), "r.png: this file is written as .html"),
+        (("compare", "a", "b", "--junit", "r.json"), "r.json: this file is written as .xml"),
+        (("compare", "a", "b", "--format", "csv=r.xlsx"), "r.xlsx: this file is written as .csv"),
     ],
 )
 def test_what_was_meant_is_said(

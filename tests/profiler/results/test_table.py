@@ -343,7 +343,7 @@ def test_a_table_on_a_pipe_is_read_once(tmp_path: Path) -> None:
 def test_another_separator_is_named(tmp_path: Path, separator: str, name: str) -> None:
     rows = (text.replace(",", separator).replace("25.5", "25,5") for text in (HEADER, line()))
     path = write(tmp_path / "t.csv", *rows)
-    assert refused(path).startswith(f":1: the table has {name} between its values, and has to have")
+    assert refused(path).startswith(f":1: the table has {name} between its values instead of")
 
 
 @pytest.mark.parametrize(
@@ -363,9 +363,9 @@ def test_a_note_for_excel_is_named(tmp_path: Path, first: str, said: str) -> Non
     ("content", "said"),
     [
         ("x," * 400_000 + "\n", ":1: the table has 400,001 columns, more than 1,000"),
-        ("x," * 600_000 + "\n", ":1: a line of more than 1,000,000 characters"),
+        ("x," * 600_000 + "\n", ":1: the line has more than 1,000,000 characters"),
         (HEADER + "".join(f",{'é' * 90}{i}" for i in range(900)) + "\n", ":1: unknown column 'é"),
-        (HEADER + "\n" + "x" * 5_000_000, ":2: a line of more than 1,000,000 characters"),
+        (HEADER + "\n" + "x" * 5_000_000, ":2: the line has more than 1,000,000 characters"),
         (HEADER + "\n" + '"' + "x\n" * 90_000, ":65538: not valid CSV: field larger than field li"),
         (HEADER + "\n\n" + "\0" * 90, ":3: 1 values where the header has 21 columns"),
     ],

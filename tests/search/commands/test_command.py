@@ -372,7 +372,7 @@ def test_a_limit_that_is_not_a_number_above_zero_is_refused(
         (["--plot", "p.pdf"], "p.pdf: a plot's name ends in .html or .png"),
         (["--accuracy", "none.csv"], "none.csv: cannot read the accuracy table: no such file"),
         (["--accuracy", "none.pth"], "none.pth: cannot read the predictor: no such file"),
-        (["--out", "results.json"], "results.json: what is written there is .csv, not .json"),
+        (["--out", "results.json"], "results.json: this file is written as .csv, not as .json"),
         (["--out", "none/o.csv"], "none/o.csv: cannot write the results: no such file"),
         (["--out", "/dev/full"], "/dev/full: cannot write the results: no space left on device"),
         (["--plot", "none/p.html"], "none/p.html: cannot write the plot: no such file"),

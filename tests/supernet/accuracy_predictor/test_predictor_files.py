@@ -210,7 +210,7 @@ DAMAGED = {
     ),
     "half of it": (
         lambda path, made: path.write_bytes(archive(path, made).read_bytes()[:2000]),
-        "not an archive of plain arrays, or a damaged one",
+        "not an archive of plain arrays, or it is damaged",
     ),
     "another format": (
         lambda path, made: archive(path, made, about=np.array('{"format": "x", "version": 1}')),

@@ -171,7 +171,7 @@ def test_a_missing_package_is_named_with_what_brings_it(
     out = tmp_path / FILES[format_]
     ended = run(export.main, *SMALL, "--format", format_, "--out", out)
     name = package.replace("_", "-")
-    hint = f"(pip install 'compofa[{extra}]' brings it)"
+    hint = f"(install it with: pip install 'compofa[{extra}]')"
     assert (ended.code, ended.err) == (2, f"error: {name} is not installed {hint}\n")
     assert not out.exists()
 
@@ -258,7 +258,9 @@ def test_without_torch_a_checkpoint_says_what_to_install(
     options = ("--checkpoint", narrow, "--out", tmp_path / "x.onnx")
     ended = run(export.main, *SMALL, *options)
     assert ended.code == 2
-    assert ended.err == ("error: torch is not installed (pip install 'compofa[train]' brings it)\n")
+    assert ended.err == (
+        "error: torch is not installed (install it with: pip install 'compofa[train]')\n"
+    )
 
 
 MISTAKES = {

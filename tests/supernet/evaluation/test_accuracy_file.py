@@ -63,7 +63,7 @@ WRONG = {
     ),
     "a percentage": (HEADER + "compofa,d22222,160,75,x\n", "top1 is a fraction of one"),
     "not a number": (HEADER + "compofa,d22222,160,nan,x\n", "top1 must be a finite number"),
-    "half a line": (HEADER + "compofa,d22222,160,0.5,x", "its last line has no end"),
+    "half a line": (HEADER + "compofa,d22222,160,0.5,x", "its last line has no line ending"),
     "an open quote": (HEADER + 'compofa,d22222,160,0.5,"x\n', "a.csv:2: not valid CSV"),
 }
 

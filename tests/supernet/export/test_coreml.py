@@ -196,7 +196,7 @@ def test_weights_beyond_float16_are_refused_by_name() -> None:
 
 def test_without_coremltools_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "coremltools", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'compofa\[coreml\]' brings it"):
+    with pytest.raises(MissingExtra, match=r"install it with: pip install 'compofa\[coreml\]'"):
         write_coreml(SMALL, random_weights(SMALL, 0))
 
 

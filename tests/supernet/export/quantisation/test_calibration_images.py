@@ -99,7 +99,7 @@ def test_pictures_of_any_mode_become_rgb(tmp_path: Path) -> None:
         ([np.zeros((1, 3, 32, 32), np.uint8)], "not preprocessed: not floats"),
         ([np.full((1, 3, 32, 32), np.nan)], "not preprocessed: not floats, or not finite"),
         ([np.zeros(2), np.zeros(2)], "has 2 arrays, not one of images"),
-        ([np.array([{}], dtype=object)], "not an archive of plain arrays, or a damaged one"),
+        ([np.array([{}], dtype=object)], "not an archive of plain arrays, or it is damaged"),
     ],
 )
 def test_arrays_that_are_no_inputs_are_refused(
@@ -117,7 +117,7 @@ def test_files_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
     np.savez(whole, images(2))
     cut.write_bytes(whole.read_bytes()[:-100])
     for path in (text, cut):
-        with pytest.raises(UserError, match="not an archive of plain arrays, or a damaged one"):
+        with pytest.raises(UserError, match="not an archive of plain arrays, or it is damaged"):
             calibration_batches(path, GRAPH, 1)
 
 
@@ -174,7 +174,7 @@ def test_a_picture_whose_white_nothing_tells_is_left_out_with_the_reason(
 def test_an_archive_of_other_files_is_refused_in_one_line(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("images.txt", "not an array")
-    with pytest.raises(UserError, match="not an archive of plain arrays, or a damaged one"):
+    with pytest.raises(UserError, match="not an archive of plain arrays, or it is damaged"):
         calibration_batches(tmp_path / "x.npz", GRAPH, 1)
 
 
@@ -187,7 +187,7 @@ def test_an_encrypted_archive_is_refused_in_one_line(tmp_path: Path) -> None:
     for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         content[content.index(signature) + place] |= 1
     path.write_bytes(content)
-    with pytest.raises(UserError, match="not an archive of plain arrays, or a damaged one"):
+    with pytest.raises(UserError, match="not an archive of plain arrays, or it is damaged"):
         calibration_batches(path, GRAPH, 1)
 
 
