@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from torch import nn
 
 from compofa.common.errors import UserError
+from compofa.supernet.checkpoints.torch_files import difference, shapes_of
 from compofa.supernet.data.batches.loading import PlainBatches
 from compofa.supernet.data.split import write_split
 from compofa.supernet.evaluation.bn_calibration import calibrate
@@ -16,7 +17,12 @@ from compofa.supernet.evaluation.evaluation_options import CALIBRATION_IMAGES
 from compofa.supernet.ranks import Ranks
 from compofa.supernet.training.run_files.curves import Curves
 from compofa.supernet.training.run_files.run_folder import RunFolder, differences
-from compofa.supernet.training.run_files.state import State, read_state, write_state
+from compofa.supernet.training.run_files.state import (
+    State,
+    read_state,
+    restore_optimiser_,
+    write_state,
+)
 from compofa.supernet.training.start import first_supernet
 from compofa.supernet.training.steps.step import Classifier, Stepper, new_optimiser
 from compofa.supernet.training.stopping import heeding_signals
@@ -36,12 +42,16 @@ def train(training: Training, launch: Launch, ranks: Ranks) -> State:
     training.check_ranks(ranks.count)
     with _prepared(training, launch, ranks) as (state, monitor), heeding_signals() as stop_request:
         supernet = first_supernet(training.space, training.teacher, training.seed)
+        wrong = difference(shapes_of(supernet.state_dict()), shapes_of(state.weights))
+        if wrong is not None:
+            message = f"its weights are not those of space {training.space.name}: {wrong}"
+            raise UserError(message, path=launch.folder.state)
         supernet.load_state_dict(state.weights)
         stepper = Stepper(
             supernet.to(ranks.device), training.recipe, ranks, teaching_network(training, ranks),
             training.options,
         )  # fmt: skip
-        stepper.optimiser.load_state_dict(dict(state.optimiser))
+        restore_optimiser_(stepper.optimiser, state.optimiser, launch.folder.state)
         Trainer(training, stepper, state, launch, monitor, stop_request).run()
     return state
 

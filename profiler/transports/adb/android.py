@@ -49,6 +49,9 @@ ASKING_S = 15.0
 FRESH_S = 5.0
 """A state of this age is still reported: asking again costs the phone some work."""
 
+LAST_CPU = 4095
+"""No phone counts more: what follows from the number of CPUs takes memory for each of them."""
+
 TEMPERATURES = frozenset({0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13})
 """Of the sensor types of Android's thermal service; the others are voltages and percentages."""
 
@@ -100,19 +103,20 @@ def parse_facts(told: Mapping[str, str]) -> dict[str, Any]:
     get = properties.get
     chip = get("ro.soc.model") or get("ro.hardware.chipname") or get("ro.board.platform")
     serial = get("ro.serialno") or get("ro.boot.serialno")
-    memory = re.search(r"(\d+) kB", told.get("memory", ""))
-    possible = re.findall(r"\d+", told.get("cpus", ""))
+    memory = re.search(r"\S+(?= kB)", told.get("memory", ""))
+    possible = re.fullmatch(r"(?:[0-9]+[-,])*([0-9]+)", told.get("cpus", ""))
+    last_cpu = _integer(possible[1], LAST_CPU) if possible else None
     release, api = get("ro.build.version.release", "?"), get("ro.build.version.sdk", "?")
     facts = {
         "system": "Android",
         "machine": told.get("machine") or get("ro.product.cpu.abi"),
         "kernel": told.get("kernel"),
         "os": f"Android {release} (API {api}) {get('ro.build.fingerprint', '')}".strip(),
-        "api": int(api) if api.isdigit() else None,
+        "api": _integer(api),
         "cpu": _words(get("ro.soc.manufacturer"), chip),
         "board": _words(get("ro.product.manufacturer"), get("ro.product.model")),
-        "cpus": int(possible[-1]) + 1 if possible else None,
-        "memory_kb": int(memory[1]) if memory else None,
+        "cpus": None if last_cpu is None else last_cpu + 1,
+        "memory_kb": _integer(memory[0]) if memory else None,
         "governor": told.get("governor"),
         "max_mhz": list(mhz(told.get("max_khz", "")).values()) or None,
         "serial_sha256": hashlib.sha256(serial.encode()).hexdigest()[:16] if serial else None,
@@ -126,17 +130,16 @@ def parse_state(told: Mapping[str, str]) -> dict[str, Any]:
     celsius = _temperatures(told.get("thermal", ""))
     if (tenths := _integer(battery.get("temperature"))) is not None:
         celsius["battery"] = tenths / 10
-    ticks = re.findall(r"\d+", told.get("ticks", "").partition(" ")[2])
-    load = re.match(r"[\d.]+", told.get("load", ""))
-    pressure = re.search(r"some avg10=([\d.]+)", told.get("pressure", ""))
+    ticks = _ticks(told.get("ticks", ""))
+    pressure = re.search(r"some avg10=(\S+)", told.get("pressure", ""))
     thermal = re.search(r"^Thermal Status: (\d)$", told.get("thermal", ""), re.M)
     wakefulness = re.search(r"mWakefulness=(\w+)", told.get("wakefulness", ""))
     powered = [name for name in ("AC", "USB", "Wireless", "Dock") if _powered(battery, name)]
     state = {
-        "load_1m": float(load[0]) if load else None,
-        "cpu_pressure_10s": float(pressure[1]) if pressure else None,
-        "cpu_ticks": sum(map(int, ticks)) if len(ticks) > 7 else None,
-        "steal_ticks": int(ticks[7]) if len(ticks) > 7 else None,
+        "load_1m": _decimal(told.get("load", "").partition(" ")[0]),
+        "cpu_pressure_10s": _decimal(pressure[1]) if pressure else None,
+        "cpu_ticks": sum(ticks) if len(ticks) > 7 else None,
+        "steal_ticks": ticks[7] if len(ticks) > 7 else None,
         "mhz": list(mhz(told.get("khz", "")).values()) or None,
         "cap_mhz": list(mhz(told.get("cap_khz", "")).values()) or None,
         "governor": told.get("governor"),
@@ -152,26 +155,41 @@ def parse_state(told: Mapping[str, str]) -> dict[str, Any]:
 
 def mhz(text: str) -> dict[int, float]:
     """MHz by CPU, from `grep -H` over cpufreq files in kHz."""
-    by_cpu = re.findall(r"/cpu(\d+)/cpufreq/\w+:(\d+)$", text, re.M)
+    by_cpu = re.findall(r"/cpu([0-9]{1,4})/cpufreq/\w+:([0-9]{1,12})$", text, re.M)
     return {cpu: khz / 1000 for cpu, khz in sorted((int(cpu), int(khz)) for cpu, khz in by_cpu)}
+
+
+def _ticks(line: str) -> list[int]:
+    """The counts in a line of /proc/stat, in its order; none where one makes no sense."""
+    counts = [_integer(word) for word in line.split()[1:]]
+    known = [count for count in counts if count is not None]
+    return known if len(known) == len(counts) else []
 
 
 def _temperatures(text: str) -> dict[str, float]:
     """Degrees Celsius by sensor; of cached and current values the current ones, which come last."""
-    sensor = r"Temperature\{mValue=(-?[\d.]+), mType=(-?\d+), mName=([^,}]+),"
-    return {
-        name: float(value)
+    sensor = r"Temperature\{mValue=([^,}]+), mType=([^,}]+), mName=([^,}]+),"
+    read = {
+        name: _decimal(value)
         for value, kind, name in re.findall(sensor, text)
-        if int(kind) in TEMPERATURES and re.fullmatch(r"-?\d+(\.\d+)?", value)
+        if _integer(kind) in TEMPERATURES
     }
+    return {name: celsius for name, celsius in read.items() if celsius is not None}
 
 
 def _powered(battery: Mapping[str, str], source: str) -> bool:
     return battery.get(f"{source} powered") == "true"
 
 
-def _integer(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"-?\d{1,9}", text) else None
+def _integer(text: str | None, most: int = 10**15) -> int | None:
+    """None for what is no number, or too large to be what it should be."""
+    if text is None or re.fullmatch(r"-?[0-9]{1,16}", text) is None:
+        return None
+    return int(text) if abs(int(text)) <= most else None
+
+
+def _decimal(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,12})?", text) else None
 
 
 def _words(*parts: str | None) -> str:

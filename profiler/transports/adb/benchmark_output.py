@@ -19,10 +19,10 @@ from dataclasses import dataclass
 LONGEST_US = 3600e6
 """An hour: no single inference is longer."""
 
-# The numbers of a stream of C++: 1152.4, 1.14039e+07.
-_NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+# The numbers of a stream of C++: 1152.4, 1.14039e+07. Longer ones are none of its.
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?(?:e[+-]?[0-9]{1,2})?"
 _STATISTICS = re.compile(
-    rf"count=(?P<count>\d+)"
+    rf"count=(?P<count>[0-9]{{1,12}})"
     rf"(?: first=(?P<first>{_NUMBER}))? curr=(?P<curr>{_NUMBER})"
     rf"(?: ?\(all same\)| min=(?P<min>{_NUMBER}) max=(?P<max>{_NUMBER})"
     rf" avg=(?P<avg>{_NUMBER}) std=(?P<std>{_NUMBER}|-?nan))?"

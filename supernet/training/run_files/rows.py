@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class RowFile:
         """Forgets what came after that step, and a last line that was not finished.
 
         Raises:
-            UserError: it cannot be read or written, or has other columns.
+            UserError: it cannot be read or written, has other columns, or a row is damaged.
         """
         try:
             lines = self.path.read_text().splitlines(keepends=True)
@@ -44,7 +45,15 @@ class RowFile:
             raise file_error(reason, self.path, "cannot go on with the table") from None
         if not lines or lines[0] != self._header:
             raise UserError("it is not a table of this training", path=self.path, line=1)
-        kept = [line for line in lines[1:] if line.endswith("\n") and _place(line) <= (phase, step)]
+        kept = []
+        for number, line in enumerate(lines[1:], start=2):
+            if not line.endswith("\n"):
+                break
+            place = _place(line)
+            if place is None:
+                raise UserError("this row is damaged", path=self.path, line=number)
+            if place <= (phase, step):
+                kept.append(line)
         write_atomically(self.path, "".join([lines[0], *kept]), "the table")
 
     def add(self, rows: Sequence[Sequence[RowValue]]) -> None:
@@ -62,9 +71,10 @@ class RowFile:
             raise file_error(error, self.path, "cannot write the table") from None
 
 
-def _place(line: str) -> tuple[int, int]:
-    phase, step, _ = line.split(",", 2)
-    return int(phase), int(step)
+def _place(line: str) -> tuple[int, int] | None:
+    """The phase and the step of a row; None where it names none."""
+    read = re.match(r"([0-9]{1,15}),([0-9]{1,15}),", line)
+    return None if read is None else (int(read[1]), int(read[2]))
 
 
 def _line(cells: Sequence[RowValue]) -> str:

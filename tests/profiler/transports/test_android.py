@@ -87,6 +87,36 @@ def test_answers_belong_to_the_question_before_them() -> None:
     assert answers("@@ a\n1\n2\n@@ b\n@@ c\n3\n") == {"a": "1\n2", "c": "3"}
 
 
+NO_NUMBERS = ("9" * 5000, "9" * 23, "\u00b2", "1.2.3", "1..2", ".", "-", "nan", "1e999")
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+def test_numbers_beyond_reason_are_left_out(number: str) -> None:
+    """Such a number of CPUs would take all memory, one of thousands of digits cannot be read."""
+    khz = f"/sys/devices/system/cpu/cpu0/cpufreq/a:{number}"
+    facts = parse_facts(
+        {
+            "properties": f"[ro.build.version.sdk]: [{number}]",
+            "cpus": f"0-{number}",
+            "memory": f"MemTotal: {number} kB",
+            "max_khz": khz,
+        }
+    )
+    assert not facts.keys() & {"api", "cpus", "memory_kb", "max_mhz"}
+    state = parse_state(
+        {
+            "battery": f"Battery:\n  level: {number}\n  temperature: {number}",
+            "thermal": f"Temperature{{mValue={number}, mType=3, mName=a,\n"
+            f"Temperature{{mValue=40, mType={number}, mName=b,",
+            "load": f"{number} 1",
+            "pressure": f"some avg10={number}",
+            "ticks": f"cpu 1 2 {number} 4 5 6 7 8 9",
+            "khz": khz,
+        }
+    )
+    assert state == {}
+
+
 @given(st.dictionaries(st.sampled_from([*FACTS, *STATE]), st.text()))
 def test_no_answer_is_an_error(told: dict[str, str]) -> None:
     parse_facts(told)

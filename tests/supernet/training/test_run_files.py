@@ -12,7 +12,12 @@ from compofa.common.errors import UserError
 from compofa.supernet.training.cost import TrainingCost
 from compofa.supernet.training.run_files.rows import RowFile
 from compofa.supernet.training.run_files.run_folder import RunFolder, differences
-from compofa.supernet.training.run_files.state import State, read_state, write_state
+from compofa.supernet.training.run_files.state import (
+    State,
+    read_state,
+    restore_optimiser_,
+    write_state,
+)
 
 
 def state() -> State:
@@ -50,6 +55,16 @@ CONTENTS = {
     "parts missing": ({"format": "compofa training", "version": 1}, "a damaged state"),
 }
 
+DAMAGED: dict[str, list[object]] = {
+    "run": [[], {"seed": {1: 2}}, {"recipe": {"x": {3: 4}}}, None],
+    "weights": [[1], {"w": 3}, None],
+    "optimiser": [None, [1]],
+    "phase": [True, -1, "1", 1.0, 3, 10**400, None],
+    "step": [-1, float("nan"), float("inf"), []],
+    "costs": [{}, [1], [{"images": "x"}], [{"unknown": 1}], [], None],
+}
+"""Values of a state's parts that it cannot have: it has the costs of two phases."""
+
 
 @pytest.mark.parametrize(("content", "message"), CONTENTS.values(), ids=CONTENTS.keys())
 def test_other_contents_are_refused(
@@ -58,6 +73,38 @@ def test_other_contents_are_refused(
     torch.save(content, tmp_path / "state.pt")
     with pytest.raises(UserError, match=message):
         read_state(tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [(part, value) for part, values in DAMAGED.items() for value in values]
+)
+def test_a_part_that_cannot_be_is_a_damaged_state(tmp_path: Path, part: str, value: object) -> None:
+    path = tmp_path / "state.pt"
+    write_state(path, state())
+    torch.save({**torch.load(path, weights_only=True), part: value}, path)
+    with pytest.raises(UserError, match="a damaged state of a training"):
+        read_state(path)
+
+
+@pytest.mark.parametrize(
+    "momenta",
+    [None, [], {9: {}}, {0: 1}, {0: {"momentum_buffer": 1.0}}, {True: {}}, {0: {"other": None}},
+     {0: {"momentum_buffer": torch.ones(3)}}],
+)  # fmt: skip
+def test_momenta_of_another_network_are_refused(tmp_path: Path, momenta: object) -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimiser = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    with pytest.raises(UserError, match=r"state\.pt: .*its momenta are not those"):
+        restore_optimiser_(optimiser, {"state": momenta}, tmp_path / "state.pt")
+
+
+def test_a_damaged_row_has_its_line(tmp_path: Path) -> None:
+    rows = RowFile(tmp_path / "rows.csv", ("loss",))
+    rows.add([(1, 1, 0.5)])
+    for damage in ("", "phase,step,loss", "1", "1,x,0.5", "-1,2,3", "9" * 5000 + ",1,1"):
+        rows.path.write_text(f"phase,step,loss\n1,1,0.5\n{damage}\n")
+        with pytest.raises(UserError, match=r"rows\.csv:3: this row is damaged"):
+            rows.cut(1, 1)
 
 
 def test_rows_are_cut_back_to_a_step(tmp_path: Path) -> None:
