@@ -94,3 +94,18 @@ def write_shards(folder: Path, shards: int = 3, pictures: int = 6) -> Path:
             members[f"{number:05}.cls"] = str(label).encode()
         write_shard(folder / name, members)
     return folder
+
+
+def write_cifar(folder: Path, images: int = 6) -> Path:
+    """CIFAR-10 or CIFAR-100, whichever the folder is named for, in the binary version."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    labels, names = 1, [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+    if folder.name == "cifar100":
+        labels, names = 2, ["train.bin", "test.bin"]
+    for name in names:
+        classes = np.arange(images * labels).reshape(images, labels) % 3
+        pixels = rng.integers(0, 256, (images, 3072))
+        records = np.concatenate([classes, pixels], axis=1).astype(np.uint8)
+        (folder / name).write_bytes(records.tobytes())
+    return folder

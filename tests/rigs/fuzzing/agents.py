@@ -26,7 +26,8 @@ SANITIZED = ("-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sani
 
 LINES = 40
 """Requests to one process."""
-PATIENCE_S = 40
+CPU_S, PATIENCE_S = 20, 600
+"""How much of a processor's time they may take, and how long by the clock."""
 
 REQUESTS: tuple[dict[str, object], ...] = (
     {"do": "hello", "threads": 1, "cpus": [0], "idle_s": 30.0, "holder": {"user": "u", "pid": 1}},
@@ -103,13 +104,14 @@ def _converse(program: list[str], rng: Random) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0"},
-        preexec_fn=_without_limit,
+        preexec_fn=_limited,
     )
     try:
         out, err = process.communicate(said, timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        out, _ = process.communicate()
+        out, err = process.communicate()
+    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         busy_with = asked[out.count(b"\n")]
         # Very many runs with a late deadline take as long as they were asked to.
         assert b'"run' in busy_with, f"no answer to {busy_with[:300]!r}"
@@ -125,6 +127,7 @@ def _converse(program: list[str], rng: Random) -> None:
         assert ("ok" in reply) != ("error" in reply), line[:300]
 
 
-def _without_limit() -> None:
-    """Sanitizers set terabytes of addresses aside."""
+def _limited() -> None:
+    """Sanitizers set terabytes of addresses aside; time is limited."""
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))

@@ -5,6 +5,7 @@ An input is known by three words: seed, target and number. With them it is made 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -14,15 +15,17 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from random import Random
 from types import FrameType
+from typing import Any
 
 from compofa.common.console import note
 from compofa.common.errors import CompofaError, ExitCode
@@ -34,10 +37,13 @@ MEMORY = 1 << 30
 """So many bytes more than before any input."""
 ADDRESSES = 6 << 30
 """Of memory asked for, used or not: before a mistake takes the whole computer down."""
-SILENCE_S = 60
-"""A worker that is busy with one input for so long is ended."""
+STUCK_CPU_S, STUCK_S = 3 * CPU_S, 900
+"""A worker that spends so much of a processor's time on one input, or so long, is ended."""
 LONGEST_LINE = 1500
 """Of a message: it quotes 200 characters of the input at most."""
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl."""
 
 CODES = {int(code) for code in ExitCode}
 
@@ -63,19 +69,65 @@ class Fault:
 
 
 @dataclass
+class Tried:
+    """What became of one target's inputs.
+
+    Attributes:
+        ends: how often one ended with which exit code or kind of error.
+        cpu_s: of all; `longest_s`: of the one that took longest.
+    """
+
+    ends: Counter[str] = field(default_factory=Counter)
+    cpu_s: float = 0.0
+    longest_s: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file of results."""
+        return {
+            "inputs": self.ends.total(),
+            "ends": dict(sorted(self.ends.items())),
+            "cpu_s": round(self.cpu_s, 1),
+            "longest_cpu_s": round(self.longest_s, 2),
+        }
+
+
+@dataclass
 class Summary:
     """What became of all inputs."""
 
     seed: str
-    tried: Counter[str] = field(default_factory=Counter)
-    ends: Counter[str] = field(default_factory=Counter)
+    tried: dict[str, Tried] = field(default_factory=lambda: defaultdict(Tried))
     faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> int:
+        """How many were tried."""
+        return sum(each.ends.total() for each in self.tried.values())
+
+    def add(self, target: str, end: str | Fault, cpu_s: float) -> None:
+        """Takes in what became of one input."""
+        tried = self.tried[target]
+        tried.ends["fault" if isinstance(end, Fault) else end] += 1
+        tried.cpu_s += cpu_s
+        tried.longest_s = max(tried.longest_s, cpu_s)
+        if isinstance(end, Fault):
+            self.faults.append(end)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file of results."""
+        return {
+            "seed": self.seed,
+            "inputs": self.inputs,
+            "faults": sorted({fault.kind for fault in self.faults}),
+            "targets": {name: each.as_json() for name, each in sorted(self.tried.items())},
+        }
 
     def render(self) -> str:
         """A few lines: how much was tried, and each kind of fault with how to see it again."""
-        tried = ", ".join(f"{name} {count:,}" for name, count in sorted(self.tried.items()))
-        lines = [f"seed {self.seed}: {self.tried.total():,} inputs ({tried})"]
-        lines.append("ends: " + ", ".join(f"{k} {v:,}" for k, v in sorted(self.ends.items())))
+        tried = ", ".join(f"{k} {each.ends.total():,}" for k, each in sorted(self.tried.items()))
+        lines = [f"seed {self.seed}: {self.inputs:,} inputs ({tried})"]
+        ends = sum((each.ends for each in self.tried.values()), Counter[str]())
+        lines.append("ends: " + ", ".join(f"{k} {v:,}" for k, v in sorted(ends.items())))
         kinds = Counter(fault.kind for fault in self.faults)
         for kind, count in kinds.most_common():
             fault = next(fault for fault in self.faults if fault.kind == kind)
@@ -87,13 +139,19 @@ class Summary:
 
 @dataclass(frozen=True)
 class Job:
-    """What workers share: good files by target, how many workers there are, and until when."""
+    """What workers share: good files by target, how many workers there are, and until when.
+
+    Attributes:
+        until: by the monotonic clock.
+        enough: set once the inputs asked for have been tried.
+    """
 
     seed: str
     targets: Sequence[Target]
     good: dict[str, Path]
     places: int
     until: float
+    enough: Event
 
 
 class Hang(BaseException):
@@ -101,22 +159,31 @@ class Hang(BaseException):
 
 
 def fuzz(
-    seed: str, seconds: float, targets: Sequence[Target] = TARGETS, workers: int | None = None
+    seed: str,
+    seconds: float,
+    targets: Sequence[Target] = TARGETS,
+    workers: int | None = None,
+    inputs: int | None = None,
 ) -> Summary:
-    """Tries as many inputs as the time allows, on all processors."""
+    """Tries as many inputs as the time allows, or `inputs` if that is less, on all processors."""
+    # Workers are forked, and threads of OpenMP's would be missing there: torch waits for them.
+    os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as scratch:
         good = {target.name: made(target, Path(scratch)) for target in targets}
-        job = Job(seed, targets, good, workers or os.cpu_count() or 1, time.monotonic() + seconds)
-        return _tried(job)
+        places, enough = workers or os.cpu_count() or 1, get_context("fork").Event()
+        job = Job(seed, targets, good, places, time.monotonic() + seconds, enough)
+        return _tried(job, inputs)
 
 
-def _tried(job: Job) -> Summary:
+def _tried(job: Job, inputs: int | None) -> Summary:
     summary = Summary(job.seed)
     running: dict[Connection, _Worker] = {}
     for place in range(job.places):
         worker = _Worker(job, place, {})
         running[worker.connection] = worker
     while running:
+        if inputs is not None and summary.inputs >= inputs:
+            job.enough.set()
         for ready in wait(list(running), timeout=1):
             assert isinstance(ready, Connection)
             worker = running[ready]
@@ -125,13 +192,13 @@ def _tried(job: Job) -> Summary:
             except EOFError:
                 del running[ready]
                 if worker.lost():
-                    summary.faults.append(worker.fault("the process died"))
+                    worker.fail(summary, "the process died")
                     again = worker.successor()
                     running[again.connection] = again
         for connection, worker in list(running.items()):
-            if worker.silent_s() > SILENCE_S:
-                summary.faults.append(worker.fault(f"busy for over {SILENCE_S} s"))
+            if (reason := worker.stuck()) is not None:
                 worker.end()
+                worker.fail(summary, reason)
                 del running[connection]
                 again = worker.successor()
                 running[again.connection] = again
@@ -252,37 +319,45 @@ class _Worker:
         theirs.close()
         self._busy: tuple[str, int] | None = None
         self._next = dict(begin)
-        self._since = time.monotonic()
+        self._since, self._since_cpu = time.monotonic(), 0.0
 
     def take(self, summary: Summary) -> None:
         """Notes what the process says: that it begins with an input, or how that ended."""
         about, target, what = self.connection.recv()
-        self._since = time.monotonic()
+        self._since, self._since_cpu = time.monotonic(), self._cpu_s()
         if about == "begins":
             self._busy = target, what
             self._next[target] = what + self._job.places
             return
         self._busy = None
-        summary.tried[target] += 1
-        if isinstance(what, Fault):
-            summary.faults.append(what)
-            summary.ends["fault"] += 1
-        else:
-            summary.ends[what] += 1
+        summary.add(target, *what)
 
     def lost(self) -> bool:
         """Whether the process ended in the middle of an input."""
         self.process.join()
         return self._busy is not None
 
-    def silent_s(self) -> float:
-        """For how long it has been busy with one input."""
-        return time.monotonic() - self._since if self._busy is not None else 0.0
+    def stuck(self) -> str | None:
+        """Whether one input keeps it for too long, by a processor's time or by the clock."""
+        if self._busy is None:
+            return None
+        if self._cpu_s() - self._since_cpu > STUCK_CPU_S:
+            return f"busy for over {STUCK_CPU_S} s of CPU"
+        return f"over {STUCK_S} s" if time.monotonic() - self._since > STUCK_S else None
 
-    def fault(self, what: str) -> Fault:
-        """Of the input it is busy with."""
+    def _cpu_s(self) -> float:
+        """Of the process, so far; nothing once it has ended."""
+        try:
+            words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def fail(self, summary: Summary, what: str) -> None:
+        """Notes a fault of the input it is busy with."""
         target, number = self._busy or ("?", 0)
-        return Fault(target, number, what, f"exit code {self.process.exitcode}")
+        fault = Fault(target, number, what, f"exit code {self.process.exitcode}")
+        summary.add(target, fault, 0.0)
 
     def end(self) -> None:
         """Ends the process."""
@@ -295,6 +370,8 @@ class _Worker:
 
 
 def _work(connection: Connection, job: Job, place: int, begin: dict[str, int]) -> None:
+    # A worker that is stuck would outlive a parent that is killed.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ["COLUMNS"] = "100"
     order = Random(f"{job.seed}/{place}/{sum(begin.values())}")
     weights = [target.weight for target in job.targets]
@@ -302,15 +379,22 @@ def _work(connection: Connection, job: Job, place: int, begin: dict[str, int]) -
     with tempfile.TemporaryDirectory() as scratch:
         tempfile.tempdir = scratch
         limit_memory()
-        while time.monotonic() < job.until:
+        while time.monotonic() < job.until and not job.enough.is_set():
             (target,) = order.choices(job.targets, weights)
             number = numbers[target.name]
             numbers[target.name] += job.places
             connection.send(("begins", target.name, number))
+            before = _cpu_s()
             end = attempt(job.seed, target, number, job.good[target.name], Path(scratch) / "work")
             os.chdir(scratch)
-            connection.send(("ended", target.name, end))
+            connection.send(("ended", target.name, (end, _cpu_s() - before)))
     connection.close()
+
+
+def _cpu_s() -> float:
+    """Of this process and those that it waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def made(target: Target, scratch: Path) -> Path:

@@ -20,9 +20,9 @@ from compofa.profiler.results.table import write_table
 from compofa.search.commands.report_command import main as report
 from compofa.search.commands.search_command import main as search
 from compofa.supernet.spaces import get_space
-from rigs.fuzzing import agents
+from rigs.fuzzing import agents, phones, trainings
 from rigs.fuzzing.mutations import damaged, damaged_json
-from rigs.image_sets import picture, write_folders, write_idx, write_shards
+from rigs.image_sets import picture, write_cifar, write_folders, write_idx, write_shards
 from rigs.profiles import profile_on_paper
 from rigs.tables import make_table
 from rigs.virtual_device import Noise, VirtualDevice, _VirtualAgent
@@ -146,6 +146,8 @@ def images(folder: Path) -> None:
     write_idx(folder / "idx", train=24, test=4, size=8)
     write_folders(folder / "folders", per_class=8)
     write_shards(folder / "shards", shards=3, pictures=6)
+    write_cifar(folder / "cifar10")
+    write_cifar(folder / "cifar100")
 
 
 def calibration(folder: Path) -> None:
@@ -187,6 +189,12 @@ def read_known_files(_: Random) -> None:
     analyse(read_journal(Path("a.journal.jsonl"))[1])
 
 
+def read_measured_accuracies(_: Random) -> None:
+    from compofa.supernet.accuracy_predictor.measured import read_measured
+
+    read_measured(Path("accuracy.csv"), None)
+
+
 def read_checkpoint(_: Random) -> None:
     from compofa.supernet import load_checkpoint
 
@@ -196,7 +204,7 @@ def read_checkpoint(_: Random) -> None:
 def read_images(rng: Random) -> None:
     from compofa.supernet import Loading, PlainBatches, open_data, split_data
 
-    folder = rng.choice(["idx", "folders", "shards"])
+    folder = rng.choice(["idx", "folders", "shards", "cifar10", "cifar100"])
     split = split_data(open_data(Path(folder)))
     for part in (split.train, split.heldout, split.test):
         for _ in PlainBatches(Loading(1 if folder == "idx" else 3), part, 8, 4):
@@ -335,6 +343,7 @@ TARGETS = [
     Target("accuracy", accuracies, "accuracy.csv", [
         command(search, "--table a.csv --accuracy accuracy.csv --latency 5 --json"),
         command(search, "--table a.csv --accuracy accuracy.csv"),
+        read_measured_accuracies,
     ], 2.0),
     Target("predictor", predictor, "accuracy.npz", [
         command(search, "--table a.csv --accuracy accuracy.npz --latency 5"),
@@ -353,9 +362,23 @@ TARGETS = [
         command(search, "--table lut --space compofa --latency 5"),
     ], 0.5),
     Target("ssh config", ssh_config, ".ssh/config", [read_ssh_config], 1.0),
-    Target("checkpoint", checkpoint, "c.pt", [
-        read_checkpoint,
-    ], 1.0),
+    Target("checkpoint", checkpoint, "c.pt", [read_checkpoint], 1.0),
+    Target("checkpoint content", checkpoint, "", [trainings.read_other_checkpoint], 1.0),
+    Target("training", trainings.write_training, "run/*.*", [trainings.go_on_with_training], 0.2),
+    Target("training content", trainings.write_training, "", [
+        trainings.go_on_with_other_state,
+    ], 0.2),
+    Target("split record", trainings.write_split_record, "split.json", [
+        trainings.read_split_record,
+    ], 0.5),
+    Target("released files", trainings.write_released_weights, "*.pth", [
+        trainings.import_weights,
+        trainings.read_released_predictor,
+    ], 0.3),
+    Target("released content", trainings.write_released_weights, "", [
+        trainings.import_other_weights,
+        trainings.read_other_predictor,
+    ], 0.3),
     Target("images", images, "*/**/*", [read_images], 1.0),
     Target("calibration", calibration, "*[sz]*/*.png", [read_calibration], 0.5),
     Target("calibration array", calibration, "*.npz", [read_calibration], 0.5),
@@ -363,8 +386,11 @@ TARGETS = [
     Target("plan", local_profile, "plan.csv", [go_on(f"{LOCAL} --fresh --plan plan.csv")], 0.3),
     Target("options", everything, "", [parse_options], 3.0),
     Target("device replies", local_device, "", [profile_a_liar], 0.3),
-    Target("python agent", agents.find_python, "", [agents.ask("python")], 0.3),
-    Target("native agent", agents.build_native, "", [agents.ask("native")], 0.5),
+    Target("phone", phones.write_answers, "*.txt", [phones.measure_on_phone], 3.0),
+    Target("adb server", phones.write_server_answers, "*.bin", [phones.ask_server], 1.0),
+    # An input of theirs is a conversation of many requests.
+    Target("python agent", agents.find_python, "", [agents.ask("python")], 0.2),
+    Target("native agent", agents.build_native, "", [agents.ask("native")], 0.2),
 ]  # fmt: skip
 
 
