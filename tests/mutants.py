@@ -2,178 +2,124 @@
 
     python tests/mutants.py --count 20 --seed 1
     python tests/mutants.py --only profiler/statistics
+    python tests/mutants.py --count 200 --seed 1 --results FILE   # goes on where it stopped
+    python tests/mutants.py --results FILE --again                # what was not noticed, once more
 
 Comparisons, arithmetic, constants and conditions are changed, one at a time, in copies of the
-repository; cosmic-ray makes the changes. The seed is printed; the same seed draws the same sample.
-Exits with 1 where fewer than 90 % were noticed, and shows each that was not.
+repository; cosmic-ray makes the changes. The seed is printed; the same seed draws the same sample
+of the same code. Exits with 1 where fewer than 90 % were noticed, and shows each that was not.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
+import json
 import os
-import re
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
 from random import Random
+from threading import Lock
 from typing import Any
 
-from cosmic_ray.ast import ast_nodes, get_ast_from_path
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator, operator_names
+from rigs.mutation.mutant import ROOMS, ROOT, Mutant, draw
+from rigs.mutation.trial import Copy, TooManyFlaky
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
 
-ROOMS = {
-    "profiler/statistics": ["tests/profiler/statistics"],
-    "profiler/latency_model": ["tests/profiler/latency_model"],
-    "profiler/results": ["tests/profiler/results", "tests/profiler/measurement/test_profile.py"],
-    "profiler/comparison": [
-        "tests/profiler/comparison",
-        "tests/search/commands/test_report_compare.py",
-        "tests/search/commands/test_confirm.py",
-    ],
-    "search": ["tests/search"],
-    "supernet/export": ["tests/supernet/export", "tests/supernet/commands/test_export_command.py"],
-}
-"""What is changed, and the tests that should notice."""
+from machine import machine_facts
 
-KINDS = re.compile(
-    r"ReplaceComparisonOperator(?!_(Is_Eq|IsNot_NotEq|Eq_Is|NotEq_IsNot)$)|"
-    r"ReplaceBinaryOperator_(Add|Sub|Mul|Div|Pow|Mod|FloorDiv)_(Add|Sub|Mul|Div|Pow|Mod|FloorDiv)|"
-    r"ReplaceUnaryOperator|ReplaceTrueWithFalse|ReplaceFalseWithTrue|ReplaceAndWithOr|"
-    r"ReplaceOrWithAnd|AddNot|NumberReplacer"
-)
 NOTICED = 0.9
 """The share of a sample that has to be noticed."""
-PATIENCE = 4
-"""So many times as long as without a change: then it is noticed by never ending."""
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One change of one place."""
+@dataclass
+class Trial:
+    """One change of the sample, and what is known of it.
 
-    room: str
-    file: str
-    line: int
-    operator: str
-    occurrence: int
+    Attributes:
+        change: as a diff.
+        tried: whether the tests have been run.
+        noticed_by: the test that failed; None where none did.
+        noticed_later_by: the test that was written since, where none failed at first.
+        why: a change that none notices may live; written by hand.
+    """
 
-    def code(self) -> str | None:
-        """The file's text with the change."""
-        operator = get_operator(self.operator)()
-        changed = mutate_code((ROOT / self.file).read_bytes(), operator, self.occurrence)
-        return None if changed is None else str(changed)
+    mutant: Mutant
+    change: str
+    tried: bool = False
+    noticed_by: str | None = None
+    noticed_later_by: str | None = None
+    why: str | None = None
+
+    @property
+    def noticed(self) -> bool:
+        """Whether the tests of today notice it, as far as it was tried."""
+        return (self.noticed_by or self.noticed_later_by) is not None
 
     def render(self) -> str:
-        """The change as a diff of a line or two."""
-        before, after = (ROOT / self.file).read_text(), self.code() or ""
-        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
-        return "\n".join([f"{self.file}:{self.line}", *(f"    {each}" for each in [*lines][3:])])
-
-
-def draw(rooms: list[str], count: int, rng: Random) -> list[Mutant]:
-    """A sample: places first, each as likely as any other, then one change of each place."""
-    places: dict[tuple[str, tuple[int, int]], list[Mutant]] = defaultdict(list)
-    for room in rooms:
-        for path in _files(room):
-            for mutant, start in _mutants(room, path):
-                places[mutant.file, start].append(mutant)
-    chosen = rng.sample(sorted(places), min(count, len(places)))
-    return [rng.choice(places[place]) for place in chosen]
-
-
-def _files(room: str) -> list[Path]:
-    deep = room != "search"  # its folders have rooms of their own
-    return sorted((ROOT / room).rglob("*.py") if deep else (ROOT / room).glob("*.py"))
-
-
-def _mutants(room: str, path: Path) -> list[tuple[Mutant, tuple[int, int]]]:
-    tree, found = get_ast_from_path(path), []
-    lines = path.read_text().splitlines()
-    for name in operator_names():
-        if KINDS.match(name.partition("/")[2]) is None:
-            continue
-        operator: Any = get_operator(name)()
-        starts = [s for node in ast_nodes(tree) for s, _ in operator.mutation_positions(node)]
-        for occurrence, start in enumerate(starts):
-            if "import" not in lines[start[0] - 1]:
-                file = str(path.relative_to(ROOT))
-                found.append((Mutant(room, file, start[0], name, occurrence), start))
-    return found
-
-
-class Copy:
-    """A copy of the repository whose packages are found before those that are installed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.tree = folder / "tree"
-        files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-        for name in files.stdout.decode().split("\0"):
-            if name and (ROOT / name).is_file():
-                (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.tree / name)
-        if (ROOT.parent / "shared").exists():
-            (folder / "shared").symlink_to(ROOT.parent / "shared")
-        self._site = folder / "site"
-        (self._site / "compofa").mkdir(parents=True)
-        for room in ("common", "supernet", "profiler", "search"):
-            (self._site / "compofa" / room).symlink_to(self.tree / room)
-
-    def passes(self, tests: list[str], limit_s: float) -> bool:
-        """Whether the tests pass within that time."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self._site),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        try:
-            ran = subprocess.run(
-                command, cwd=self.tree, env=environment, capture_output=True, timeout=limit_s,
-                check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return False
-        return ran.returncode == 0
-
-    def notices(self, mutant: Mutant, limit_s: float) -> bool:
-        """Whether the tests fail with the change."""
-        code, path = mutant.code(), self.tree / mutant.file
-        assert code is not None
-        before = path.read_text()
-        path.write_text(code)
-        try:
-            return not self.passes(likely_first(mutant, self.tree), limit_s)
-        finally:
-            path.write_text(before)
-
-
-def likely_first(mutant: Mutant, tree: Path) -> list[str]:
-    """The test files of the mutant's room, those whose names are like the changed file's first."""
-    files: list[str] = []
-    for place in ROOMS[mutant.room]:
-        found = (
-            sorted((tree / place).rglob("test_*.py")) if (tree / place).is_dir() else [tree / place]
+        """The place, and the change below it."""
+        return f"{self.mutant.file}:{self.mutant.line}\n" + "\n".join(
+            f"    {line}" for line in self.change.splitlines()
         )
-        files += [str(path.relative_to(tree)) for path in found]
-    stem = Path(mutant.file).stem
 
-    def unlike(file: str) -> float:
-        return -difflib.SequenceMatcher(None, stem, Path(file).stem.removeprefix("test_")).ratio()
+    @classmethod
+    def of_json(cls, content: dict[str, Any]) -> Trial:
+        """The opposite of `asdict`."""
+        return cls(**{**content, "mutant": Mutant(**content["mutant"])})
 
-    return sorted(files, key=unlike)
+
+class Results:
+    """A sample and what became of it, in a file if there is one to be written."""
+
+    def __init__(self, seed: int, trials: list[Trial], commit: str, path: Path | None) -> None:
+        self.seed, self.trials, self.commit, self._path = seed, trials, commit, path
+
+    @classmethod
+    def drawn(cls, seed: int, rooms: Sequence[str], count: int, path: Path | None) -> Results:
+        """A new sample of the code as it is."""
+        trials = [Trial(mutant, mutant.change()) for mutant in draw(rooms, count, Random(seed))]
+        command = ["git", "describe", "--always", "--dirty"]
+        commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return cls(seed, trials, commit.stdout.strip(), path)
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """An earlier sample."""
+        content = json.loads(path.read_text())
+        trials = [Trial.of_json(each) for each in content["changes"]]
+        return cls(content["seed"], trials, content["commit"], path)
+
+    def write(self) -> None:
+        """Replaces the file."""
+        if self._path is None:
+            return
+        tried = [trial for trial in self.trials if trial.tried]
+        rooms = Counter(trial.mutant.room for trial in tried)
+        noticed = Counter(trial.mutant.room for trial in tried if trial.noticed)
+        content = {
+            "machine": machine_facts(),
+            "seed": self.seed,
+            "commit": self.commit,
+            "drawn": len(self.trials),
+            "tried": len(tried),
+            "noticed_at_first": sum(trial.noticed_by is not None for trial in tried),
+            "noticed": sum(trial.noticed for trial in tried),
+            "noticed_by_room": {
+                room: f"{noticed[room]} of {rooms[room]}" for room in sorted(rooms)
+            },
+            "changes": [asdict(trial) for trial in self.trials],
+        }
+        temporary = self._path.with_suffix(".new")
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+        temporary.replace(self._path)
 
 
 def main() -> None:
@@ -182,41 +128,59 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--only", choices=ROOMS, action="append", help="only this room")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--results", type=Path, help="a JSON file; one that exists is gone on with")
+    parser.add_argument(
+        "--again", action="store_true", help="try those that were not noticed again"
+    )
     options = parser.parse_args()
-    rooms = options.only or list(ROOMS)
-    sample = draw(rooms, options.count, Random(options.seed))
-    print(f"seed {options.seed}: {len(sample)} changes", flush=True)
+    if options.results is not None and options.results.exists():
+        results = Results.read(options.results)
+    else:
+        rooms = options.only or list(ROOMS)
+        results = Results.drawn(options.seed, rooms, options.count, options.results)
+    print(f"seed {results.seed}: {len(results.trials)} changes", flush=True)
+    trials = [
+        each for each in results.trials if not each.tried or (options.again and not each.noticed)
+    ]
+    try_all(results, trials, options.workers)
+    noticed = sum(trial.noticed for trial in results.trials)
+    print(f"\n{noticed} of {len(results.trials)} were noticed")
+    sys.exit(noticed < NOTICED * len(results.trials))
+
+
+def try_all(results: Results, trials: Sequence[Trial], workers: int) -> None:
+    """Tries the changes, and notes each verdict as it comes."""
+    copies: Queue[Copy] = Queue()
+    writing = Lock()
+
+    def judge(trial: Trial) -> None:
+        mutant = trial.mutant.found_again(trial.change)
+        if mutant is None:
+            print(f"\nNO SUCH PLACE ANY MORE {trial.render()}", flush=True, end="")
+            return
+        copy = copies.get()
+        try:
+            verdict = copy.try_(mutant)
+        except TooManyFlaky as reason:
+            print(f"\nNOT TRIED: {reason} {trial.render()}", flush=True, end="")
+            return
+        finally:
+            copies.put(copy)
+        with writing:
+            for test in verdict.flaky:
+                print(f"\nfails without a change too: {test}")
+            if trial.tried:
+                trial.noticed_later_by = verdict.test
+            else:
+                trial.tried, trial.noticed_by = True, verdict.test
+            print("." if trial.noticed else f"\nNOT NOTICED {trial.render()}", flush=True, end="")
+            results.write()
+
     with tempfile.TemporaryDirectory() as scratch:
-        copies: Queue[Copy] = Queue()
-        for number in range(options.workers):
+        for number in range(workers):
             copies.put(Copy(Path(scratch) / str(number)))
-        limits = _limits({mutant.room for mutant in sample}, copies)
-
-        def judge(mutant: Mutant) -> bool:
-            copy = copies.get()
-            try:
-                noticed = copy.notices(mutant, limits[mutant.room])
-            finally:
-                copies.put(copy)
-            print("." if noticed else f"\nNOT NOTICED {mutant.render()}", end="", flush=True)
-            return noticed
-
-        with ThreadPoolExecutor(options.workers) as pool:
-            judged = list(pool.map(judge, sample))
-    print(f"\n{sum(judged)} of {len(judged)} were noticed")
-    sys.exit(sum(judged) < NOTICED * len(judged))
-
-
-def _limits(rooms: set[str], copies: Queue[Copy]) -> dict[str, float]:
-    """How long the tests of each room may take, from how long they take unchanged."""
-    limits = {}
-    for room in sorted(rooms):
-        copy, begun = copies.get(), time.monotonic()
-        if not copy.passes(ROOMS[room], 3600):
-            sys.exit(f"the tests of {room} fail without any change")
-        limits[room] = 10 + PATIENCE * (time.monotonic() - begun)
-        copies.put(copy)
-    return limits
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(judge, trials))
 
 
 if __name__ == "__main__":
