@@ -8,9 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Self
 
 from compofa.common.errors import UserError, file_error, suggestion
 
@@ -65,12 +63,13 @@ class CsvLines:
     ) -> None:
         self._path, self._what = path, what
         self._lines = _Lines(path, what)
+        lines = iter(self._lines)
         self._skipped = 0
-        first = next(self._lines, "")
+        first = next(lines, "")
         while remarks is not None and first.startswith("#"):
             remarks.append(first.removeprefix("#").strip())
-            first, self._skipped = next(self._lines, ""), self._skipped + 1
-        self._reader = csv.reader(itertools.chain([first], self._lines), strict=True)
+            first, self._skipped = next(lines, ""), self._skipped + 1
+        self._reader = csv.reader(itertools.chain([first], lines), strict=True)
         with self._explained():
             header = next(self._reader, [])
             if not any(map(str.strip, header)) and not self._has_rows():
@@ -153,6 +152,8 @@ class CsvLines:
             raise UserError(message, path=self._path, line=line)
         for name in columns:
             if name not in header:
+                from difflib import get_close_matches
+
                 others = [other[:60] for other in header if other not in known]
                 close = get_close_matches(name, others, n=1, cutoff=0.5)
                 hint = f"is it {shown(close[0])}?" if close else None
@@ -187,36 +188,29 @@ class _Lines:
 
     def __init__(self, path: Path, what: str) -> None:
         self.last = ""
-        self._lines = _read(path, what)
+        self._path, self._what = path, what
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        self.last = next(self._lines)
-        return self.last
-
-
-def _read(path: Path, what: str) -> Iterator[str]:
-    size = number = 0
-    try:
-        # Bytes that are not UTF-8 become surrogates, which are looked for line by line below. A
-        # decoding error would not name the line, and a pipe cannot be read again to find it.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            while line := file.readline(LONGEST_LINE + 1):
-                size, number = size + len(line), number + 1
-                if size > LARGEST_FILE:
-                    limit = LARGEST_FILE // 1_000_000
-                    raise UserError(f"{what} is larger than {limit} MB", path=path)
-                if not line.isascii() and re.search("[\udc80-\udcff]", line):
-                    message = f"{what} is not UTF-8 text"
-                    raise UserError(message, path=path, line=number)
-                if len(line) > LONGEST_LINE:
-                    message = f"the line has more than {LONGEST_LINE:,} characters"
-                    raise UserError(message, path=path, line=number)
-                yield line
-    except OSError as error:
-        raise file_error(error, path, f"cannot read {what}") from None
+    def __iter__(self) -> Iterator[str]:
+        path, what = self._path, self._what
+        size = number = 0
+        try:
+            # Bytes that are not UTF-8 become surrogates, which are looked for line by line below.
+            # A decoding error would not name the line, and a pipe cannot be read again to find it.
+            with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+                while line := file.readline(LONGEST_LINE + 1):
+                    size, number = size + len(line), number + 1
+                    if size > LARGEST_FILE:
+                        limit = LARGEST_FILE // 1_000_000
+                        raise UserError(f"{what} is larger than {limit} MB", path=path)
+                    if not line.isascii() and re.search("[\udc80-\udcff]", line):
+                        raise UserError(f"{what} is not UTF-8 text", path=path, line=number)
+                    if len(line) > LONGEST_LINE:
+                        message = f"the line has more than {LONGEST_LINE:,} characters"
+                        raise UserError(message, path=path, line=number)
+                    self.last = line
+                    yield line
+        except OSError as error:
+            raise file_error(error, path, f"cannot read {what}") from None
 
 
 def shown(text: str, limit: int = 60) -> str:
@@ -266,9 +260,11 @@ def check_text(text: str, name: str, empty: bool = False) -> None:
     Raises:
         ValueError: it is not, or it is empty and `empty` is False; the message calls it `name`.
     """
-    if not text and not empty:
+    # Large tables have many texts, and nearly all are as they should be.
+    if text.isprintable() and len(text) <= LONGEST_TEXT and (text or empty):
+        return
+    if not text:
         raise ValueError(f"{name} is empty")
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"{name} has {len(text)} characters, more than {LONGEST_TEXT}")
-    if not text.isprintable():
-        raise ValueError(f"{name} holds characters that do not print: {shown(text)}")
+    raise ValueError(f"{name} holds characters that do not print: {shown(text)}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from io import BufferedIOBase
 from pathlib import Path
 
@@ -101,6 +99,9 @@ def write_atomically(path: Path, content: bytes | str, what: str = "the file") -
 
 
 def _replace(path: Path, data: bytes) -> None:
+    # Reading needs neither tempfile nor hashlib, and most commands only read.
+    import tempfile
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -127,4 +128,6 @@ def _mode(path: Path) -> int:
 
 def sha256(content: bytes) -> str:
     """The hexadecimal SHA-256 digest, by which models and agents are named."""
+    import hashlib
+
     return hashlib.sha256(content).hexdigest()

@@ -6,13 +6,13 @@ where z is the quantile function of the standard normal distribution: 1.96 for 9
 
 from __future__ import annotations
 
-from statistics import NormalDist
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compofa.common.arrays import FloatArray
+    from statistics import NormalDist
 
-_NORMAL = NormalDist()
+    from compofa.common.arrays import FloatArray
 
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 1e-3, 1 - 1e-9
 """Outside these, rounding makes the half-width of an interval zero or infinite."""
@@ -32,13 +32,21 @@ def check_confidence(confidence: float) -> float:
     return confidence
 
 
+@cache
+def _standard_normal() -> NormalDist:
+    # Deferred: `statistics` brings decimals and fractions, and most commands need no quantile.
+    from statistics import NormalDist
+
+    return NormalDist()
+
+
 def quantile(probability: float) -> float:
     """The quantile of the standard normal distribution, in standard deviations above the mean.
 
     Args:
         probability: of a value below that quantile, strictly between 0 and 1.
     """
-    return _NORMAL.inv_cdf(probability)
+    return _standard_normal().inv_cdf(probability)
 
 
 def reach(confidence: float) -> float:
@@ -63,4 +71,4 @@ def standard_deviation(half_width: float, confidence: float) -> float:
 
 def probability_below(limit: float, mean: float, deviation: float) -> float:
     """The probability that a normal figure is at most `limit`; `deviation` must be above zero."""
-    return _NORMAL.cdf((limit - mean) / deviation)
+    return _standard_normal().cdf((limit - mean) / deviation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Unit:
     widths: tuple[float, ...] = (1.0,)
     coupling: tuple[tuple[int, float, float], ...] | None = None
 
-    @property
+    @cached_property
     def slots(self) -> int:
         """Most blocks this unit can have."""
         return self.base_blocks + max(self.depths)

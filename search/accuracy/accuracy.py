@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from compofa.common.errors import UserError
@@ -47,4 +46,4 @@ def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
 
 def shipped_table() -> Path:
     """Where the accuracies of `SHIPPED_SPACE` lie in this package."""
-    return Path(str(files("compofa.search") / "data" / "compofa_accuracy.csv"))
+    return Path(__file__).parents[1] / "data" / "compofa_accuracy.csv"

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from compofa.common.console import leave, note, print_json, printable, run_command
-from compofa.common.errors import ExitCode, UserError
-from compofa.common.files import check_suffix
+from compofa.common.console import run_command
+from compofa.common.errors import UserError
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes
 from compofa.common.programs.command_classes import PlainCommand
 from compofa.common.programs.program import Program
-from compofa.search.answer import Answer, Limits, Result, ask, wants_front
-from compofa.search.candidates import Candidates
 from compofa.search.commands import search_help as options
-from compofa.search.commands.search_options import (
-    check_plot,
-    device_questions,
-    parse_bounds,
-    parse_limits,
-    parse_objectives,
-    questions,
-)
-from compofa.search.output import (
-    Column,
-    as_json,
-    columns,
-    infeasible_line,
-    more_line,
-    show,
-    title,
-    write_results,
-)
-from compofa.search.request import SearchRequest, find_within_bounds
 from compofa.supernet.defaults import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.formats import ONNX
 from compofa.supernet.export.model_format import ModelFormat
 
 if TYPE_CHECKING:
+    from compofa.search.answer import Limits
+    from compofa.search.commands.search_run import VerifyOptions
     from compofa.search.export import Deployment
 
 app = Program()
@@ -105,6 +81,11 @@ def search_command(
     data: options.SearchData = None,
 ) -> None:
     """Find the most accurate subnets within latency limits, or the Pareto front without limits."""
+    # Deferred: NumPy alone would take longer than all the rest of showing the help.
+    from compofa.search.commands.search_options import parse_bounds, parse_objectives
+    from compofa.search.commands.search_run import Outputs, Search
+    from compofa.search.request import SearchRequest
+
     amounts = {"macs": max_macs, "params": max_params, "size": max_size, "memory": max_memory}
     request = SearchRequest(
         tables=table,
@@ -121,157 +102,10 @@ def search_command(
         min_top1=None if min_top1 is None else parse_share(min_top1, "min-top1", 0, 1),
         seed=seed,
     )
-    seconds = math.inf if max_time is None else parse_duration(max_time, "max-time")
-    verifying = VerifyOptions(inventory, seconds, pause)
-    outputs = Outputs(
-        plot, out, _deployment(export, checkpoint, format_, dtype, calibration, data), json_
-    )
-    search = Search(request, top, family, verifying if verify else None, outputs)
-    search.check()
-    search.run()
-
-
-@dataclass(frozen=True)
-class VerifyOptions:
-    """How --verify measures: on which devices, for how long, and whether it waits for them."""
-
-    inventory: Path
-    seconds: float
-    pause: bool
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where the answer goes besides the screen."""
-
-    plot: Path | None
-    out: Path | None
-    deployment: Deployment | None
-    json: bool
-
-
-@dataclass(frozen=True)
-class _Told:
-    """An answer, how to show it, and what JSON has beside it.
-
-    Attributes:
-        candidates: that it was chosen from.
-        unanswered: what to say of the questions that have no answer.
-        exit_code: where there is no such question.
-    """
-
-    candidates: Candidates
-    answer: Answer
-    heading: str
-    columns: Sequence[Column]
-    extra: Mapping[str, object]
-    unanswered: Sequence[str]
-    exit_code: ExitCode = ExitCode.DONE
-
-
-@dataclass(frozen=True)
-class Search:
-    """One call of the command.
-
-    Attributes:
-        top: most results per question; the default where None.
-        family: how many subnets serve all questions together; None where each has its own.
-        verify: None where nothing is measured.
-    """
-
-    request: SearchRequest
-    top: int | None
-    family: int | None
-    verify: VerifyOptions | None
-    outputs: Outputs
-
-    def check(self) -> None:
-        """Raises UserError where options do not go together."""
-        request = self.request
-        if self.outputs.plot is not None:
-            check_plot(self.outputs.plot)
-        if self.outputs.out is not None:
-            check_suffix(self.outputs.out, ".csv")
-        if request.minimise and (request.predict or self.family is not None):
-            raise UserError("--minimise looks at listed cells: not with --predict or --family")
-        others = self.family is not None or request.like or request.minimise
-        if self.verify is not None and (not request.questions or others):
-            raise UserError(
-                "--verify is for --latency limits, without --family, --like or --minimise"
-            )
-        if request.predict and request.like:
-            raise UserError("--predict searches the whole space, --like the cells of other tables")
-
-    def run(self) -> None:
-        """Searches, and tells what came of it."""
-        candidates, reason = find_within_bounds(self.request)
-        for message in candidates.notes:
-            note(f"note: {message}")
-        if reason is not None:
-            self._say_no(candidates, Answer((), ()), [reason], {})
-        if self.verify is not None:
-            told = _verified(candidates, self.request, self.verify)
-        elif self.family is not None:
-            told = _family(candidates, self.request, self.family)
-        else:
-            told = self._asked(candidates)
-        self._tell(told)
-
-    def _asked(self, candidates: Candidates) -> _Told:
-        request, top = self.request, self.top
-        asked = request.questions, request.minimise, request.min_top1
-        if top is None and not wants_front(len(candidates.tables), *asked):
-            top = options.DEFAULT_TOP if len(request.questions) <= 1 else 1
-        answer = ask(
-            candidates, request.questions, top, request.risk, request.minimise, request.min_top1
-        )
-        if candidates.seen is not None:
-            # Of a large space the best are kept: how many more there are is not known.
-            answer = replace(answer, more=())
-        heading = title(candidates, *asked)
-        shown = columns(candidates, answer, request.minimise)
-        return _Told(candidates, answer, heading, shown, {}, _infeasible(candidates, answer))
-
-    def _tell(self, told: _Told) -> None:
-        """Writes the files, prints the answer, and leaves with what it comes to."""
-        answer, outputs = told.answer, self.outputs
-        written: list[Path] = []
-        if answer.results:
-            written = self._write(told.candidates, answer)
-            if not outputs.json:
-                _show(told, written)
-        if told.unanswered:
-            self._say_no(told.candidates, answer, told.unanswered, told.extra, told.exit_code)
-        if outputs.json:
-            files = {"written": [str(path) for path in written]} if outputs.deployment else {}
-            print_json(as_json(told.candidates, answer) | dict(told.extra) | files)
-        raise typer.Exit(told.exit_code)
-
-    def _write(self, candidates: Candidates, answer: Answer) -> list[Path]:
-        outputs = self.outputs
-        if outputs.out is not None:
-            write_results(outputs.out, candidates, answer)
-        if outputs.plot is not None:
-            from compofa.search.plot.plot import write_plot
-
-            write_plot(outputs.plot, candidates, answer)
-        written = [path for path in (outputs.out, outputs.plot) if path is not None]
-        if outputs.deployment is not None:
-            written += outputs.deployment.write(_winners(answer), candidates.space)
-        return written
-
-    def _say_no(
-        self,
-        candidates: Candidates,
-        answer: Answer,
-        reasons: Sequence[str],
-        extra: Mapping[str, object],
-        code: ExitCode = ExitCode.DONE,
-    ) -> NoReturn:
-        """Ends the command with exit code 1, or `code`, after what there is to print."""
-        if self.outputs.json:
-            print_json(as_json(candidates, answer) | dict(extra))
-        leave(printable("; ".join(reasons)), code or ExitCode.NO)
+    verifying = _verify_options(inventory, max_time, pause)
+    deployment = _deployment(export, checkpoint, format_, dtype, calibration, data)
+    outputs = Outputs(plot, out, deployment, json_)
+    Search(request, top, family, verifying if verify else None, outputs).run()
 
 
 def _sizes(text: str | None) -> tuple[int, ...] | None:
@@ -282,8 +116,17 @@ def _sizes(text: str | None) -> tuple[int, ...] | None:
 
 def _questions(texts: Sequence[str] | None, tables: int, *, alone: bool) -> list[Limits]:
     """What --latency asks; `alone`: every limit of every table by itself."""
+    from compofa.search.commands.search_options import device_questions, parse_limits, questions
+
     limits = [parse_limits(text) for text in texts or ()]
     return device_questions(limits, tables) if alone else questions(limits, tables)
+
+
+def _verify_options(inventory: Path, max_time: str | None, pause: bool) -> VerifyOptions:
+    from compofa.search.commands.search_run import VerifyOptions
+
+    seconds = math.inf if max_time is None else parse_duration(max_time, "max-time")
+    return VerifyOptions(inventory, seconds, pause)
 
 
 def _deployment(
@@ -309,80 +152,3 @@ def _deployment(
     from compofa.search.export import Deployment
 
     return Deployment(folder, checkpoint, format_ or ONNX, dtype, calibration, data)
-
-
-def _winners(answer: Answer) -> list[Result]:
-    """The best of each question, or all of a front or family."""
-    best: dict[tuple[float | None, ...], Result] = {}
-    for each in answer.results:
-        if each.limit_ms is not None:
-            best.setdefault(each.limit_ms, each)
-    return list(best.values()) or list(answer.results)
-
-
-def _infeasible(candidates: Candidates, answer: Answer) -> list[str]:
-    return [infeasible_line(candidates, each) for each in answer.infeasible]
-
-
-def _verified(candidates: Candidates, request: SearchRequest, options: VerifyOptions) -> _Told:
-    """The answer after the finalists have been measured."""
-    from compofa.profiler.measurement.device_monitor import PATIENCE_S
-    from compofa.search.verification.measure_finalists import FinalistMeasurement, devices_of
-    from compofa.search.verification.verification_output import (
-        before_column,
-        undecided_lines,
-        verification_json,
-        verification_sentence,
-    )
-    from compofa.search.verification.verify import verify
-
-    until = time.monotonic() + options.seconds
-    measuring = FinalistMeasurement(
-        devices_of(candidates, options.inventory),
-        [table.path for table in candidates.tables],
-        lambda: find_within_bounds(request)[0],
-        until,
-        PATIENCE_S if options.pause else 0.0,
-    )
-    done = verify(candidates, request.questions, measuring, request.risk)
-    out_of_time = time.monotonic() >= until and not all(each.sure for each in done.questions)
-    open_ = any(not each.decided for each in done.questions)
-    code = ExitCode.PARTIAL if open_ else ExitCode.DONE
-    note(verification_sentence(done))
-    answer, after = done.answer, done.candidates
-    return _Told(
-        after,
-        answer,
-        title(after, request.questions, (), request.min_top1),
-        [*columns(after, answer), before_column(done)],
-        {"verification": verification_json(done)},
-        [*undecided_lines(done), *_infeasible(after, answer)],
-        ExitCode.OUT_OF_TIME if out_of_time else code,
-    )
-
-
-def _family(candidates: Candidates, request: SearchRequest, count: int) -> _Told:
-    from compofa.search.family.family import find_family
-    from compofa.search.family.family_output import (
-        family_answer,
-        family_columns,
-        family_json,
-        family_title,
-    )
-
-    family = find_family(candidates, request.questions, count, request.risk)
-    answer = family_answer(candidates, family)
-    shown = [*columns(candidates, answer), *family_columns(candidates, family)]
-    extra = {"family": family_json(candidates, family)}
-    heading = family_title(candidates, family)
-    return _Told(candidates, answer, heading, shown, extra, _infeasible(candidates, answer))
-
-
-def _show(told: _Told, written: Sequence[Path]) -> None:
-    show(told.heading, told.columns)
-    more = more_line(told.answer)
-    if more is not None:
-        print(more)
-    print(printable(f"accuracy: {told.candidates.accuracy}"))
-    for path in written:
-        print(printable(f"written: {path}"))
