@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from compofa.search.answer import Limits
     from compofa.search.commands.search_run import VerifyOptions
     from compofa.search.export import Deployment
+    from compofa.search.measures import Bound, Measure
 
 app = Program()
 
@@ -82,7 +83,6 @@ def search_command(
 ) -> None:
     """Find the most accurate subnets within latency limits, or the Pareto front without limits."""
     # Deferred: NumPy alone would take longer than all the rest of showing the help.
-    from compofa.search.commands.search_options import parse_bounds, parse_objectives
     from compofa.search.commands.search_run import Outputs, Search
     from compofa.search.request import SearchRequest
 
@@ -96,9 +96,9 @@ def search_command(
         like=like or (),
         predict=predict,
         questions=_questions(latency, len(table), alone=each or family is not None),
-        constraints=parse_bounds(amounts, at_most or ()),
+        constraints=_bounds(amounts, at_most),
         risk=None if risk is None else parse_share(risk, "risk", 0, 1),
-        minimise=parse_objectives(minimise or ()),
+        minimise=_objectives(minimise),
         min_top1=None if min_top1 is None else parse_share(min_top1, "min-top1", 0, 1),
         seed=seed,
     )
@@ -120,6 +120,18 @@ def _questions(texts: Sequence[str] | None, tables: int, *, alone: bool) -> list
 
     limits = [parse_limits(text) for text in texts or ()]
     return device_questions(limits, tables) if alone else questions(limits, tables)
+
+
+def _bounds(amounts: Mapping[str, str | None], at_most: Sequence[str] | None) -> list[Bound]:
+    from compofa.search.commands.search_options import parse_bounds
+
+    return parse_bounds(amounts, at_most or ())
+
+
+def _objectives(names: Sequence[str] | None) -> tuple[Measure, ...]:
+    from compofa.search.commands.search_options import parse_objectives
+
+    return parse_objectives(names or ())
 
 
 def _verify_options(inventory: Path, max_time: str | None, pause: bool) -> VerifyOptions:
