@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +18,9 @@ from compofa.profiler.settings import MIN_EFFECT
 
 def _meant(words: Sequence[str]) -> str | None:
     """A table or a history where a subcommand belongs."""
-    name = shlex.quote(words[0])
+    from shlex import quote
+
+    name = quote(words[0])
     if words[0].endswith(".csv"):
         return f"compofa-report history add {name} --commit COMMIT --to DIR"
     return f"compofa-report history show {name}"

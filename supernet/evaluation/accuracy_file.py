@@ -10,8 +10,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from compofa.common.csv_lines import check_text, parse_count, parse_number, read_lines, shown
 from compofa.common.errors import UserError
@@ -31,7 +31,8 @@ LARGEST_RESOLUTION = 1_000_000
 """Larger numbers are no resolution but a damaged file."""
 
 
-class AccuracyRow(NamedTuple):
+@dataclass(frozen=True)
+class AccuracyRow:
     """The accuracy of one subnet at one resolution.
 
     Attributes:
