@@ -23,9 +23,9 @@ LONGEST_MESSAGE = 1000
 """Characters. The middle of a longer message is left out: it quotes a long input."""
 
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
-"""Nearly all objects that a command makes at its start (classes, functions) live until its end: with
-Python's default of 700 the collector looks through them some hundred times in vain, which is 4 to
-8 % of the time that a short command takes."""
+"""The objects that a command makes at its start (classes, functions) live until its end. With
+Python's default of 700 the garbage collector examines them some hundred times in vain, which takes 4 to 8 %
+of the CPU time of a short command."""
 
 AGAIN_S = 0.05
 """Seconds after which an interruption that Python ignored is raised once more."""

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
-from compofa.profiler.block_tables.slot_terms import block_totals
 from compofa.profiler.results.table import Cell, Row, Table, read_table
 from compofa.search.accuracy.sources import AccuracySource, Cells
 from compofa.supernet.blocks import Block
@@ -100,6 +99,9 @@ class Candidates:
 
     def block_totals(self, cost: Callable[[Block], int], combine: np.ufunc = np.add) -> FloatArray:
         """`cost` combined over the blocks of each cell's subnet, [n]."""
+        # Deferred: only limits on MACs, parameters or memory ask for it.
+        from compofa.profiler.block_tables.slot_terms import block_totals
+
         sizes = _sizes(self.cells)
         position = {key: i for i, key in enumerate(self.subnets)}
         which = np.array([position[cell.subnet] for cell in self.cells], dtype=np.int64)
