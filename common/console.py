@@ -24,8 +24,8 @@ LONGEST_MESSAGE = 1000
 
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
 """The objects that a command makes at its start (classes, functions) live until its end. With
-Python's default of 700 the garbage collector examines them some hundred times in vain, which takes 4 to 8 %
-of the CPU time of a short command."""
+Python's default of 700 the garbage collector examines them some hundred times in vain, which
+takes 4 to 8 % of the CPU time of a short command."""
 
 AGAIN_S = 0.05
 """Seconds after which an interruption that Python ignored is raised once more."""
