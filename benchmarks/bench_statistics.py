@@ -25,7 +25,7 @@ from scipy.special import ndtr, stdtrit
 from compofa.profiler.statistics.change_points import regimes, slowdown
 from compofa.profiler.statistics.compare import Verdict, compare, smallest_change
 from compofa.profiler.statistics.covariate import adjust
-from compofa.profiler.statistics.drift import ReferencePoint, drift_factors
+from compofa.profiler.statistics.drift import Drift, ReferencePoint, drift_factors
 from compofa.profiler.statistics.interval import Estimate, estimate_cells
 from compofa.profiler.statistics.runs.location import QUIET, Slice
 from compofa.profiler.statistics.runs.modes import dip, find_modes
@@ -220,12 +220,13 @@ def slowed_estimates(
     """What a slow-down does to estimates: relative to the same data without it.
 
     `where` is "half" (from half of the sessions on), "middle" (in one session, from its middle
-    on) or "onset" (from the middle of one session on, and in all that follow).
+    on) or "onset" (from the middle of one session on, and in all that follow). Profiles that
+    suspect two speeds are marked; the others count.
     """
     rng = np.random.default_rng(4)
     setup = Setup(rng, session, cells=20)
     at = np.broadcast_to(np.linspace(0, 1, points), (sessions, points))
-    shifts, uncorrected, covered = [], [], []
+    shifts, uncorrected, covered, marked = [], [], [], []
     for _ in range(repetitions):
         data = setup.measure(sessions)
         times = rng.random((sessions, setup.cells))
@@ -233,7 +234,11 @@ def slowed_estimates(
         slow_cells = data[1:] + slowness(where, sessions, times, slow).T
         slow_reference = reference + slowness(where, sessions, at, slow)
         quiet = corrected_estimates(data[1:], times, reference, at)
-        slowed = corrected_estimates(slow_cells, times, slow_reference, at)
+        drift = _drift(slow_reference, at)
+        marked.append(drift.suspected)
+        if drift.suspected:
+            continue
+        slowed = _estimated(drift, slow_cells, times)
         raw = estimate_cells(as_values(slow_cells), peeking=False)
         uncorrected.append(np.mean([raw[c - 1].value / quiet[c].value - 1 for c in quiet]))
         shifts.append([slowed[c].value / quiet[c].value - 1 for c in quiet])
@@ -245,6 +250,7 @@ def slowed_estimates(
         "absolute_shift": Result.of(np.abs(moved).mean(axis=1)),
         "within_1_percent": Result.of((np.abs(moved) < 0.01).mean(axis=1)),
         "coverage": Result.of(covered),
+        "marked": Result.of(marked),
     }
 
 
@@ -252,13 +258,20 @@ def corrected_estimates(
     cells: Floats, times: Floats, reference: Floats, at: Floats
 ) -> dict[int, Estimate]:
     """As the profiler does it: drift and deviations from the reference, adjustment, estimates."""
-    drift = drift_factors(
+    return _estimated(_drift(reference, at), cells, times)
+
+
+def _drift(reference: Floats, at: Floats) -> Drift:
+    return drift_factors(
         [
             ReferencePoint(s, float(t), math.exp(x))
             for s in range(at.shape[0])
             for t, x in zip(at[s], reference[s], strict=True)
         ]
     )
+
+
+def _estimated(drift: Drift, cells: Floats, times: Floats) -> dict[int, Estimate]:
     factors = drift.regime_factors
     values = {
         c: {s: math.exp(x) / factors[s] for s, x in enumerate(row)} for c, row in enumerate(cells)

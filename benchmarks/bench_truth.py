@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ QUIET = Noise(session=0.001, load=0.0005, run=0.002)
 ORDINARY = Noise()
 RESTLESS = Noise(session=0.03, load=0.01, run=0.01)
 LITTLE = Noise(session=0.002, load=0.001, run=0.002)
+RAGGED = Noise(session=0.005, load=0.002, run=0.02)
 
 
 Disturbances = Callable[[int], list[Disturbance]]
@@ -104,6 +106,10 @@ def _only(make: Callable[[float, int], Disturbance], size: float, runs: int) -> 
     return lambda _: [make(size, runs)]
 
 
+def _two_speeds(slower: float, seed: int) -> list[Disturbance]:
+    return [two_speeds(slower, salt=seed)]
+
+
 SCENES: dict[str, Scene] = {
     "quiet, 0.1 % between sessions": Scene(QUIET),
     "ordinary, 1 % between sessions": Scene(),
@@ -130,13 +136,22 @@ SCENES: dict[str, Scene] = {
         for name, tick in (("1 us", 1e3), ("100 us", 1e5), ("1 ms", 1e6), ("16 ms", 15.625e6))
         for span, scale in (("0.1 to 0.6 ms", 0.01), ("0.5 to 3 ms", 0.05), ("10 to 60 ms", 1.0))
     },
+    **{
+        f"timer of {name}, runs that scatter by 2 %, cells of 0.5 to 3 ms": Scene(
+            RAGGED, scale=0.05, tick_ns=tick
+        )
+        for name, tick in (("100 us", 1e5), ("1 ms", 1e6), ("16 ms", 15.625e6))
+    },
     "clock jumps by 1000 s in 1 of 300 runs": Scene(jump=(1000.0, 300, False)),
     "clock jumps by 2 h in 1 of 300 runs": Scene(jump=(7200.0, 300, False)),
     "clock jumps by 2 h in 1 of 300 runs of the reference": Scene(jump=(7200.0, 300, True)),
     "clock jumps back by 1 s in 1 of 300 runs": Scene(jump=(-1.0, 300, False)),
-    "two speeds by session, +10 %": Scene(
-        ORDINARY, lambda s: [two_speeds(0.1, salt=s)], speeds=(1.0, 1.1)
-    ),
+    **{
+        f"two speeds by session, +{slower:.0%}".replace("%", " %"): Scene(
+            ORDINARY, partial(_two_speeds, slower), speeds=(1.0, 1 + slower)
+        )
+        for slower in (0.05, 0.1)
+    },
     "two speeds by load of a model, +10 %": Scene(
         ORDINARY, lambda _: [two_speeds_by_load(0.1)], speeds=(1.0, 1.1)
     ),
@@ -151,6 +166,11 @@ SCENES: dict[str, Scene] = {
 }
 
 
+PLAIN = [scene for scene in SCENES.values() if scene.noise in (QUIET, RESTLESS)]
+PLAIN.append(SCENES["ordinary, 1 % between sessions"])
+"""Nothing but noise: these have more repetitions."""
+
+
 @dataclass
 class Counted:
     """What a number of profiles came to.
@@ -159,6 +179,9 @@ class Counted:
         held, ok: intervals that hold the truth, of rows with status ok.
         marked: measured rows with another status.
         failed: profiles that wrote no table.
+        of_all: of each measured row with an interval, ok or not, whether it holds the truth.
+        shares: of the rows of a profile that are ok, the share that is held.
+        expected_below: probability that less than 60 % of a profile's predictions hold.
         named: profiles that named the disturbance, on the screen or in the meta file.
     """
 
@@ -167,7 +190,9 @@ class Counted:
     ok: int = 0
     marked: int = 0
     failed: int = 0
+    of_all: list[bool] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
+    expected_below: list[float] = field(default_factory=list)
     bias: list[float] = field(default_factory=list)
     sessions: list[float] = field(default_factory=list)
     device_s: list[float] = field(default_factory=list)
@@ -181,12 +206,16 @@ class Counted:
         """Counts the rows of a table against the truth."""
         inside = []
         for row in rows:
-            if row.status != "ok" or row.ci_low_ms is None or row.ci_high_ms is None:
+            if row.ci_low_ms is None or row.ci_high_ms is None or row.latency_ms is None:
                 self.marked += 1
                 continue
             truths = [speed * device.figure(row.cell) for speed in speeds]
-            inside.append(any(row.ci_low_ms <= truth <= row.ci_high_ms for truth in truths))
-            assert row.latency_ms is not None
+            holds = any(row.ci_low_ms <= truth <= row.ci_high_ms for truth in truths)
+            self.of_all.append(holds)
+            if row.status != "ok":
+                self.marked += 1
+                continue
+            inside.append(holds)
             nearest = min(truths, key=lambda truth: abs(truth - (row.latency_ms or 0)))
             self.bias.append(row.latency_ms / nearest - 1)
             self.half_widths.append((row.ci_high_ms - row.ci_low_ms) / 2 / row.latency_ms)
@@ -209,7 +238,11 @@ class Counted:
             "held_error": float(np.std(self.shares) / len(self.shares) ** 0.5)
             if self.shares
             else None,
+            "held_of_all": mean([float(each) for each in self.of_all]),
             "profiles_below_60_percent": sum(share < 0.6 for share in self.shares),
+            "profiles_below_60_percent_expected": float(sum(self.expected_below))
+            if self.expected_below
+            else None,
             "rows_marked": self.marked,
             "no_table": self.failed,
             "mean_bias": mean(self.bias),
@@ -260,11 +293,11 @@ def profile(
     return list(read_table(out).rows)
 
 
-def profiles(scene: Scene, count: int) -> dict[str, Any]:
+def profiles(name: str, scene: Scene, count: int) -> dict[str, Any]:
     """Measured rows of `count` profiles of a few cells."""
     counted = Counted()
     with folder() as here:
-        for seed in range(count):
+        for seed in seeds(name, count):
             device = scene.device(seed)
             rows = profile(device, here / f"{seed}.csv", counted)
             if rows is not None:
@@ -272,52 +305,79 @@ def profiles(scene: Scene, count: int) -> dict[str, Any]:
     return counted.summary()
 
 
-def predictions(kind: str, session: float, count: int, plan: int = 20) -> dict[str, Any]:
+def seeds(name: str, count: int) -> range:
+    """Of the devices of one line of the matrix: no two lines share the luck of their sessions."""
+    first = zlib.crc32(name.encode()) << 16
+    return range(first, first + count)
+
+
+def predictions(name: str, kind: str, session: float, count: int, plan: int = 20) -> dict[str, Any]:
     """Predicted rows of `count` profiles of a small plan."""
     measured, predicted = Counted(), Counted()
     noise = Noise(session=session, load=session / 3, run=max(session / 2, 0.001))
     with folder() as here:
-        for seed in range(count):
+        for seed in seeds(name, count):
             # One device may suit the model better than another: each profile has one of its own.
             device = Scene(noise, kind=kind, example=seed).device(seed)
             rows = profile(device, here / f"{seed}.csv", measured, plan)
             if rows is not None:
                 measured.add(device, [r for r in rows if r.source == "measured"])
-                predicted.add(device, [r for r in rows if r.source == "predicted"])
+                some = [r for r in rows if r.source == "predicted"]
+                predicted.add(device, some)
+                predicted.expected_below.append(chance_below(0.6, some, here / f"{seed}.meta.json"))
     predicted.profiles = measured.profiles
     return {"measured": measured.summary(), "predicted": predicted.summary()}
 
 
-Scaled = Callable[[int], int]
+def chance_below(share: float, rows: list[Row], meta: Path) -> float:
+    """Probability that less than `share` of a profile's predictions hold, as its own figures say.
+
+    They share one error, of Student's t. What is left of their half-width is each one's own.
+    """
+    from scipy.stats import norm, t
+
+    shared = json.loads(meta.read_text())["shared_error"]
+    if shared is None or not rows:
+        return 0.0
+    scale, freedom = math.sqrt(shared["variance"]), shared["freedom"]
+    halves = np.array([math.log((r.ci_high_ms or 1) / (r.ci_low_ms or 1)) / 2 for r in rows])
+    common = t.ppf(0.95, freedom) * scale
+    own = np.sqrt(np.maximum(halves**2 - common**2, 1e-12)) / norm.ppf(0.95)
+    errors = scale * t.ppf((np.arange(400) + 0.5) / 400, freedom)[:, None]
+    held = norm.cdf((halves - errors) / own) - norm.cdf((-halves - errors) / own)
+    return float((held.mean(axis=1) < share).mean())
 
 
-def comparisons(session: float, change: float, count: int, *, confirm: bool) -> dict[str, Any]:
+def comparisons(
+    name: str, scene: Scene, change: float, count: int, *, confirm: bool
+) -> dict[str, Any]:
     """Verdicts of `compofa-report compare` on two profiles, of which the second is slower.
 
     A sixth of its cells are, by `change`; where that is nothing, whatever is called slower or
     faster is a false alarm. With `confirm`, suspects are measured again in the same sessions.
     """
-    noise = Noise(session=session, load=session / 3, run=0.004)
-    alarms = found = slower = unsure = 0
-    for seed in range(count):
+    alarms = found = slower = unsure = cells_in_all = failed = 0
+    for seed in seeds(name, count):
         with folder() as here:
-            base, new = (Scene(noise).device(2 * seed + side) for side in (0, 1))
+            base, new = (scene.device(2 * seed + side) for side in (0, 1))
             new.version = _changed
-            for name, device in (("base", base), ("new", new)):
+            for side, device in (("base", base), ("new", new)):
                 device.factors = (1.0, 1.0 + change, 1.0)
                 profile(
-                    device, here / f"{name}.csv", Counted(), 4, "--keep-models", here / "models"
+                    device, here / f"{side}.csv", Counted(), 4, "--keep-models", here / "models"
                 )
             extra = ("--confirm", "--models", "models", "--max-time", "60m") if confirm else ()
             ended = run_command_on(
                 new, report_main, "compare", "base.csv", "new.csv", "--json", *extra
             )
-            try:
-                cells = json.loads(ended.out)["devices"][0]["cells"]
-            except (ValueError, KeyError):
-                raise RuntimeError(ended.out[-500:] + ended.err[-500:]) from None
+            if ended.code not in (0, 1, 3):
+                failed += 1
+                print(ended.err[-300:], file=sys.stderr)
+                continue
+            cells = json.loads(ended.out)["devices"][0]["cells"]
         changed = [_changed(_cell(said)) == 1 and change > 0 for said in cells]
         verdicts = [said["ratio"]["verdict"] for said in cells]
+        cells_in_all += len(cells)
         slower += sum(changed)
         found += sum(v == "slower" for v, c in zip(verdicts, changed, strict=True) if c)
         unsure += verdicts.count("cannot tell")
@@ -325,9 +385,11 @@ def comparisons(session: float, change: float, count: int, *, confirm: bool) -> 
         alarms += "slower" in called or "faster" in called
     return {
         "comparisons": count,
+        "without_verdict": failed,
         "false_alarms": alarms,
         "slower_cells": slower,
         "found": found,
+        "cells": cells_in_all,
         "cannot_tell": unsure,
     }
 
@@ -343,33 +405,39 @@ def _changed(cell: Cell) -> int:
     return 1 if zlib.crc32(f"{cell.subnet}@{cell.resolution}".encode()) % 6 == 0 else 2
 
 
-def selftests(session: float, count: int) -> dict[str, Any]:
+def selftests(name: str, scene: Scene, count: int) -> dict[str, Any]:
     """What `selftest` promises, beside what `compare` finds of a slow-down of that size."""
-    noise = Noise(session=session, load=session / 3, run=0.004)
     promised, alarms = [], []
-    for seed in range(count):
+    for seed in seeds(name, count):
         with folder():
             ended = run_command_on(
-                Scene(noise).device(seed), profile_main, "selftest", "--device", NAME, "--json"
+                scene.device(seed), profile_main, "selftest", "--device", NAME, "--json"
             )
+            if not ended.out:
+                print(ended.err[-300:], file=sys.stderr)
+                continue
             said = json.loads(ended.out)
             promised.append(said["smallest_change"])
             alarms.append(said["false_alarms"])
-    change = float(np.median([each for each in promised if each is not None]))
+    known = [each for each in promised if each is not None]
+    change = float(np.median(known)) if known else None
     return {
+        "selftests": count,
         "smallest_change": promised,
-        "false_alarms": float(np.mean(alarms)),
-        "compare_at_the_median": comparisons(session, change, 2 * count, confirm=False),
+        "false_alarms": float(np.mean(alarms)) if alarms else None,
+        "compare_at_the_median": None
+        if change is None
+        else comparisons(name, scene, change, 2 * count, confirm=False),
     }
 
 
-def verifications(session: float, count: int) -> dict[str, Any]:
+def verifications(name: str, scene: Scene, count: int) -> dict[str, Any]:
     """Winners of `compofa-search --verify`: how many keep their limit."""
-    noise = Noise(session=session, load=session / 3, run=0.004)
-    kept, sure, over = 0, 0, []
-    for seed in range(count):
+    scene = replace(scene, kind="idiosyncratic")
+    kept, sure, sure_and_over, over = 0, 0, 0, []
+    for seed in seeds(name, count):
         with folder() as here:
-            device = Scene(noise, kind="idiosyncratic").device(seed)
+            device = scene.device(seed)
             profile(device, here / "v.csv", Counted(), 20)
             rows = read_table(here / "v.csv").rows
             limit = round(float(np.median([row.latency_ms or 0 for row in rows])), 3)
@@ -381,55 +449,66 @@ def verifications(session: float, count: int) -> dict[str, Any]:
             winner = said["results"][0]
             cell = Cell("compofa", winner["subnet"], winner["resolution"], 1)
             ratio = device.figure(cell) / limit
+            is_sure = bool(said["verification"]["questions"][0]["sure"])
             kept += ratio <= 1
             over.append(ratio - 1)
-            sure += bool(said["verification"]["questions"][0]["sure"])
-    return {"winners": count, "kept": kept, "sure": sure, "worst_over": max(over)}
+            sure += is_sure
+            sure_and_over += is_sure and ratio > 1
+    return {
+        "winners": count,
+        "kept": kept,
+        "sure": sure,
+        "sure_and_over": sure_and_over,
+        "worst_over": max(over),
+    }
 
 
-Study = tuple[str, Callable[[Scaled], dict[str, Any]]]
+CONDITIONS: dict[str, Scene] = {
+    **{
+        f"{session:.1%} between sessions": Scene(
+            Noise(session=session, load=session / 3, run=0.004)
+        )
+        for session in (0.001, 0.01, 0.03)
+    },
+    **{
+        name: SCENES[name]
+        for name in (
+            "long-tailed runs, 1 in 100 tenfold",
+            "warm-up: 30 % slow, e-folding 30 runs",
+            "timer of 100 us, cells of 0.5 to 3 ms",
+            "clock jumps by 2 h in 1 of 300 runs",
+            "two speeds by session, +10 %",
+            "two speeds of runs, +10 %",
+            "throttled by 10 % from session 4 on",
+            "wander of 3 % within 3 s",
+        )
+    },
+}
+"""Devices on which the other commands are tried."""
 
-
-def _profiles_study(scene: Scene, n: Scaled) -> dict[str, Any]:
-    return profiles(scene, n(20))
-
-
-def _predictions_study(kind: str, session: float, n: Scaled) -> dict[str, Any]:
-    return predictions(kind, session, n(100))
-
-
-def _compared(session: float, change: float, confirm: bool, n: Scaled) -> dict[str, Any]:
-    return comparisons(session, change, n(10 if confirm else 40), confirm=confirm)
-
-
-def _tested(session: float, n: Scaled) -> dict[str, Any]:
-    return selftests(session, n(6))
-
-
-def _verified(session: float, n: Scaled) -> dict[str, Any]:
-    return verifications(session, n(12))
+Study = tuple[str, int, Callable[[int], dict[str, Any]]]
 
 
 def studies() -> Iterator[Study]:
-    """Name of each cell of the matrix, and what counts it."""
-    for name, scene in SCENES.items():
-        yield f"profile | {name}", partial(_profiles_study, scene)
-    for session in (0.001, 0.01, 0.03):
-        for confirm in (False, True):
-            command = "compare --confirm" if confirm else "compare"
-            for change in (0.0, 0.05):
-                yield (
-                    f"{command} | {session:.1%} between sessions, a sixth {change:.0%} slower",
-                    partial(_compared, session, change, confirm),
-                )
-        yield f"selftest | {session:.1%} between sessions", partial(_tested, session)
-        yield f"search --verify | {session:.1%} between sessions", partial(_verified, session)
+    """Name of each cell of the matrix, and how many repetitions it has, and what counts them."""
     for kind in KINDS:
         for session in (0.001, 0.01, 0.03):
-            yield (
-                f"predict | {kind}, {session:.1%} between sessions",
-                partial(_predictions_study, kind, session),
-            )
+            name = f"predict | {kind}, {session:.1%} between sessions"
+            yield name, 100, partial(predictions, name, kind, session)
+    for scene_name, scene in SCENES.items():
+        name = f"profile | {scene_name}"
+        yield name, 60 if scene in PLAIN else 20, partial(profiles, name, scene)
+    for scene_name, scene in CONDITIONS.items():
+        for confirm, equal, slower in ((False, 20, 10), (True, 6, 6)):
+            for change, count in ((0.0, equal), (0.05, slower)):
+                command = "compare --confirm" if confirm else "compare"
+                name = f"{command} | {scene_name}, a sixth {change:.0%} slower"
+                study = partial(comparisons, name, scene, change, confirm=confirm)
+                yield name, count, study
+        name = f"selftest | {scene_name}"
+        yield name, 3, partial(selftests, name, scene)
+        name = f"search --verify | {scene_name}"
+        yield name, 5, partial(verifications, name, scene)
 
 
 def render_matrix(results: dict[str, Any], before: dict[str, Any]) -> str:
@@ -471,11 +550,19 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of profiles")
     parser.add_argument("--match", default="", help="only studies whose name contains this")
     parser.add_argument("--out", type=Path, help="instead of the results")
+    parser.add_argument("--merge", type=Path, nargs="+", help="take results from such files over")
     parser.add_argument("--table", action="store_true", help="print what was saved, as Markdown")
     options = parser.parse_args()
     saved = options.out or RESULTS / "truth.json"
     content: dict[str, Any] = json.loads(saved.read_text()) if saved.exists() else {}
     results, before = content.get("results", {}), content.get("before", {})
+    for path in options.merge or ():
+        results |= json.loads(path.read_text())["results"]
+    if options.merge:
+        order = [name for name, _, _ in studies()]
+        results = {name: results[name] for name in order if name in results}
+        print(save("truth", {"results": results, "before": before}))
+        return
     if options.table:
         print(render_matrix(results, before))
         return
@@ -485,10 +572,10 @@ def main() -> None:
     def n(count: int) -> int:
         return max(1, round(count * scale))
 
-    for name, study in studies():
+    for name, count, study in studies():
         if options.match in name:
             begun = time.perf_counter()
-            results[name] = study(n)
+            results[name] = study(n(count))
             said = {k: v for k, v in results[name].items() if k != "notes"}
             print(f"{name}: {said} [{time.perf_counter() - begun:.1f} s]", flush=True)
             if options.out is not None:

@@ -114,14 +114,22 @@ class BatchModel:
             _suspects(average, cells),
         )
 
-    def predict(self, cells: Sequence[Workload]) -> tuple[Floats, Floats, Floats]:
-        """Log latencies of cells, their expected deviations, and how far outside they are."""
+    def predict(
+        self, cells: Sequence[Workload], *, as_measured: bool = False
+    ) -> tuple[Floats, Floats, Floats]:
+        """Log latencies of cells, their expected deviations, and how far outside they are.
+
+        Args:
+            cells: to predict.
+            as_measured: deviations of what measuring would show, noise as of those fitted on.
+        """
         features = cell_features(self.space, cells)
         if self.others:
             columns = [other.columns(cells, features) for other in self.others]
             features = replace(features, others=np.column_stack(columns))
         measured = self.average.measured
-        mean, sd = self.average.predict(features, float(np.median(measured.known_noise)))
+        noise = float(np.median(measured.known_noise)) if as_measured else 0.0
+        mean, sd = self.average.predict(features, noise)
         beyond = self._beyond(features)
         return mean, np.hypot(sd, OUTSIDE_SD * beyond), beyond
 

@@ -31,7 +31,7 @@ AT_ONCE = 2000
 class Prediction:
     """Latencies and their prediction intervals, one entry a cell, in milliseconds.
 
-    An interval is for what measuring the cell would show, with the noise of the cells fitted on.
+    An interval is for the latency itself; measuring the cell shows it with noise.
 
     Attributes:
         outside: whether the cell's resolution or work lies outside those that were measured: its
@@ -137,9 +137,19 @@ class LatencyModel:
         return cls(space, MappingProxyType(too_few), MappingProxyType(models))
 
     def predict(
-        self, cells: Sequence[Workload], confidence: float = PREDICTION_CONFIDENCE
+        self,
+        cells: Sequence[Workload],
+        confidence: float = PREDICTION_CONFIDENCE,
+        *,
+        as_measured: bool = False,
     ) -> Prediction:
         """Latencies of `cells`, in their order, with intervals that hold `confidence` of cells.
+
+        Args:
+            cells: to predict.
+            confidence: of the intervals.
+            as_measured: intervals for what measuring the cells would show, with the noise of those
+                fitted on, and not for the latencies themselves.
 
         Raises:
             UserError: a batch size that was not measured; a confidence outside 0.5 to 0.99; a
@@ -155,7 +165,7 @@ class LatencyModel:
             reach = model.calibration.reach(confidence)
             rows = np.flatnonzero(batches == batch)
             for some in np.array_split(rows, -(-len(rows) // AT_ONCE)):
-                mean, sd, beyond = model.predict([cells[i] for i in some])
+                mean, sd, beyond = model.predict([cells[i] for i in some], as_measured=as_measured)
                 latency[some] = np.exp(mean)
                 half = self.shared_error.widened(reach * sd, confidence)
                 low[some], high[some] = np.exp(mean - half), np.exp(mean + half)
@@ -214,7 +224,7 @@ def held_out_error(
     latency, _ = _checked(cells, latency_ms, None)
     if not len(latency):
         raise UserError("there are no held-out cells to compare predictions with")
-    predicted = model.predict(cells, confidence)
+    predicted = model.predict(cells, confidence, as_measured=True)
     errors = 100 * (predicted.latency_ms / latency - 1)
     inside = (predicted.low_ms <= latency) & (latency <= predicted.high_ms)
     return HeldOutError(

@@ -19,7 +19,15 @@ from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.session import Session
 from compofa.profiler.models.prefetch import ModelPrefetcher, spare_cpus
 from compofa.profiler.results.analysis import Analysis, analyse, corrected_line
-from compofa.profiler.results.journal import Caveat, Failure, Journal, SessionLine, of_kind, utc_now
+from compofa.profiler.results.journal import (
+    Caveat,
+    Failure,
+    Journal,
+    SessionLine,
+    Timing,
+    of_kind,
+    utc_now,
+)
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.change_points import slowdown
@@ -162,10 +170,10 @@ class Sessions:
                 access.listener.note(f"{cell.subnet} at {cell.resolution}: {failure.reason}")
 
     def analysis(self) -> Analysis:
-        """What the journal says so far, made anew only where it has grown."""
-        length = len(self.journal.lines)
-        if self._analysed is None or self._analysed[0] != length:
-            self._analysed = length, analyse(self.journal.lines, self.protocol.confidence)
+        """What the journal says so far, made anew only where more was timed, or failed."""
+        known = sum(isinstance(line, Timing | Failure) for line in self.journal.lines)
+        if self._analysed is None or self._analysed[0] != known:
+            self._analysed = known, analyse(self.journal.lines, self.protocol.confidence)
         return self._analysed[1]
 
     def _look_s(self) -> float:

@@ -112,7 +112,7 @@ def judge(evidence: Evidence, own_space: Space | None = None) -> Judgement:
         raise UserError("no held-out cell has a batch size that the model knows")
     shaped = shapes(space, [row.cell for row in known])
     error = held_out_error(model, shaped, [_latency(row) for row in known], confidence)
-    judged = _judged(known, model.predict(shaped, confidence))
+    judged = _judged(known, model.predict(shaped, confidence, as_measured=True))
     return Judgement(judged, error, len(fitted), planned)
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from compofa.profiler.results.doubts import UNRESOLVED, find_doubts
 from compofa.profiler.results.journal import (
     Corrected,
     Failure,
@@ -17,7 +18,7 @@ from compofa.profiler.results.journal import (
     utc_now,
 )
 from compofa.profiler.results.measures import CellRuns
-from compofa.profiler.results.speeds import TwoSpeeds, find_speeds, split_cells
+from compofa.profiler.results.speeds import TwoSpeeds, find_speeds
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.profiler.statistics.covariate import Adjusted, adjust
@@ -29,8 +30,7 @@ from compofa.profiler.statistics.interval import (
     estimate_cells,
     shared_error,
 )
-from compofa.profiler.statistics.runs.clock import clock_tick, condense_timed
-from compofa.profiler.statistics.runs.warmup import TOLERANCE, lasting, mean_gain, trend
+from compofa.profiler.statistics.runs.clock import clock_tick, condense_timed, unseen_shift
 from compofa.profiler.statistics.stopping import EARLY_SESSIONS, is_enough
 from compofa.profiler.statistics.variance_components import (
     VarianceComponents,
@@ -42,10 +42,6 @@ Key = tuple[int, Cell | None]
 
 CLOCK_TIMINGS = 200
 """How many timings of a journal are looked at to find the clock's tick."""
-
-COLD = "the device takes longer to warm up than its runs lasted"
-SPLIT = "its loads run at two speeds, and the latency lies between them"
-WARMING = "its runs were still getting faster when they were timed"
 
 
 @dataclass(frozen=True)
@@ -135,6 +131,8 @@ class Analysis:
             return False
         if result.failure is not None or result.n_sessions >= protocol.max_sessions:
             return True
+        if result.doubt == UNRESOLVED:
+            return False
         if result.doubt is not None:
             # More sessions like these would not take it away.
             return result.n_sessions >= protocol.min_sessions
@@ -171,11 +169,16 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
     adjusted = _corrected(timings, raw, drift)
     values = adjusted.values
     level = drift.level_sessions if drift else None
-    estimates = estimate_cells(values, confidence, level_sessions=level)
     by_cell = _by_cell(timings)
+    unseen = {cell: _unseen(visits, tick) for cell, visits in by_cell.items()}
+    estimates = {
+        cell: estimate.widened(unseen.get(cell, 0.0))
+        for cell, estimate in estimate_cells(values, confidence, level_sessions=level).items()
+        if cell is not None
+    }
     # A coarse clock shows two readings where there is one speed.
     speeds = find_speeds(timings, values, drift) if drift and tick == 1 else ()
-    doubts = dict.fromkeys(split_cells(values, speeds), SPLIT) | _doubts(by_cell, tick)
+    doubts = find_doubts(by_cell, tick, values, drift, speeds)
     failures = {failure.cell: failure for failure in of_kind(lines, Failure)}
     final = {cell: failure for cell, failure in failures.items() if failure.final}
     corrections = {(s, c): raw[s, c] / ms for c, row in values.items() for s, ms in row.items()}
@@ -199,7 +202,7 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
         drift=max(corrections.values()) / min(corrections.values()) - 1 if corrections else 0.0,
         reference_ms=tuple(raw[key] for key in sorted(k for k in raw if k[1] is None)),
         died=frozenset(cell for cell, f in failures.items() if not f.final and cell not in by_cell),
-        shared_error=shared_error(values, level) if values else NO_SHARED_ERROR,
+        shared_error=_shared(values, level, tuple(unseen.values())),
         tick_ns=tick,
         speeds=speeds,
     )
@@ -239,18 +242,23 @@ def _warm(timings: Sequence[Timing]) -> list[Timing]:
     return [each for each in timings if each.warm or each.cell is None or each.cell not in enough]
 
 
-def _doubts(by_cell: Mapping[Cell, Sequence[Timing]], tick: int) -> dict[Cell, str]:
-    """Cells that were timed while they still warmed up, and how that shows."""
-    trends = {cell: [trend(v.ns, tick) for v in visits] for cell, visits in by_cell.items()}
-    everywhere = lasting([each for rows in trends.values() for each in rows])
-    doubts = {}
-    for cell, visits in by_cell.items():
-        if not all(visit.warm for visit in visits):
-            doubts[cell] = COLD
-        # On a device that warms up everywhere, one cell's gain needs no proof of its own.
-        elif lasting(trends[cell]) or (everywhere and mean_gain(trends[cell]) > TOLERANCE):
-            doubts[cell] = WARMING
-    return doubts
+def _unseen(visits: Sequence[Timing], tick: int) -> float:
+    """What a coarse clock leaves open of a cell's latency, as a fraction either way."""
+    return statistics.fmean(unseen_shift(visit.ns, tick) for visit in visits) if tick > 1 else 0.0
+
+
+def _shared(
+    values: Mapping[Cell | None, Mapping[int, float]],
+    level: frozenset[int] | None,
+    unseen: Sequence[float],
+) -> SharedError:
+    """With what the clock leaves open: one scatter of runs is much like another's."""
+    if not values:
+        return NO_SHARED_ERROR
+    shared = shared_error(values, level)
+    # Anything within that range is as likely: the variance of a uniform distribution.
+    open_ = max(unseen, default=0.0) ** 2 / 3
+    return replace(shared, variance=shared.variance + open_)
 
 
 def _condensed(timings: Sequence[Timing], tick: int) -> dict[Key, float]:

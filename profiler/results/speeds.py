@@ -9,13 +9,10 @@ from typing import Literal
 
 from compofa.profiler.results.journal import Timing
 from compofa.profiler.results.table import Cell
-from compofa.profiler.statistics.change_points import regimes
+from compofa.profiler.statistics.change_points import SLOWER, regimes, suspects_regimes
 from compofa.profiler.statistics.drift import Drift
 from compofa.profiler.statistics.runs.modes import find_common_modes
 from compofa.profiler.statistics.two_way import fit_two_way
-
-SLOWER = 0.02
-"""Two speeds have to differ by more than this fraction to count as two."""
 
 FEW_CELLS = 4
 """With fewer cells, what they have in common cannot be told from what a single one does."""
@@ -76,22 +73,36 @@ def _of_sessions(drift: Drift) -> TwoSpeeds | None:
 
 def _of_cells(values: Mapping[Cell | None, Mapping[int, float]]) -> TwoSpeeds | None:
     """Two speeds of all cells but not of the reference, whose own changes are corrected already."""
-    cells = {cell: row for cell, row in values.items() if cell is not None}
-    if len(cells) < FEW_CELLS or None not in values:
-        return None
-    fit = fit_two_way(values)
-    effects = dict(zip(fit.sessions, fit.effects.tolist(), strict=True))
-    reference = values[None]
-    shared = [s for s in effects if s in reference]
-    mean = sum(math.log(reference[s]) for s in shared) / max(len(shared), 1)
-    apart = [math.exp(effects[s] - math.log(reference[s]) + mean) for s in shared]
-    if len(apart) < FEW_CELLS:
+    apart = _apart(values)
+    if not apart:
         return None
     numbers = regimes(apart)
     fast = [math.log(x) for x, number in zip(apart, numbers, strict=True) if number == 0]
     level = sum(fast) / len(fast)
     slow = [math.log(x) - level for x, number in zip(apart, numbers, strict=True) if number]
     return _speeds("sessions but not the reference", slow, len(apart))
+
+
+def suspects_speeds(values: Mapping[Cell | None, Mapping[int, float]], drift: Drift) -> bool:
+    """Whether sessions may run at two speeds, be it only of the cells, and are too few to tell."""
+    if drift.suspected:
+        return True
+    apart = _apart(values)
+    return bool(apart) and suspects_regimes(apart)
+
+
+def _apart(values: Mapping[Cell | None, Mapping[int, float]]) -> list[float]:
+    """How slow cells are in each session beside the reference; empty where too few tell."""
+    cells = {cell: row for cell, row in values.items() if cell is not None}
+    if len(cells) < FEW_CELLS or None not in values:
+        return []
+    fit = fit_two_way(values)
+    effects = dict(zip(fit.sessions, fit.effects.tolist(), strict=True))
+    reference = values[None]
+    shared = [s for s in effects if s in reference]
+    mean = sum(math.log(reference[s]) for s in shared) / max(len(shared), 1)
+    apart = [math.exp(effects[s] - math.log(reference[s]) + mean) for s in shared]
+    return apart if len(apart) >= FEW_CELLS else []
 
 
 def _speeds(of: Changing, slow: Sequence[float], total: int) -> TwoSpeeds | None:

@@ -1,4 +1,4 @@
-"""Steps in a series of session levels, as of throttling, or of a neighbour on a shared host."""
+"""Levels that sessions run at: throttling, a neighbour on a shared host, two speeds."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ undisturbed sessions then raise an alarm in 3 to 5 % of runs, with normal or hea
 
 CONFIRMED = 2
 """Sessions a slow-down must last: one slow session is an outlier, not a step."""
+
+SURE_SPLIT = 0.004
+"""Chance to split an undisturbed series. A false split leaves the sessions that happened to be
+fast, and an interval that is short because they were chosen; so it has to be rare."""
+
+SUSPECTED_SPLIT = 0.1
+"""Chance to suspect an undisturbed series, which costs no more than a few further sessions."""
+
+SLOWER = 0.02
+"""Two speeds have to differ by more than this fraction to count as two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +93,17 @@ def slowdown(
     return ChangePoint(start=int(splits[best]), ratio=math.exp(after[best] - before[best]))
 
 
-def regimes(levels: Sequence[float], false_alarms: float = 0.01) -> list[int]:
+def regimes(levels: Sequence[float], false_alarms: float = SURE_SPLIT) -> list[int]:
     """Which sessions ran at the same level, judged with all of them at hand.
 
-    Circular binary segmentation (Olshen et al., Circular binary segmentation for the analysis of
-    array-based DNA copy number data, 2004), with the Student quantile after Bonferroni in place of
-    permutations: the stretch of sessions that differs most from all others is split off if it
-    differs beyond chance, and both parts are searched again.
+    Binary segmentation: the sessions that differ most from all others are split off if they differ
+    beyond chance, and both parts are searched again. Two kinds of splits are looked at, with half
+    of `false_alarms` for each, by the Student quantile after Bonferroni:
+
+    - a stretch of sessions, as in circular binary segmentation (Olshen et al., Circular binary
+      segmentation for the analysis of array-based DNA copy number data, 2004);
+    - the faster sessions wherever they stand, two of them or more, of a device that is now in one
+      state and now in another: the best of all 2^(n - 1) ways to part n sessions in two.
 
     Args:
         levels: of the reference model in each session, in order of time.
@@ -113,11 +127,37 @@ def regimes(levels: Sequence[float], false_alarms: float = 0.01) -> list[int]:
     return numbers
 
 
+def suspects_regimes(levels: Sequence[float]) -> bool:
+    """Whether sessions may have run at levels that differ by `SLOWER` or more.
+
+    Far weaker evidence than that of `regimes`: a reason to go on measuring, and none to leave
+    sessions out.
+
+    Raises:
+        UserError: as `regimes`.
+    """
+    logs = log_latencies(levels, "the reference levels")
+    groups = _split(logs, np.arange(logs.size), SUSPECTED_SPLIT)
+    means = [float(logs[group].mean()) for group in groups]
+    return max(means) - min(means) > math.log1p(SLOWER)
+
+
 def _split(logs: FloatArray, members: np.ndarray, false_alarms: float) -> list[np.ndarray]:
-    n = members.size
-    if n < 2 * CONFIRMED:
+    if members.size < 2 * CONFIRMED:
         return [members]
     values = logs[members]
+    chosen = _stretch(values, false_alarms / 2)
+    if chosen is None:
+        chosen = _faster(values, false_alarms / 2)
+    if chosen is None:
+        return [members]
+    parts = (members[chosen], members[~chosen])
+    return [group for part in parts for group in _split(logs, part, false_alarms)]
+
+
+def _stretch(values: FloatArray, false_alarms: float) -> np.ndarray | None:
+    """The stretch that differs most from the rest, as a mask; None where none does."""
+    n = values.size
     sums = np.concatenate([[0.0], np.cumsum(values)])
     start, stop = (a.ravel() for a in np.meshgrid(np.arange(n), np.arange(1, n + 1)))
     # A stretch that starts the series is the complement of one that ends it.
@@ -128,13 +168,31 @@ def _split(logs: FloatArray, members: np.ndarray, false_alarms: float) -> list[n
     outside = (sums[-1] - sums[stop] + sums[start]) / (n - length)
     statistics = np.abs(_t_statistics(values, length, inside - outside))
     best = int(np.argmax(statistics))
-    limit = student_quantile(1 - false_alarms / (2 * start.size), np.array([n - 2.0]))[0]
-    if statistics[best] <= limit:
-        return [members]
+    if statistics[best] <= _limit(false_alarms / start.size, n):
+        return None
+    places = np.arange(n)
+    return np.asarray((places >= start[best]) & (places < stop[best]))
+
+
+def _faster(values: FloatArray, false_alarms: float) -> np.ndarray | None:
+    """The sessions that are faster than the rest, as a mask; None where that may be chance."""
+    n = values.size
+    order = np.argsort(values)
+    sizes = np.arange(CONFIRMED, n - CONFIRMED + 1)
+    faster = np.cumsum(values[order])[sizes - 1] / sizes
+    slower = (values.sum() - faster * sizes) / (n - sizes)
+    statistics = _t_statistics(values, sizes, slower - faster)
+    best = int(np.argmax(statistics))
+    if statistics[best] <= _limit(false_alarms / 2 ** (n - 1), n):
+        return None
     chosen = np.zeros(n, dtype=bool)
-    chosen[start[best] : stop[best]] = True
-    parts = (members[chosen], members[~chosen])
-    return [group for part in parts for group in _split(logs, part, false_alarms)]
+    chosen[order[: sizes[best]]] = True
+    return chosen
+
+
+def _limit(false_alarms: float, n: int) -> float:
+    """What the size of a two-sample t of n values exceeds with that probability."""
+    return float(student_quantile(1 - false_alarms / 2, np.array([n - 2.0]))[0])
 
 
 def _t_statistics(values: FloatArray, size: np.ndarray, difference: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
-from compofa.profiler.statistics.change_points import regimes
+from compofa.profiler.statistics.change_points import regimes, suspects_regimes
 from compofa.profiler.statistics.latencies import log_latencies
 
 LEVEL = 0.35
@@ -52,11 +52,13 @@ class Drift:
             its latencies by.
         points: per session, times in seconds and log latencies over the session's level, both of
             shape (points,).
+        suspected: whether sessions that count as one regime may be two after all.
     """
 
     level_sessions: frozenset[int]
     regime_factors: Mapping[int, float]
     points: Mapping[int, tuple[FloatArray, FloatArray]]
+    suspected: bool = False
 
     def deviation(self, session: int, time_s: float) -> float:
         """Log of the reference's latency around `time_s` over its level in the session.
@@ -102,10 +104,12 @@ def drift_factors(reference: Sequence[ReferencePoint]) -> Drift:
         number: float(np.mean([levels[s] for s in levels if numbers[s] == number]))
         for number in set(numbers.values())
     }
+    within = [math.exp(level - regime_levels[numbers[s]]) for s, level in levels.items()]
     return Drift(
         level_sessions=frozenset(s for s in levels if numbers[s] == 0),
         regime_factors={s: math.exp(regime_levels[numbers[s]] - regime_levels[0]) for s in levels},
         points=points,
+        suspected=suspects_regimes(within),
     )
 
 

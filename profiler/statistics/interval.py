@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,12 @@ class Estimate:
     def relative_half_width(self) -> float:
         """(high - low) / 2 / value; infinite where the interval is not determined."""
         return (self.high - self.low) / 2 / self.value
+
+    def widened(self, share: float) -> Estimate:
+        """With an interval that allows for an error of `share` of the latency either way."""
+        if not share:
+            return self
+        return replace(self, low=self.low / (1 + share), high=self.high * (1 + share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +180,9 @@ def estimate_cells(
 def log_means(fit: TwoWay[K]) -> LogMeans:
     """Cell means with the variances of their errors.
 
-    All means share the error of the mean session effect, var(b) / L on L - 1 degrees of freedom
-    (L level sessions); b is estimated, so var(b) already holds `effect_leverage` of the residual
-    variance, which is taken off the rest:
+    All means share the error of the mean session effect, var(b) / L with L level sessions, on the
+    degrees of freedom of var(b): L - 1, and more where others were divided down. b is estimated,
+    so var(b) already holds `effect_leverage` of the residual variance, which is taken off the rest:
 
         own[c] = s~[c]^2 / n[c] + s^2 (leverage[c] - 1 / n[c] - effect_leverage / L)
 
@@ -195,7 +201,7 @@ def log_means(fit: TwoWay[K]) -> LogMeans:
         own_variance=np.maximum(own, 0.0),
         own_freedom=freedom,
         shared_variance=fit.effect_variance / level,
-        shared_freedom=level - 1,
+        shared_freedom=fit.effect_freedom if level > 1 else 0,
         counts=fit.counts,
     )
 

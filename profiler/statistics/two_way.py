@@ -68,10 +68,25 @@ class TwoWay(Generic[K]):
 
     @property
     def effect_variance(self) -> float:
-        """Of estimated session effects: it holds their own noise too; NaN with one session."""
+        """Of estimated session effects: it holds their own noise too; NaN with one session.
+
+        Pooled, as in the analysis of variance, over level sessions and the others, which have been
+        divided down to the level: they tell nothing about it, but how much sessions scatter.
+        """
         if self.level_count < 2:
             return float("nan")
-        return float(self.effects[self.level > 0].var(ddof=1))
+        squares = sum(float(((part - part.mean()) ** 2).sum()) for part in self._parts)
+        return squares / self.effect_freedom
+
+    @property
+    def effect_freedom(self) -> int:
+        """Degrees of freedom of `effect_variance`."""
+        return sum(part.size - 1 for part in self._parts)
+
+    @property
+    def _parts(self) -> list[FloatArray]:
+        parts = self.effects[self.level > 0], self.effects[self.level == 0]
+        return [part for part in parts if part.size]
 
 
 def fit_two_way(

@@ -38,6 +38,18 @@ QUIET_SHIFT = 0.7028
 """Standard deviations by which the mean of a normal's `QUIET` part lies below its centre."""
 
 
+UNSEEN_SCATTER = 0.02
+"""Standard deviation of runs, over their mean, that is allowed for where readings of a coarse clock
+do not show it: that of a busy computer."""
+
+
+ORDERS = np.arange(1, 20)
+"""Terms of the clock's variance; more add less than a thousandth of a squared tick."""
+
+HALVINGS = 20
+"""Of the range that the variance of runs is looked for in."""
+
+
 def clock_tick(times_ns: Iterable[Sequence[int]]) -> int:
     """Nanoseconds from one reading of the clock to the next; 1 where it is fine.
 
@@ -74,11 +86,8 @@ def condense_timed(times_ns: Sequence[float], tick: int = 1) -> float:
     """`condense`, of runs that were timed by a clock with that tick; in nanoseconds.
 
     On a coarse clock the mean of the runs that were not interrupted, less what the quiet ones of
-    them lie below it. That follows from the standard deviation s of the runs, as far as readings
-    show it: the clock adds q^2 f (1 - f) to the variance of readings, f the fraction of a tick that
-    x / q ends on, and the mean of that over a normal of mean m is (Sheppard's correction, exact)
-
-        q^2 (1/6 - sum over k of cos(2 pi k m / q) exp(-2 (pi k s / q)^2) / (pi k)^2).
+    them lie below it: `QUIET_SHIFT` standard deviations of runs, the middle of what `_scatter`
+    allows for.
 
     Raises:
         UserError: no run, or none that lasted a tick.
@@ -90,7 +99,23 @@ def condense_timed(times_ns: Sequence[float], tick: int = 1) -> float:
     mean = float(kept.mean())
     if mean <= 0:
         return condense([0.0], QUIET)  # which says that this is no latency
-    return mean - QUIET_SHIFT * math.sqrt(_variance(kept, mean, tick))
+    return mean - QUIET_SHIFT * sum(_scatter(kept, mean, tick)) / 2
+
+
+def unseen_shift(times_ns: Sequence[float], tick: int) -> float:
+    """By which fraction `condense_timed` may be wrong either way, for scatter that is not seen.
+
+    No number of sessions makes it less; 0 on a fine clock.
+    """
+    times = np.asarray(times_ns, dtype=np.float64)
+    if not times.size or not is_coarse(float(np.median(times)), tick):
+        return 0.0
+    kept = uninterrupted(times, tick)
+    mean = float(kept.mean())
+    if mean <= 0:
+        return 0.0
+    least, most = _scatter(kept, mean, tick)
+    return QUIET_SHIFT * (most - least) / 2 / mean
 
 
 def uninterrupted(times: FloatArray, tick: int) -> FloatArray:
@@ -108,16 +133,40 @@ def rounding_error(times_ns: Sequence[float], tick: int) -> float:
     return tick / math.sqrt(6) / total if total > 0 else math.inf
 
 
-def _variance(times: FloatArray, mean: float, tick: int) -> float:
-    """Of what runs took, from readings that have the clock's in them, by going back and forth.
+def _scatter(times: FloatArray, mean: float, tick: int) -> tuple[float, float]:
+    """Least and largest standard deviation of what runs took that the readings bear out.
 
-    Nothing where chance could have made of runs without scatter what is seen.
+    Where chance could have made the readings' variance of runs without scatter, none is the least,
+    and the largest is what chance could have hidden, up to `UNSEEN_SCATTER`.
     """
-    seen = float(times.var())
-    orders = np.arange(1, 20)
-    waves = np.cos(2 * math.pi * orders * mean / tick) / (math.pi * orders) ** 2
-    variance = 0.0
-    for _ in range(8):
-        damped = waves * np.exp(-2 * (math.pi * orders / tick) ** 2 * variance)
-        variance = max(seen - tick**2 * max(1 / 6 - float(damped.sum()), 0.0), 0.0)
-    return variance if variance > 2 * math.sqrt(2 / times.size) * seen else 0.0
+    seen, chance = float(times.var()), 2 * math.sqrt(2 / times.size)
+    if seen > (1 + chance) * _variance_of_readings(0.0, mean, tick):
+        scatter = math.sqrt(_variance(seen, mean, tick))
+        return scatter, scatter
+    hidden = math.sqrt(_variance((1 + chance) * seen, mean, tick))
+    return 0.0, min(hidden, UNSEEN_SCATTER * mean)
+
+
+def _variance(seen: float, mean: float, tick: int) -> float:
+    """The variance of what runs took that makes the variance of their readings `seen`."""
+    least, most = 0.0, seen
+    for _ in range(HALVINGS):
+        middle = (least + most) / 2
+        if _variance_of_readings(middle, mean, tick) < seen:
+            least = middle
+        else:
+            most = middle
+    return (least + most) / 2
+
+
+def _variance_of_readings(variance: float, mean: float, tick: int) -> float:
+    """Of readings of normal runs.
+
+    The clock adds q^2 f (1 - f), f the fraction of a tick that a run ends on, to the runs' own
+    variance s^2. Its mean over a normal of mean m is (Sheppard's correction, exact)
+
+        q^2 (1/6 - sum over k of cos(2 pi k m / q) exp(-2 (pi k s / q)^2) / (pi k)^2).
+    """
+    damped = np.exp(-2 * (math.pi * ORDERS / tick) ** 2 * variance)
+    waves = np.cos(2 * math.pi * ORDERS * mean / tick) / (math.pi * ORDERS) ** 2
+    return variance + tick**2 * max(1 / 6 - float(waves @ damped), 0.0)

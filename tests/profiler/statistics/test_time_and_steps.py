@@ -39,14 +39,18 @@ def quiet(
 def test_a_slow_down_of_10_percent_moves_estimates_by_under_1_percent(
     bench: ModuleType, where: str
 ) -> None:
-    """And intervals still cover. Three standard errors of 60 repetitions are granted."""
+    """And intervals still cover, unless two speeds are suspected: then the profile goes on.
+
+    Three standard errors of 60 repetitions are granted.
+    """
     result = bench.slowed_estimates(where, session=0.01, repetitions=60)
     assert result["uncorrected_shift"].mean > 0.004
     assert abs(result["shift"].mean) < 0.003
     assert result["absolute_shift"].mean < 0.005
     within, covered = result["within_1_percent"], result["coverage"]
     assert within.mean >= 0.95 - 3 * within.error
-    assert 0.93 - 3 * covered.error <= covered.mean <= 0.97 + 3 * covered.error
+    assert covered.mean >= 0.93 - 3 * covered.error
+    assert result["marked"].mean < 0.3
 
 
 @pytest.mark.parametrize("wander", [0.0, 0.03, 0.08])
@@ -180,7 +184,7 @@ def test_a_step_is_reported_with_its_start_and_size() -> None:
 
 
 def test_a_device_that_becomes_faster_is_not_throttled() -> None:
-    levels = [1.10, 1.11, 1.10, 1.11, 1.10, 1.11, 1.00, 1.01, 1.00]
+    levels = [1.10, 1.112, 1.104, 1.109, 1.098, 1.106, 1.00, 1.01, 1.003]
     assert slowdown(levels) is None
     assert regimes(levels) == [1] * 6 + [0] * 3
 
