@@ -27,7 +27,7 @@ SURE_SPLIT = 0.004
 """Chance to split an undisturbed series. A false split leaves the sessions that happened to be
 fast, and an interval that is short because they were chosen; so it has to be rare."""
 
-SUSPECTED_SPLIT = 0.1
+SUSPECTED_SPLIT = 0.2
 """Chance to suspect an undisturbed series, which costs no more than a few further sessions."""
 
 SLOWER = 0.02

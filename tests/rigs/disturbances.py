@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def two_speeds_by_load(slower: float, share: float = 0.5) -> Disturbance:
     """A share of loads of a model is slower: another placement in memory."""
 
     def factor(moment: Moment) -> float:
-        seed = abs(hash((moment.cell.subnet, moment.cell.resolution))) % 2**32
+        seed = zlib.crc32(f"{moment.cell.subnet}@{moment.cell.resolution}".encode())
         slow = np.random.default_rng((seed, moment.process)).random() < share
         return 1 + slower if slow and not moment.reference else 1.0
 
