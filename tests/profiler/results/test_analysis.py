@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from compofa.profiler.measurement.selftest import (
     smallest_change,
 )
 from compofa.profiler.results.analysis import analyse, corrected_line
+from compofa.profiler.results.doubts import UNRESOLVED
 from compofa.profiler.results.journal import Failure, JournalLine, SessionLine, Timing
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
@@ -42,7 +43,7 @@ def journal(
     between: float = 0.0,
     within: float = 0.0,
     cells: Sequence[Cell] = CELLS,
-    slow_from: int | None = None,
+    slow: Collection[int] = (),
     slower: float = 1.1,
     seed: int = 0,
 ) -> list[JournalLine]:
@@ -51,7 +52,7 @@ def journal(
     lines: list[JournalLine] = []
     for session in range(1, sessions + 1):
         lines.append(SessionLine(session, "", session, {}, {}, None))
-        level = slower if slow_from is not None and session >= slow_from else 1.0
+        level = slower if session in slow else 1.0
         noise = rng.normal(rng.normal(0, between), within, (2 * len(cells) + 1, 10)).tolist()
         lines.append(timing(session, None, 0.0, 3.0 * level, noise.pop()))
         for i, cell in enumerate(cells):
@@ -84,14 +85,32 @@ def test_intervals_hold_the_truth_of_noisy_sessions() -> None:
 
 
 def test_a_slow_down_in_mid_run_is_corrected() -> None:
-    analysis = analyse(journal(8, between=0.002, within=0.002, slow_from=5))
+    analysis = analyse(journal(8, between=0.002, within=0.002, slow=range(5, 9)))
     for cell, truth in TRUTH_MS.items():
         assert analysis.latency_ms(cell) == pytest.approx(truth, rel=0.01)
     assert analysis.drift == pytest.approx(0.1, abs=0.02)
 
 
+def test_a_device_that_runs_at_two_speeds_is_estimated_at_the_faster_one() -> None:
+    analysis = analyse(journal(10, between=0.005, within=0.002, slow=(2, 3, 6, 7, 10)))
+    assert [(each.of, each.slow, each.total) for each in analysis.speeds] == [("sessions", 5, 10)]
+    assert analysis.level_sessions == frozenset({1, 4, 5, 8, 9})
+    for cell, truth in TRUTH_MS.items():
+        assert analysis.latency_ms(cell) == pytest.approx(truth, rel=0.01)
+
+
+def test_a_device_that_may_run_at_two_speeds_is_measured_on_and_not_trusted() -> None:
+    analysis = analyse(journal(5, between=0.005, within=0.002, slow=(2, 4), slower=1.06))
+    assert not analysis.speeds
+    for cell in CELLS:
+        result = analysis.results[cell]
+        assert result.doubt == UNRESOLVED
+        assert not result.converged(PROTOCOL.target)
+        assert not analysis.settled(cell, PROTOCOL)
+
+
 def test_raw_and_corrected_values_are_kept() -> None:
-    lines = journal(8, between=0.002, within=0.002, slow_from=5)
+    lines = journal(8, between=0.002, within=0.002, slow=range(5, 9))
     line = corrected_line(analyse(lines), 8)
     raw, corrected = dict(line.raw_ms), dict(line.corrected_ms)
     assert set(raw) == set(corrected) == set(CELLS)

@@ -20,8 +20,10 @@ from compofa.common.errors import UserError
 from compofa.common.normal_interval import reach
 from compofa.profiler.statistics.interval import (
     POOLED_CELLS,
+    Estimate,
     SharedError,
     estimate_cells,
+    log_means,
     shared_error,
 )
 from compofa.profiler.statistics.moderation import moderate
@@ -320,3 +322,20 @@ def test_the_shared_error_of_sessions_is_that_of_their_mean_effect() -> None:
     found = shared_error(values)
     assert found.variance == pytest.approx(effects.var(ddof=1) / 5, rel=1e-6)
     assert found.freedom == 4
+
+
+def test_sessions_that_were_divided_down_tell_how_much_sessions_scatter() -> None:
+    """Three quiet sessions of ten leave a third of the variance, on eight degrees of freedom."""
+    effects = np.random.default_rng(4).normal(0, 0.01, 10)
+    fit = fit_two_way(table(np.tile(effects, (8, 1))), level_sessions={0, 1, 2})
+    logs = log_means(fit)
+    squares = effects[:3].var() * 3 + effects[3:].var() * 7
+    assert logs.shared_freedom == 8
+    assert logs.shared_variance == pytest.approx(squares / 8 / 3)
+
+
+def test_what_a_clock_leaves_open_widens_an_interval_by_as_much_either_way() -> None:
+    estimate = Estimate(10.0, 9.9, 10.1, 0.95, 5)
+    wider = estimate.widened(0.01)
+    assert (wider.low, wider.high) == pytest.approx((9.9 / 1.01, 10.1 * 1.01))
+    assert estimate.widened(0.0) is estimate
