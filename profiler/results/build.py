@@ -42,6 +42,7 @@ from compofa.profiler.results.meta import (
 )
 from compofa.profiler.results.predict import predicted_rows, shapes
 from compofa.profiler.results.table import Cell, Row, Table, read_table, write_table
+from compofa.profiler.statistics.stopping import guarded
 from compofa.supernet.space import Space
 
 
@@ -141,9 +142,10 @@ def _measured_columns(table: Path) -> frozenset[str]:
 
 
 def _measured(result: CellResult, plan: PlanLine, measures: Sequence[MeasureSpec]) -> Row:
-    estimate, confidence = result.estimate, plan.protocol["confidence"]
+    confidence, target = plan.protocol["confidence"], plan.protocol["target"]
+    estimate = None if result.estimate is None else guarded(result.estimate, target)
     failed = result.failure is not None or estimate is None
-    status = "ok" if result.converged(plan.protocol["target"]) else "unconverged"
+    status = "ok" if result.converged(target) else "unconverged"
     bounded = estimate is not None and math.isfinite(estimate.relative_half_width)
     return Row(
         cell=result.cell,

@@ -30,6 +30,7 @@ from compofa.profiler.statistics.moderation import moderate
 from compofa.profiler.statistics.stopping import (
     anytime_reach,
     converged,
+    guarded,
     is_enough,
 )
 from compofa.profiler.statistics.two_way import fit_two_way
@@ -339,3 +340,33 @@ def test_what_a_clock_leaves_open_widens_an_interval_by_as_much_either_way() -> 
     wider = estimate.widened(0.01)
     assert (wider.low, wider.high) == pytest.approx((9.9 / 1.01, 10.1 * 1.01))
     assert estimate.widened(0.0) is estimate
+
+
+@pytest.mark.parametrize(
+    ("half", "reported"),
+    [(0.001, 0.001), (0.0066, 0.0066), (0.014, 0.0168), (0.019, 0.02), (0.03, 0.03)],
+)
+def test_an_interval_that_may_be_short_by_luck_is_reported_longer(
+    half: float, reported: float
+) -> None:
+    reach_ = math.asinh(half)
+    found = guarded(Estimate(5.0, 5 * math.exp(-reach_), 5 * math.exp(reach_), 0.95, 6), 0.02)
+    assert found.relative_half_width == pytest.approx(reported)
+    assert (found.relative_half_width <= 0.02) == (half <= 0.02)
+
+
+@pytest.mark.parametrize("deviation", [0.5, 0.75, 1.0])
+def test_reported_intervals_cover_where_it_is_luck_when_sessions_stop(deviation: float) -> None:
+    """Sessions of one cell, their sd in units of the target; 3 standard errors are granted."""
+    rng = np.random.default_rng(12)
+    inside = 0
+    for _ in range(1500):
+        logs = 0.02 * deviation * rng.standard_normal(30)
+        for count in range(3, 31):
+            values = {0: {s: math.exp(x) for s, x in enumerate(logs[:count])}}
+            estimate = estimate_cells(values)[0]
+            if is_enough(estimate.relative_half_width, count, 0.02):
+                break
+        found = guarded(estimate, 0.02)
+        inside += found.low <= 1 <= found.high
+    assert inside / 1500 >= 0.945 - 3 * 0.0056
