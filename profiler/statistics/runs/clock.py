@@ -43,8 +43,8 @@ UNSEEN_SCATTER = 0.02
 do not show it: that of a busy computer."""
 
 
-ORDERS = np.arange(1, 20)
-"""Terms of the clock's variance; more add less than a thousandth of a squared tick."""
+ORDERS = np.arange(1, 200)
+"""Terms of the clock's variance; those beyond are added in one, see `_variance_of_readings`."""
 
 HALVINGS = 20
 """Of the range that the variance of runs is looked for in."""
@@ -137,8 +137,11 @@ def _scatter(times: FloatArray, mean: float, tick: int) -> tuple[float, float]:
     """Least and largest standard deviation of what runs took that the readings bear out.
 
     Where chance could have made the readings' variance of runs without scatter, none is the least,
-    and the largest is what chance could have hidden, up to `UNSEEN_SCATTER`.
+    and the largest is what chance could have hidden, up to `UNSEEN_SCATTER`. Readings of runs that
+    are all shorter than a tick are 0 or 1, which have the same variance whatever the runs' own is.
     """
+    if mean * OUTLYING < tick:
+        return 0.0, UNSEEN_SCATTER * mean
     seen, chance = float(times.var()), 2 * math.sqrt(2 / times.size)
     if seen > (1 + chance) * _variance_of_readings(0.0, mean, tick):
         scatter = math.sqrt(_variance(seen, mean, tick))
@@ -166,7 +169,12 @@ def _variance_of_readings(variance: float, mean: float, tick: int) -> float:
     variance s^2. Its mean over a normal of mean m is (Sheppard's correction, exact)
 
         q^2 (1/6 - sum over k of cos(2 pi k m / q) exp(-2 (pi k s / q)^2) / (pi k)^2).
+
+    Without scatter the sum is 1/6 - f (1 - f), which tells what all terms beyond `ORDERS` come to;
+    they are damped as the first of them is.
     """
     damped = np.exp(-2 * (math.pi * ORDERS / tick) ** 2 * variance)
     waves = np.cos(2 * math.pi * ORDERS * mean / tick) / (math.pi * ORDERS) ** 2
-    return variance + tick**2 * max(1 / 6 - float(waves @ damped), 0.0)
+    fraction = mean / tick % 1
+    beyond = 1 / 6 - fraction * (1 - fraction) - float(waves.sum())
+    return variance + tick**2 * max(1 / 6 - float(waves @ damped) - float(damped[-1]) * beyond, 0.0)
