@@ -407,7 +407,7 @@ def _changed(cell: Cell) -> int:
 
 def selftests(name: str, scene: Scene, count: int) -> dict[str, Any]:
     """What `selftest` promises, beside what `compare` finds of a slow-down of that size."""
-    promised, alarms = [], []
+    promised, alarms, speeds = [], [], 0
     for seed in seeds(name, count):
         with folder():
             ended = run_command_on(
@@ -419,15 +419,17 @@ def selftests(name: str, scene: Scene, count: int) -> dict[str, Any]:
             said = json.loads(ended.out)
             promised.append(said["smallest_change"])
             alarms.append(said["false_alarms"])
+            speeds += bool(said["speeds"])
     known = [each for each in promised if each is not None]
     change = float(np.median(known)) if known else None
     return {
         "selftests": count,
         "smallest_change": promised,
+        "two_speeds": speeds,
         "false_alarms": float(np.mean(alarms)) if alarms else None,
         "compare_at_the_median": None
         if change is None
-        else comparisons(name, scene, change, 2 * count, confirm=False),
+        else comparisons(name, scene, change, 6 * count, confirm=False),
     }
 
 
@@ -497,7 +499,7 @@ def studies() -> Iterator[Study]:
             yield name, 100, partial(predictions, name, kind, session)
     for scene_name, scene in SCENES.items():
         name = f"profile | {scene_name}"
-        yield name, 60 if scene in PLAIN else 20, partial(profiles, name, scene)
+        yield name, 100 if scene in PLAIN else 40, partial(profiles, name, scene)
     for scene_name, scene in CONDITIONS.items():
         for confirm, equal, slower in ((False, 20, 10), (True, 6, 6)):
             for change, count in ((0.0, equal), (0.05, slower)):
@@ -550,6 +552,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of profiles")
     parser.add_argument("--match", default="", help="only studies whose name contains this")
     parser.add_argument("--out", type=Path, help="instead of the results")
+    parser.add_argument("--missing", action="store_true", help="only studies that OUT lacks")
     parser.add_argument("--merge", type=Path, nargs="+", help="take results from such files over")
     parser.add_argument("--table", action="store_true", help="print what was saved, as Markdown")
     options = parser.parse_args()
@@ -573,7 +576,7 @@ def main() -> None:
         return max(1, round(count * scale))
 
     for name, count, study in studies():
-        if options.match in name:
+        if options.match in name and not (options.missing and name in results):
             begun = time.perf_counter()
             results[name] = study(n(count))
             said = {k: v for k, v in results[name].items() if k != "notes"}

@@ -108,7 +108,8 @@ def selftest_command(
         confidence=parse_share(confidence, "confidence", 0.5, 1.0),
     )
     result = run_selftest(read_journal(journal_path(request.out))[1], seed, options)
-    smallest = smallest_change(result.noise, result.sessions_within(minutes, cells), cells, options)
+    within = result.sessions_within(minutes, cells)
+    smallest = None if result.speeds else smallest_change(result.noise, within, cells, options)
     _print(device, result, _Sight(minutes, cells, options, smallest), json_)
     raise typer.Exit(ExitCode.DONE)
 
@@ -141,13 +142,19 @@ def _print(device: str, result: Selftest, sight: _Sight, json_: bool) -> None:
     shown = ", ".join(f"{name} {value:.2%}" for name, value in noise.items() if value is not None)
     print(f"{device}: {result.cells} cells in {result.sessions} sessions")
     print(f"noise floor of one session: {result.noise.one_session:.2%} ({shown})")
-    seen = "no change"
-    if change is not None:
-        seen = f"a slow-down of {change:.1%} of one of them 9 times in 10"
-    print(
+    for speeds in result.speeds:
+        print(speeds.sentence)
+    compared = (
         f"two profiles of {sight.cells} cells in {sight.minutes:g} minutes, compared with "
-        f"--min-effect {percent(sight.options.min_effect)}, show {seen} (simulated with this noise)"
+        f"--min-effect {percent(sight.options.min_effect)},"
     )
+    if result.speeds:
+        print(f"what {compared} show depends on the speed that each of them meets")
+    else:
+        seen = "no change"
+        if change is not None:
+            seen = f"a slow-down of {change:.1%} of one of them 9 times in 10"
+        print(f"{compared} show {seen} (simulated with this noise)")
     if made is not None:
         print(f"each profile stops by itself, after {made:.1f} sessions on average")
     print(

@@ -13,6 +13,7 @@ from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.results.analysis import analyse
 from compofa.profiler.results.journal import JournalLine, SessionLine, Timing, of_kind
+from compofa.profiler.results.speeds import TwoSpeeds
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT, Protocol
 from compofa.profiler.statistics.compare import Verdict, compare
@@ -41,6 +42,8 @@ class Selftest:
         seconds_per_cell: the time of one cell in one session, everything included.
         false_alarms: share of A/A comparisons that called any cell slower or faster.
         comparisons: how many those were.
+        speeds: two speeds that whole sessions ran at. What comparisons show then depends on which
+            speed each profile meets, and no simulation of scatter says it.
     """
 
     noise: VarianceComponents
@@ -49,6 +52,7 @@ class Selftest:
     seconds_per_cell: float
     false_alarms: float
     comparisons: int
+    speeds: tuple[TwoSpeeds, ...] = ()
 
     def sessions_within(self, minutes: float, cells: int) -> int:
         """The most sessions of each of two profiles of `cells` cells that take `minutes` in all."""
@@ -213,6 +217,7 @@ def run_selftest(
         seconds_per_cell=_seconds_per_cell(lines),
         false_alarms=alarms / SPLITS,
         comparisons=SPLITS,
+        speeds=tuple(each for each in analysis.speeds if each.of.startswith("sessions")),
     )
 
 

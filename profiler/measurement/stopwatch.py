@@ -20,8 +20,10 @@ from compofa.profiler.statistics.runs.location import relative_standard_error
 from compofa.profiler.statistics.runs.warmup import (
     LEAST_LOOK,
     LEVEL,
+    RunTrend,
     WarmUpNeeds,
     needs_of,
+    restless,
     trend,
     warmup_length,
 )
@@ -88,6 +90,7 @@ class Stopwatch:
     _process_is_warm: bool = field(default=True, init=False)
     _seen: list[tuple[int, ...]] = field(default_factory=list, init=False)
     _seen_runs: int = field(default=0, init=False)
+    _trends: list[RunTrend] = field(default_factory=list, init=False)
 
     @property
     def usual_warmup(self) -> int:
@@ -198,7 +201,9 @@ class Stopwatch:
             more, state = self.run(handle, runs - len(ns), usual)
             ns += more
         # A trend of the reference model may be drift of the device, which it is there to show.
-        while not reference and trend(ns, self.tick).warming:
+        if not reference:
+            self._trends.append(trend(ns, self.tick))
+        while not reference and trend(ns, self.tick).warming and not restless(self._trends):
             runs = min(max(runs, len(warmup) + len(ns)), MOST_RUNS)
             if time.monotonic() - begun + runs * usual * 1e-9 > budget_s:
                 break

@@ -31,7 +31,7 @@ from compofa.profiler.statistics.interval import (
     shared_error,
 )
 from compofa.profiler.statistics.runs.clock import clock_tick, condense_timed, unseen_shift
-from compofa.profiler.statistics.stopping import EARLY_SESSIONS, is_enough
+from compofa.profiler.statistics.stopping import EARLY_SESSIONS, SPLIT_SESSIONS, is_enough
 from compofa.profiler.statistics.variance_components import (
     VarianceComponents,
     variance_components,
@@ -137,7 +137,16 @@ class Analysis:
             # More sessions like these would not take it away.
             return result.n_sessions >= protocol.min_sessions
         half = math.inf if result.estimate is None else result.estimate.relative_half_width
-        return is_enough(half, result.n_sessions, protocol.target, protocol.min_sessions)
+        return is_enough(half, result.n_sessions, protocol.target, self._least(protocol))
+
+    def _least(self, protocol: Protocol) -> int:
+        """The fewest sessions of a cell: more where some ran at another speed."""
+        level = self.level_sessions
+        split = level is not None and any(
+            session not in level for by_session in self.values.values() for session in by_session
+        )
+        usual = protocol.min_sessions
+        return min(max(usual, SPLIT_SESSIONS), protocol.max_sessions) if split else usual
 
     def sessions_left(self, cell: Cell, protocol: Protocol) -> int:
         """How many more sessions `cell` will probably need: widths shrink with the square root."""
@@ -151,7 +160,7 @@ class Analysis:
         if math.isinf(half):
             return max(1, min(protocol.min_sessions, EARLY_SESSIONS) - done)
         needed = math.ceil(done * (half / protocol.target) ** 2)
-        return max(1, min(max(needed, protocol.min_sessions), protocol.max_sessions) - done)
+        return max(1, min(max(needed, self._least(protocol)), protocol.max_sessions) - done)
 
 
 def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Analysis:

@@ -22,9 +22,12 @@ from compofa.common.errors import UserError
 from compofa.profiler.statistics.change_points import regimes, suspects_regimes
 from compofa.profiler.statistics.latencies import log_latencies
 
-LEVEL = 0.35
-"""The quantile of a session's reference points that counts as its level: disturbances only ever
-slow a device down, so the level stays where it is while up to two thirds of a session are slow."""
+FAST_SIDE = 0.1, 0.35
+"""The quantiles of a session's reference points that its level is judged by: disturbances only ever
+slow a device down, so the level hardly moves while up to two thirds of a session are slow."""
+
+TO_MIDDLE = 0.43
+"""How far above them the median of a normal distribution lies, in units of their distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,8 @@ class Drift:
 def drift_factors(reference: Sequence[ReferencePoint]) -> Drift:
     """What the reference's points say about lasting and passing changes of the device's speed.
 
-    The level of a session is the `LEVEL` quantile of its log latencies; lasting changes between
-    levels come from `change_points.regimes`.
+    The level of a session is the middle of its log latencies as their fast side tells it
+    (`FAST_SIDE`); lasting changes between levels come from `change_points.regimes`.
 
     Args:
         reference: in order of time within each session.
@@ -97,7 +100,7 @@ def drift_factors(reference: Sequence[ReferencePoint]) -> Drift:
     for session, group in groupby(order, key=lambda i: reference[i].session):
         indices = list(group)
         times = _checked_times(session, [reference[i].time_s for i in indices])
-        levels[session] = float(np.quantile(logs[indices], LEVEL))
+        levels[session] = _level(logs[indices])
         points[session] = times, logs[indices] - levels[session]
     numbers = dict(zip(levels, regimes([math.exp(v) for v in levels.values()]), strict=True))
     regime_levels = {
@@ -111,6 +114,12 @@ def drift_factors(reference: Sequence[ReferencePoint]) -> Drift:
         points=points,
         suspected=suspects_regimes(within),
     )
+
+
+def _level(logs: FloatArray) -> float:
+    """The median, if nothing but symmetric wander was at work; of a disturbed session, less."""
+    low, high = np.quantile(logs, FAST_SIDE)
+    return float(high + TO_MIDDLE * (high - low))
 
 
 def _checked_times(session: int, times: list[float]) -> FloatArray:

@@ -42,6 +42,9 @@ LEVEL = 0.005
 FALLING, STRETCHES = -0.7, 6
 """Levels fall steadily if those of so many stretches correlate with time by less than this."""
 
+WANDERING = 1 / 3
+"""A device wanders if its visits get slower at least this share as often as they get faster."""
+
 LEAST_LOOK = 30
 """A look of fewer runs says nothing."""
 
@@ -68,6 +71,24 @@ class RunTrend:
     def warming(self) -> bool:
         """Whether the runs are getting faster, beyond chance and by an amount that matters."""
         return self.gain > max(TOLERANCE, SURE * self.error)
+
+    @property
+    def slowing(self) -> bool:
+        """Whether the runs are getting slower, which is no warm-up."""
+        return -self.gain > max(TOLERANCE, SURE * self.error)
+
+
+def restless(trends: Sequence[RunTrend]) -> bool:
+    """Whether the device wanders within visits, so that runs get faster as they get slower.
+
+    There a visit that gets faster is not warming up, and to time it again until it does not would
+    choose the moments at which the device is fast.
+
+    Args:
+        trends: of the first timing of each visit so far.
+    """
+    slowing = sum(each.slowing for each in trends)
+    return slowing >= 2 and slowing >= WANDERING * sum(each.warming for each in trends)
 
 
 def trend(times_ns: Sequence[float], tick: int = 1) -> RunTrend:

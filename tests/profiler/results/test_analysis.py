@@ -109,6 +109,17 @@ def test_a_device_that_may_run_at_two_speeds_is_measured_on_and_not_trusted() ->
         assert not analysis.settled(cell, PROTOCOL)
 
 
+def test_sessions_at_two_speeds_have_to_be_more_than_others() -> None:
+    still = {"between": 0.001, "within": 0.001}
+    split = analyse(journal(6, slow=(2, 4, 6), **still))
+    assert split.speeds
+    assert not any(split.settled(cell, PROTOCOL) for cell in CELLS)
+    assert all(analyse(journal(6, **still)).settled(cell, PROTOCOL) for cell in CELLS)
+    assert all(
+        analyse(journal(8, slow=(2, 4, 6, 8), **still)).settled(cell, PROTOCOL) for cell in CELLS
+    )
+
+
 def test_raw_and_corrected_values_are_kept() -> None:
     lines = journal(8, between=0.002, within=0.002, slow=range(5, 9))
     line = corrected_line(analyse(lines), 8)

@@ -23,7 +23,7 @@ from compofa.profiler.statistics.runs.location import (
     relative_standard_error,
 )
 from compofa.profiler.statistics.runs.modes import dip, find_modes
-from compofa.profiler.statistics.runs.warmup import warmup_length
+from compofa.profiler.statistics.runs.warmup import RunTrend, restless, warmup_length
 
 LATENCY = st.floats(1e-6, 1e6)
 
@@ -185,3 +185,10 @@ def test_runs_that_keep_changing_have_not_settled(bench: ModuleType) -> None:
 
 def test_equal_runs_need_no_warmup() -> None:
     assert warmup_length([1.0] * 49) == warmup_length([1.0] * 600) == 0
+
+
+def test_a_device_that_gets_slower_as_well_as_faster_wanders() -> None:
+    faster, slower, still = (RunTrend(gain, 0.001) for gain in (0.02, -0.02, 0.002))
+    assert restless([faster, slower, still, faster, slower])
+    assert not restless([faster] * 10 + [slower] * 2)
+    assert not restless([faster, still, slower])

@@ -45,7 +45,7 @@ def test_a_slow_down_of_10_percent_moves_estimates_by_under_1_percent(
     """
     result = bench.slowed_estimates(where, session=0.01, repetitions=60)
     assert result["uncorrected_shift"].mean > 0.004
-    assert abs(result["shift"].mean) < 0.003
+    assert abs(result["shift"].mean) < 0.004
     assert result["absolute_shift"].mean < 0.005
     within, covered = result["within_1_percent"], result["coverage"]
     assert within.mean >= 0.95 - 3 * within.error
@@ -83,7 +83,7 @@ def test_a_step_within_a_session_is_seen_on_its_later_side() -> None:
 
 def test_a_deviation_is_that_of_the_points_on_both_sides() -> None:
     drift = drift_factors([ReferencePoint(0, float(t), math.exp(t)) for t in range(11)])
-    level = 3.5
+    level = 3.5 + 0.43 * 2.5  # told from the quantiles 0.1 and 0.35
     assert drift.deviation(0, 4.2) == pytest.approx(4.5 - level)
     assert drift.deviation(0, -1.0) == pytest.approx(0 - level)
     assert drift.deviation(0, 99.0) == pytest.approx(10 - level)
