@@ -1,27 +1,34 @@
 """How well the latency model predicts, how honest its intervals are, and how long it takes.
 
-    python benchmarks/bench_latency_model.py [--reference DIR] [--draws 20] [--part NAME ...]
+    python benchmarks/bench_latency_model.py [--reference DIR] [--part NAME ...] [--device NAME ...]
+    python benchmarks/bench_latency_model.py --table
 
-Writes benchmarks/results/latency_model.json, where what an earlier version gave on the same draws
-stays under `before`. Every figure is over random draws of the measured cells, judged on
-`HELD_OUT` others: `predict` from cells of the device alone, `like` with the table of another
-device (and with tables that mislead), `wrong` with one wrong row, `outside` at resolutions that
-were not measured, `chosen` from well-chosen cells, `sums` of the latencies of units, `seconds` of
-processor time.
+Writes benchmarks/results/latency_model.json case by case, so that several of these commands may
+share the cases. `--table` prints these results beside those of an earlier version, which
+latency_model_before.json holds, as tables in Markdown.
+
+Every figure is over `DRAWS` random draws of the measured cells, judged on `HELD_OUT` others:
+`predict` from cells of the device alone, `like` with the table of another device (and with tables
+that mislead), `wrong` with one wrong row, `outside` at resolutions that were not measured, `chosen`
+from well-chosen cells, `sums` of the latencies of units, `seconds` of processor time.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from latency_devices import CPU, Data, devices, sampled
+from latency_tables import render_tables
 from machine import RESULTS, save
 
 from compofa.profiler.latency_model import (
@@ -34,8 +41,13 @@ from compofa.supernet.spaces import SPACES
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (5, 10, 20, 50)
-LIKE_SIZES = (1, 5, 10, 20)
+LIKE_SIZES = (1, 5, 10, 20, 50)
 HELD_OUT = 200
+FIRST_SEED = 1000
+"""Draws are of seeds from this one on; none of them was looked at while the model was changed."""
+
+DRAWS = 20
+SEEDS = range(FIRST_SEED, FIRST_SEED + DRAWS)
 Rows = npt.NDArray[np.intp]
 Figures = dict[str, float]
 Found = dict[str, object]
@@ -71,7 +83,6 @@ def summary(draws: Sequence[Figures]) -> Figures:
 def drawn(
     data: Data,
     sizes: Sequence[int],
-    draws: int,
     others: Sequence[KnownDevice] = (),
     spoil: float = 1.0,
 ) -> dict[str, Figures]:
@@ -80,7 +91,6 @@ def drawn(
     Args:
         data: the device.
         sizes: numbers of measured cells.
-        draws: how many of each.
         others: devices that it may be like.
         spoil: what the latency of one measured cell is multiplied by.
     """
@@ -88,7 +98,7 @@ def drawn(
     found = {}
     for n in sizes:
         each = []
-        for seed in range(draws):
+        for seed in SEEDS:
             order = np.random.default_rng(seed).permutation(len(cells))
             fitted, rest = order[:n], order[-HELD_OUT:]
             timed = latency[fitted].copy()
@@ -106,12 +116,12 @@ def drawn(
     return found
 
 
-def predict(name: str, load: Loaders, draws: int) -> Found:
+def predict(name: str, load: Loaders) -> Found:
     """From cells of the device alone."""
-    return {name: told(name, drawn(load[name](), SIZES, draws))}
+    return {name: told(name, drawn(load[name](), SIZES))}
 
 
-def like(name: str, load: Loaders, draws: int) -> Found:
+def like(name: str, load: Loaders) -> Found:
     """With the table of another device that has the same networks, true and misleading."""
     gpu, _, batch = name.partition(", ")
     others = [each for each in load if each.startswith(("rtx", "titan")) and gpu not in each]
@@ -130,40 +140,46 @@ def like(name: str, load: Loaders, draws: int) -> Found:
         known = KnownDevice.fit(space, other, cells, theirs)
         sizes = LIKE_SIZES if other in tables else (5,)
         label = f"{name} like {other}"
-        found[label] = told(label, drawn(data, sizes, draws, [known]))
+        found[label] = told(label, drawn(data, sizes, [known]))
     return found
 
 
-def wrong(name: str, load: Loaders, draws: int) -> Found:
+def wrong(name: str, load: Loaders) -> Found:
     """With one row of 50 a thousand times too slow."""
-    return {name: told(f"{name}, one row x 1000", drawn(load[name](), (50,), draws, spoil=1000.0))}
+    return {name: told(f"{name}, one row x 1000", drawn(load[name](), (50,), spoil=1000.0))}
 
 
-def outside(name: str, load: Loaders, draws: int) -> Found:
-    """Measured up to 160 pixels, or at the three smallest resolutions, and asked from 208 on."""
+def outside(name: str, load: Loaders) -> Found:
+    """Measured at small resolutions and asked at large ones, and the other way round."""
     data = load[name]()
     space, cells, latency = data
     sizes = np.array([resolution for _, resolution, _ in cells])
     small = np.flatnonzero(sizes <= max(160, np.unique(sizes)[2]))
     large = np.flatnonzero(sizes >= 208)
-    each = []
-    for seed in range(draws):
-        rng = np.random.default_rng(seed)
-        fitted = rng.choice(small, 40, replace=False)
-        rest = rng.choice(large, min(HELD_OUT, len(large)), replace=False)
-        model = LatencyModel.fit(space, [cells[i] for i in fitted], latency[fitted])
-        each.append(judged(model, data, rest))
-    return {name: told(f"{name}, outside", {"40": summary(each)})}
+    found: Found = {}
+    for way, (inner, outer) in {"larger": (small, large), "smaller": (large, small)}.items():
+        each = []
+        for seed in SEEDS:
+            rng = np.random.default_rng(seed)
+            fitted = rng.choice(inner, 40, replace=False)
+            rest = rng.choice(outer, min(HELD_OUT, len(outer)), replace=False)
+            started = time.process_time()
+            model = LatencyModel.fit(space, [cells[i] for i in fitted], latency[fitted])
+            seconds = time.process_time() - started
+            each.append(judged(model, data, rest) | {"fit_seconds": seconds})
+        label = f"{name}, {way}"
+        found[label] = told(label, {"40": summary(each)})
+    return found
 
 
-def chosen(name: str, load: Loaders, draws: int) -> Found:
+def chosen(name: str, load: Loaders) -> Found:
     """From cells chosen and drawn out of 1,000, judged on 200 others."""
     data = load[name]()
     space, cells, latency = data
     result: dict[str, object] = {}
     for n in (10, 20, 40):
         each: dict[str, list[Figures]] = {"chosen": [], "random": []}
-        for seed in range(draws):
+        for seed in SEEDS:
             order = np.random.default_rng(seed).permutation(len(cells))
             pool, rest = order[200:1200], order[:200]
             best = choose_cells(space, [cells[i] for i in pool], n, seed=seed)
@@ -176,9 +192,8 @@ def chosen(name: str, load: Loaders, draws: int) -> Found:
     return {name: result}
 
 
-def sums(name: str, load: Loaders, draws: int) -> Found:
+def sums(name: str, load: Loaders) -> Found:
     """Whether latencies of networks are sums of their units'."""
-    del draws
     compared = additivity(*load[name]())
     return {name: None if compared is None else asdict(compared)}
 
@@ -224,31 +239,46 @@ def told(name: str, figures: dict[str, Figures]) -> dict[str, Figures]:
 
 
 PARTS = {part.__name__: part for part in (predict, like, wrong, outside, chosen, sums)}
+PATH = RESULTS / "latency_model.json"
+
+
+@contextmanager
+def results() -> Iterator[dict[str, Any]]:
+    """The stored results, to be changed: what is done is kept if the rest is interrupted."""
+    with Path(__file__).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        report = json.loads(PATH.read_text()) if PATH.exists() else {}
+        report.pop("machine", None)
+        report |= {"draws": DRAWS, "first_seed": FIRST_SEED}
+        yield report
+        save(PATH.stem, report)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reference", type=Path, default=ROOT.parent / "shared" / "reference")
-    parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--part", nargs="*", choices=[*PARTS, "seconds"])
     parser.add_argument("--device", nargs="*", help="those whose names contain one of these")
+    parser.add_argument("--table", action="store_true", help="print what is stored")
     options = parser.parse_args()
+    if options.table:
+        before = json.loads(PATH.with_name("latency_model_before.json").read_text())
+        print(render_tables(before, json.loads(PATH.read_text())))
+        return
     if not options.reference.is_dir():
         print(f"skipped: the released measurements are not in {options.reference}")
         return
-    path = RESULTS / "latency_model.json"
-    report = json.loads(path.read_text()) if path.exists() else {}
-    report.pop("machine", None)
-    report["draws"] = options.draws
     load = devices(options.reference)
     for part in options.part or [*PARTS, "seconds"]:
         if part == "seconds":
-            report[part] = seconds()
+            taken = seconds()
+            with results() as report:
+                report[part] = taken
         for name in load if part in PARTS else ():
             if options.device is None or any(some in name for some in options.device):
-                report.setdefault(part, {}).update(PARTS[part](name, load, options.draws))
-                save("latency_model", report)  # what is done is kept if this is interrupted
-    print(save("latency_model", report))
+                found = PARTS[part](name, load)
+                with results() as report:
+                    report.setdefault(part, {}).update(found)
 
 
 if __name__ == "__main__":
