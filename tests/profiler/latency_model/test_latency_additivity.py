@@ -62,6 +62,45 @@ def test_few_networks_share_terms_over_resolutions() -> None:
     assert found.residual_sd_percent == pytest.approx(0, abs=1e-6)
 
 
+def test_errors_are_those_of_fits_without_the_network() -> None:
+    """Each network by least squares of relative errors over all others: term by term."""
+    rows = np.random.default_rng(2).permutation(len(CELLS))[:60]
+    cells = [CELLS[i] for i in rows]
+    latency = sums(cells) ** 1.5
+    found = additivity(SPACE, cells, latency)
+    kinds: dict[object, int] = {}
+    counts = np.zeros((len(cells), 100))
+    for row, (subnet, _, _) in enumerate(cells):
+        counts[row, 0] = 1
+        for u, choice in enumerate(SPACE.unit_choices(subnet)):
+            for b, (e, k) in enumerate(zip(choice.expands, choice.kernels, strict=True)):
+                kind = (u, b == 0, choice.width, e, k)
+                counts[row, kinds.setdefault(kind, len(kinds) + 1)] += 1
+    pixels = np.array([resolution**2 for _, resolution, _ in cells])[:, None]
+    design = np.hstack([counts, counts * pixels / pixels.max()]) / latency[:, None]
+    errors = []
+    for row in range(len(cells)):
+        others = np.arange(len(cells)) != row
+        terms = np.linalg.lstsq(design[others], np.ones(len(cells) - 1), rcond=1e-9)[0]
+        errors.append(100 * (design[row] @ terms - 1))
+    assert found is not None
+    assert found.n == 60
+    assert found.bias_percent == pytest.approx(np.mean(errors), rel=1e-4)
+    assert found.residual_sd_percent == pytest.approx(np.std(errors), rel=1e-4)
+
+
+def test_a_network_that_alone_has_a_term_is_not_judged() -> None:
+    """It is fitted exactly, whatever it takes."""
+    first = [cell for cell in CELLS if cell[0].depths[0] == 2 and cell[1] == 160][:60]
+    alone = next(cell for cell in CELLS if cell[0].depths[0] == 4 and cell[1] == 160)
+    latency = sums([*first, alone])
+    latency[-1] *= 10
+    found = additivity(SPACE, [*first, alone], latency)
+    assert found is not None
+    assert found.n == 60
+    assert found.residual_sd_percent == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("n", [0, 1, 30])
 def test_too_few_networks_say_nothing(n: int) -> None:
     rows = np.random.default_rng(0).permutation(len(CELLS))[:n]

@@ -209,6 +209,39 @@ def test_more_sessions_see_smaller_changes_and_more_cells_larger_ones() -> None:
     assert smallest_change(noise, 5, cells=1000) > smallest_change(noise, 5, cells=10)
 
 
+def test_the_smallest_change_is_that_of_its_formula() -> None:
+    """Half of alpha for what cells share, half for all cells' own errors; two sessions a side."""
+    noise = VarianceComponents(session=0.01, session_cell=0.005, within=0.002)
+    cells, freedom = 200, 2.0
+    own, shared = 2 * (0.005**2 + 0.002**2) / 2, 2 * 0.01**2 / 2
+    parts = {
+        freedom: stats.t.ppf(1 - 0.05 / 4, freedom) * math.sqrt(shared),
+        freedom * (cells - 1): stats.t.ppf(1 - 0.05 / 4 / cells, freedom * (cells - 1))
+        * math.sqrt(own),
+    }
+    scatter = sum(part**2 / (2 * d) for d, part in parts.items())
+    expected = sum(parts.values()) + stats.norm.ppf(0.9) * math.sqrt(shared + own + scatter)
+    found = smallest_change(noise, 2, cells, confidence=0.95, power=0.9)
+    assert math.log1p(found) == pytest.approx(expected, rel=1e-9)
+
+
+def test_all_cells_together_are_the_same_by_an_interval_at_twice_alpha() -> None:
+    """Two one-sided tests, as for single cells."""
+    rng = np.random.default_rng(3)
+    sides = [side(rng, cells=1, sessions=12, sd=0.01, shift=shift) for shift in (0.0, 0.022)]
+
+    def half_width(confidence: float) -> float:
+        found = compare(*sides, confidence=confidence).overall
+        return math.log(found.high / found.low) / 2
+
+    def verdict(width: float) -> Verdict:
+        away = abs(math.log(compare(*sides).overall.value))
+        return compare(*sides, min_effect=math.expm1(away + width)).overall.verdict
+
+    assert verdict(1.01 * half_width(0.90)) is Verdict.SAME
+    assert verdict(0.99 * half_width(0.90)) is Verdict.CANNOT_TELL
+
+
 @pytest.mark.parametrize(("sessions", "cells"), [(1, 5), (5, 0)])
 def test_a_change_that_nothing_could_show_is_refused(sessions: int, cells: int) -> None:
     with pytest.raises(UserError, match="at least one cell and two sessions"):

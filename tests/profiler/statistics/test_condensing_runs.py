@@ -15,6 +15,7 @@ from scipy.stats import trim_mean
 
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
+from compofa.profiler.statistics.runs.clock import QUIET_SHIFT, condense_timed
 from compofa.profiler.statistics.runs.location import (
     MEDIAN,
     QUIET,
@@ -192,3 +193,18 @@ def test_a_device_that_gets_slower_as_well_as_faster_wanders() -> None:
     assert restless([faster, slower, still, faster, slower])
     assert not restless([faster] * 10 + [slower] * 2)
     assert not restless([faster, still, slower])
+
+
+@pytest.mark.parametrize("scatter", [0.3, 0.5, 1.0])
+def test_a_coarse_clock_shows_the_quiet_part_of_runs(scatter: float) -> None:
+    """As a fine clock does, whose quiet runs lie below the mean by their scatter."""
+    tick, ticks = 1000, 7.3
+    rng = np.random.default_rng(4)
+    took = tick * (ticks + scatter * rng.standard_normal(40_000))
+    began = np.cumsum(took) - took + tick * rng.uniform()
+    read = (np.floor((began + took) / tick) - np.floor(began / tick)) * tick
+    fine = condense(took.tolist(), QUIET)
+    # The scatter is known to 1 % of it from so many runs.
+    assert condense_timed(read.tolist(), tick) == pytest.approx(fine, abs=0.015 * scatter * tick)
+    shift = (took.mean() - fine) / (scatter * tick)
+    assert shift == pytest.approx(QUIET_SHIFT, abs=0.02)

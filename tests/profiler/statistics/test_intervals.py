@@ -186,6 +186,15 @@ def test_moderation_of_equal_variances_brings_them_together() -> None:
     assert np.median(joint) == pytest.approx(4 + 4 * 4)
 
 
+def test_a_cell_without_scatter_says_nothing_of_the_others() -> None:
+    """Its variance has no logarithm; it takes that of the others, as far as they know it."""
+    squares = 2.0 * np.random.default_rng(4).chisquare(4, 200)
+    variances, _ = moderate(np.append(squares, 0.0), np.full(201, 4.0))
+    assert np.isfinite(variances).all()
+    assert variances[:-1] == pytest.approx(moderate(squares, np.full(200, 4.0))[0], rel=0.02)
+    assert 0 < variances[-1] < variances[:-1].min()
+
+
 def test_a_rogue_cell_is_not_talked_down_by_quiet_ones() -> None:
     squares = np.append(4.0 * np.random.default_rng(5).chisquare(4, 50) / 4, 4 * 100.0)
     variances, joint = moderate(squares, np.full(51, 4.0))
