@@ -41,8 +41,8 @@ class CsvLines:
             without that sign. If it is None, the file may have no such lines.
         optional: columns that the file may lack. Their values come after those of `columns`, and
             are empty if the file has no such column.
-        own_columns: whether the file may have further columns. Their names must consist of small
-            letters, digits and underscores; their values come last, in the order of the file.
+        own_columns: whether the file may have further columns. Their names must consist of letters,
+            digits and underscores; their values come last, in the order of the file.
 
     Attributes:
         own: the names of the further columns.
@@ -159,7 +159,7 @@ class CsvLines:
                 hint = f"is it {shown(close[0])}?" if close else None
                 message = f"{self._what} has no column {name!r}"
                 raise UserError(message, path=self._path, line=line, hint=hint)
-        odd = [name for name in self.own if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name)]
+        odd = [name for name in self.own if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", name)]
         for name in (*unknown, *odd):
             hint = suggestion(name[:60], known)
             raise UserError(f"unknown column {shown(name)}", path=self._path, line=line, hint=hint)

@@ -33,8 +33,18 @@ being the seed. What disturbs the device then disturbs all of them alike. `paddi
 bytes are taken before a model is loaded, and kept, so that it does not lie at the same place in
 every process.
 
-Whatever the runtime, a model's input is float32 [batch, channels, height, width]; `options` of load
-are `accelerator`, `dtype`, and what the runtime's class names.
+A model that the toolkit made takes one input, float32 [batch, channels, height, width], whatever
+the runtime, and gives one output; `options` of load are `accelerator`, `dtype`, and what the
+runtime's class names.
+
+Of any other model, load (and memory) also say which files it consists of and what it is run on:
+
+    files   name -> hash, the one that the runtime opens first; `model` is that one's hash
+    inputs  data (a file's hash), tensors (name, dtype and shape of each)
+
+The data are the tensors one after another, little-endian, each begun at a multiple of 64 bytes. The
+reply then has `outputs`, in the model's order: of each its `size`, a sample of its `values`, how
+many of all are `broken` (no finite number), and whether they are `exact` (whole numbers).
 
 `classes` brings runtimes that this file does not have: their names, each with the source of a
 Python module that defines `RUNTIME`, a subclass of this file's `Runtime`. Such a module imports
@@ -58,6 +68,7 @@ import os
 import platform
 import random
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -65,7 +76,19 @@ import time
 import types
 import zipfile
 from abc import ABC, abstractmethod
-from typing import Any, BinaryIO, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple, Type
+from typing import (
+    Any,
+    BinaryIO,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+)
 
 VERSION = 1
 LONGEST_LINE = 1 << 20
@@ -73,10 +96,15 @@ IDLE_S = 300.0
 DEADLINE_S = 600.0
 LONGEST_S = 1e9
 CHECKED_OUTPUTS = 256
+ALIGNMENT = 64
+MOST_TENSORS = 256
+FEWEST_CHECKED = 16
+MOST_FILES = 1000
 LONGEST_HOLDER = 300
 MOST_RUNS = 100_000
 MOST_MODELS = 64
 MOST_PADDING = 1 << 20
+LAID_OUT = ".laid"
 
 Reply = Dict[str, Any]
 
@@ -109,8 +137,70 @@ def random_input(shape: Sequence[int], seed: int) -> Any:
     return ((x >> np.uint32(8)).astype(np.float32) / np.float32(1 << 23) - 1).reshape(shape)
 
 
+class Tensor:
+    """One input of a model as a request describes it, and its numbers.
+
+    Attributes:
+        dtype: as NumPy calls it, and bfloat16, whose numbers are held as uint16.
+    """
+
+    def __init__(self, told: Dict[str, Any]) -> None:
+        self.name, self.dtype = str(told["name"]), str(told["dtype"])
+        self.shape = tuple(int(size) for size in told["shape"])
+        self.array: Any = None
+
+    def take(self, content: Any, at: int) -> int:
+        """Takes its numbers from `content`, where they begin at `at`; returns where they end."""
+        import numpy as np
+
+        known = re.fullmatch(r"u?int(8|16|32|64)|float(16|32|64)|bfloat16|bool", self.dtype)
+        if known is None or any(size < 1 for size in self.shape):
+            raise Refused("request", f"the input {self.name} is no tensor of numbers")
+        kind = np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype)
+        count = 1
+        for size in self.shape:
+            count *= size
+        end = at + count * kind.itemsize
+        if end > len(content):
+            raise Refused("request", f"the data of the input {self.name} is too short")
+        # A copy of its own, so that each lies in memory as runtimes like it.
+        self.array = content[at:end].view(kind).reshape(self.shape).copy()
+        return end
+
+
+def read_tensors(path: str, told: Any) -> List[Tensor]:
+    """The inputs of a model, of which the file at `path` holds the numbers."""
+    import numpy as np
+
+    if not isinstance(told, list) or len(told) > MOST_TENSORS:
+        raise Refused("request", f"tensors are no list of at most {MOST_TENSORS}")
+    content = np.fromfile(path, dtype=np.uint8)
+    tensors, at = [Tensor(each) for each in told], 0
+    for tensor in tensors:
+        at = -(-tensor.take(content, at) // ALIGNMENT) * ALIGNMENT
+    return tensors
+
+
+def summary(output: Any, most: int) -> Dict[str, Any]:
+    """What the host is told of one output: how large it is, and some of its numbers."""
+    import numpy as np
+
+    array = np.asarray(output)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise Refused("model", f"an output is of type {array.dtype}, which holds no numbers")
+    values = array.reshape(-1)
+    sample = values[:: max(1, -(-values.size // most))].astype(np.float64)
+    exact = array.dtype.kind in "iub"
+    broken = 0 if exact else int(values.size - np.isfinite(values.astype(np.float32)).sum())
+    told = [float(value) if np.isfinite(value) else None for value in sample]
+    return {"size": int(values.size), "values": told, "broken": broken, "exact": exact}
+
+
 class Runtime(ABC):
     """One loaded model of some runtime; made from a file and the options of the request.
+
+    What is not the toolkit's own model has `tensors` in its options, a list of `Tensor`: the inputs
+    that it will be given. Their shapes say how large the dimensions are that the model leaves open.
 
     Attributes:
         packages: Python packages any of which brings the runtime; the first one found is used.
@@ -154,6 +244,15 @@ class Runtime(ABC):
         """What such a call returned, as a float32 array."""
         return output
 
+    def feed(self, tensors: List[Tensor]) -> Callable[[], Any]:
+        """As `prepare`, of any inputs: those that the model was loaded for."""
+        message = f"{type(self).__name__} runs none but the toolkit's own models"
+        raise Refused("runtime", f"{message}, not one of {len(tensors)} inputs of any kind")
+
+    def outputs(self, output: Any) -> List[Any]:
+        """What a call of `feed` returned: all outputs as arrays, in the model's order."""
+        return [self.array(output)]
+
     def time(self, call: Callable[[], Any], runs: int) -> List[int]:
         """Nanoseconds of each of `runs` calls."""
         clock = time.perf_counter_ns
@@ -166,6 +265,7 @@ class Runtime(ABC):
 
 
 CPU_PROVIDER = "CPUExecutionProvider"
+ONNX_BFLOAT16 = 16
 
 
 class OnnxRuntime(Runtime):
@@ -226,6 +326,8 @@ class OnnxRuntime(Runtime):
         self.device = "cuda" if "CUDAExecutionProvider" in providers else "cpu"
         self.runtime = onnxruntime
         self.version = onnxruntime.__version__
+        if "tensors" in options:
+            return
         (entry,) = self.session.get_inputs()
         if not all(isinstance(size, int) for size in entry.shape):
             raise Refused("model", f"input shape {entry.shape} is not fixed")
@@ -301,6 +403,35 @@ class OnnxRuntime(Runtime):
         """See `Runtime.array`."""
         return output.copy_outputs_to_cpu()[0]
 
+    def feed(self, tensors: List[Tensor]) -> Callable[[], Any]:
+        """See `Runtime.feed`; inputs and outputs stay where the model runs."""
+        session, binding = self.session, self.session.io_binding()
+        make = self.runtime.OrtValue
+        # The binding itself does not keep what is bound to it.
+        self.bound = []
+        for tensor in tensors:
+            if tensor.dtype == "bfloat16":
+                if not hasattr(make, "ortvalue_from_numpy_with_onnx_type"):
+                    raise Refused("runtime", "this onnxruntime cannot be given bfloat16")
+                value = make.ortvalue_from_numpy_with_onnx_type(tensor.array, ONNX_BFLOAT16)
+            else:
+                value = make.ortvalue_from_numpy(tensor.array, self.device, 0)
+            self.bound.append(value)
+            binding.bind_ortvalue_input(tensor.name, value)
+        for output in session.get_outputs():
+            binding.bind_output(output.name, self.device)
+
+        def call() -> Any:
+            session.run_with_iobinding(binding)
+            return binding
+
+        return call
+
+    def outputs(self, output: Any) -> List[Any]:
+        """See `Runtime.outputs`."""
+        arrays: List[Any] = output.copy_outputs_to_cpu()
+        return arrays
+
 
 class TfLite(Runtime):
     """TensorFlow Lite, also known as LiteRT; options: threads, accelerator, options.
@@ -339,6 +470,8 @@ class TfLite(Runtime):
         extra = {} if accelerator == "cpu" else self.delegated(module, accelerator, others)
         extra.update(arguments)
         interpreter = module.Interpreter(path, num_threads=options["threads"], **extra)
+        if "tensors" in options:
+            self.resize(interpreter, options["tensors"])
         interpreter.allocate_tensors()
         ops = [each["op_name"] for each in interpreter._get_ops_details()]
         partitions = ops.count("DELEGATE")
@@ -350,10 +483,19 @@ class TfLite(Runtime):
             self.settings["options"] = given
         self.version = installed([package])["version"] or "unknown"
         self.interpreter = interpreter
+        if "tensors" in options:
+            return
         (self.input,) = interpreter.get_input_details()
         (self.output,) = interpreter.get_output_details()
         batch, height, width, channels = map(int, self.input["shape"])
         self.shape = (batch, channels, height, width)
+
+    @staticmethod
+    def resize(interpreter: Any, tensors: List[Tensor]) -> None:
+        """Gives inputs the sizes that the model leaves open."""
+        for place, entry in enumerate(interpreter.get_input_details()):
+            if tuple(map(int, entry["shape"])) != tensors[place].shape:
+                interpreter.resize_tensor_input(entry["index"], tensors[place].shape)
 
     @staticmethod
     def interpreter_arguments(module: Any, given: Dict[str, Any]) -> Dict[str, Any]:
@@ -402,9 +544,27 @@ class TfLite(Runtime):
 
         return call
 
+    def feed(self, tensors: List[Tensor]) -> Callable[[], Any]:
+        """See `Runtime.feed`; names in a file need not be unique, so the order counts."""
+        interpreter = self.interpreter
+        for place, entry in enumerate(interpreter.get_input_details()):
+            interpreter.set_tensor(entry["index"], tensors[place].array)
+
+        def call() -> Any:
+            interpreter.invoke()
+            return interpreter
+
+        return call
+
+    def outputs(self, output: Any) -> List[Any]:
+        """See `Runtime.outputs`."""
+        return [output.get_tensor(each["index"]) for each in output.get_output_details()]
+
 
 class Torch(Runtime):
-    """torch, on a layers file; options: threads, accelerator (cpu, cuda), dtype, mode, options.
+    """torch, on a layers file or a program of torch.export.
+
+    Options: threads, accelerator (cpu, cuda), dtype, mode, options.
 
     Modes: eager, channels_last, compiled (torch.compile), cuda_graph. Options are torch.compile's:
     its mode, and all others its options. Of dtypes, float32 means just
@@ -434,14 +594,17 @@ class Torch(Runtime):
         tf32 = dtype == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         self.dtype = torch.float32 if tf32 else getattr(torch, dtype)
-        with np.load(path, allow_pickle=False) as archive:
-            weights = {name: archive[name] for name in archive.files}
-        description = json.loads(weights.pop("graph").tobytes())
-        self.shape = tuple(description["input_shape"])
-        network = torch_network(description["layers"], weights).eval()
-        network = network.to(self.device, self.dtype)
-        if self.mode == "channels_last":
-            network = network.to(memory_format=torch.channels_last)
+        if "tensors" in options:
+            network = self.exported(path, dtype)
+        else:
+            with np.load(path, allow_pickle=False) as archive:
+                weights = {name: archive[name] for name in archive.files}
+            description = json.loads(weights.pop("graph").tobytes())
+            self.shape = tuple(description["input_shape"])
+            network = torch_network(description["layers"], weights).eval()
+            network = network.to(self.device, self.dtype)
+            if self.mode == "channels_last":
+                network = network.to(memory_format=torch.channels_last)
         if self.mode == "compiled":
             import torch._dynamo.config as dynamo
 
@@ -458,6 +621,27 @@ class Torch(Runtime):
         if self.device == "cuda":
             self.settings["gpu"] = torch.cuda.get_device_name()
             self.settings["cudnn"] = self.torch.backends.cudnn.version()
+
+    def exported(self, path: str, dtype: str) -> Any:
+        """A program of torch.export, which computes in the types that it was exported with."""
+        torch = self.torch
+        if dtype not in ("float32", "tf32"):
+            raise Refused("setting", f"an exported program cannot be computed in {dtype}")
+        if self.mode == "channels_last":
+            raise Refused("setting", "an exported program has no mode channels_last")
+        importlib.import_module("torch.export")
+        # A pickle in the file could run anything; torch reads without that if it is told to.
+        unrestricted = torch.load
+        torch.load = functools.partial(_restricted, unrestricted)
+        try:
+            self.program = torch.export.load(path)
+        finally:
+            torch.load = unrestricted
+        if self.device == "cuda":
+            from torch.export.passes import move_to_device_pass
+
+            self.program = move_to_device_pass(self.program, "cuda")
+        return self.program.module()
 
     def compiled(self, network: Any, given: Dict[str, Any]) -> Any:
         """The network behind torch.compile, with the user's options."""
@@ -494,21 +678,52 @@ class Torch(Runtime):
         if self.mode == "channels_last":
             x = x.to(memory_format=torch.channels_last)
         if self.mode == "cuda_graph":
-            return self.captured(x)
+            return self.captured(lambda: network(x))
         return lambda: network(x)
 
-    def captured(self, x: Any) -> Callable[[], Any]:
-        """Replays the network on `x` as a CUDA graph, captured after a warm-up aside."""
-        cuda, network = self.torch.cuda, self.network
+    def feed(self, tensors: List[Tensor]) -> Callable[[], Any]:
+        """See `Runtime.feed`."""
+        torch, network = self.torch, self.network
+        import torch.utils._pytree as pytree
+
+        given = []
+        for tensor in tensors:
+            x = torch.from_numpy(tensor.array)
+            x = x.view(torch.bfloat16) if tensor.dtype == "bfloat16" else x
+            given.append(x.to(self.device))
+        # What is no name is a constant that the program was exported with, such as None.
+        names = self.program.graph_signature.user_inputs
+        rest = iter(given)
+        flat = [next(rest) if isinstance(name, str) else name for name in names]
+        arguments, keywords = pytree.tree_unflatten(flat, self.program.call_spec.in_spec)
+
+        def call() -> Any:
+            return network(*arguments, **keywords)
+
+        return self.captured(call) if self.mode == "cuda_graph" else call
+
+    def outputs(self, output: Any) -> List[Any]:
+        """See `Runtime.outputs`."""
+        torch = self.torch
+        import torch.utils._pytree as pytree
+
+        tensors = [each for each in pytree.tree_leaves(output) if isinstance(each, torch.Tensor)]
+        return [
+            (each.float() if each.is_floating_point() else each).cpu().numpy() for each in tensors
+        ]
+
+    def captured(self, network: Callable[[], Any]) -> Callable[[], Any]:
+        """Replays what `network` does as a CUDA graph, captured after a warm-up aside."""
+        cuda = self.torch.cuda
         aside = cuda.Stream()
         aside.wait_stream(cuda.current_stream())
         with cuda.stream(aside):
             for _ in range(3):
-                network(x)
+                network()
         cuda.current_stream().wait_stream(aside)
         graph = cuda.CUDAGraph()
         with cuda.graph(graph):
-            output = network(x)
+            output = network()
 
         def call() -> Any:
             graph.replay()
@@ -536,6 +751,11 @@ class Torch(Runtime):
             ended.synchronize()
             ns[i] = round(begun.elapsed_time(ended) * 1e6)
         return ns
+
+
+def _restricted(load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """torch.load of tensors and plain values alone."""
+    return load(*arguments, **dict(keywords, weights_only=True))
 
 
 def torch_network(layers: List[Dict[str, Any]], weights: Dict[str, Any]) -> Any:
@@ -619,7 +839,7 @@ def torch_layer(make: Any, name: str, weights: Dict[str, Any], *settings: int) -
 
 
 class CoreMl(Runtime):
-    """Core ML through coremltools, on a zipped .mlpackage; options: compute_units.
+    """Core ML through coremltools, on a .mlpackage or one that is zipped; options: compute_units.
 
     A run includes the hand-over between Python and Core ML.
     """
@@ -632,22 +852,35 @@ class CoreMl(Runtime):
 
         units = (options.get("compute_units") or "all").upper()
         chosen = getattr(coremltools.ComputeUnit, units)
+        self.settings = {"compute_units": units.lower()}
+        self.version = coremltools.__version__
+        if "tensors" in options:
+            self.model = coremltools.models.MLModel(path, compute_units=chosen)
+            self.names = [each.name for each in self.model.get_spec().description.output]
+            return
         folder = os.path.dirname(path)
         # Core ML compiles the package as it loads it, and does not come back to it.
         with tempfile.TemporaryDirectory(suffix=".mlpackage", dir=folder) as package:
             with zipfile.ZipFile(path) as archive:
                 archive.extractall(package)
             self.model = coremltools.models.MLModel(package, compute_units=chosen)
-        self.version = coremltools.__version__
         description = self.model.get_spec().description
         (entry,), (self.output,) = description.input, [each.name for each in description.output]
         self.name, self.shape = entry.name, tuple(entry.type.multiArrayType.shape)
-        self.settings = {"compute_units": units.lower()}
 
     def prepare(self, data: Any) -> Callable[[], Any]:
         """See `Runtime.prepare`."""
         predict, feed, name = self.model.predict, {self.name: data}, self.output
         return lambda: predict(feed)[name]
+
+    def feed(self, tensors: List[Tensor]) -> Callable[[], Any]:
+        """See `Runtime.feed`."""
+        predict, given = self.model.predict, {each.name: each.array for each in tensors}
+        return lambda: predict(given)
+
+    def outputs(self, output: Any) -> List[Any]:
+        """See `Runtime.outputs`."""
+        return [output[name] for name in self.names]
 
 
 class OpenVino(Runtime):
@@ -700,6 +933,8 @@ class OpenVino(Runtime):
                 )
         settings.update(properties)
         model = core.read_model(path)
+        if "tensors" in options:
+            self.resize(model, options["tensors"])
         try:
             compiled = core.compile_model(model, device, settings)
         except Exception as error:  # whatever it has against a property
@@ -716,10 +951,19 @@ class OpenVino(Runtime):
         self.request = compiled.create_infer_request()
         self.tensor = openvino.Tensor
         self.version = openvino.__version__
-        self.shape = tuple(model.input(0).shape)
+        self.openvino, self.compiled = openvino, compiled
+        if "tensors" not in options:
+            self.shape = tuple(model.input(0).shape)
         self.settings = {"precision": precision, "streams": compiled.get_property("NUM_STREAMS")}
         if properties:
             self.settings["options"] = properties
+
+    @staticmethod
+    def resize(model: Any, tensors: List[Tensor]) -> None:
+        """Gives inputs the sizes that the model leaves open."""
+        shapes = {place: tensor.shape for place, tensor in enumerate(tensors)}
+        if any(each.get_partial_shape().is_dynamic for each in model.inputs):
+            model.reshape({place: list(shape) for place, shape in shapes.items()})
 
     @staticmethod
     def check_properties(compiled: Any, properties: Dict[str, Any]) -> None:
@@ -746,6 +990,40 @@ class OpenVino(Runtime):
     def array(self, output: Any) -> Any:
         """See `Runtime.array`."""
         return output.get_output_tensor(0).data
+
+    def feed(self, tensors: List[Tensor]) -> Callable[[], Any]:
+        """See `Runtime.feed`; some inputs of a file have no name, so the order counts."""
+        request = self.request
+        for place, tensor in enumerate(tensors):
+            if tensor.dtype == "bfloat16":
+                kind = self.openvino.Type.bf16
+                given = self.tensor(tensor.array, list(tensor.shape), kind)
+            else:
+                given = self.tensor(tensor.array)
+            request.set_input_tensor(place, given)
+
+        def call() -> Any:
+            request.infer()
+            return request
+
+        return call
+
+    def outputs(self, output: Any) -> List[Any]:
+        """See `Runtime.outputs`."""
+        count = len(self.compiled.outputs)
+        found = [output.get_output_tensor(place) for place in range(count)]
+        # NumPy has no bfloat16: OpenVINO then shows two bytes as a number of its own.
+        return [
+            as_float32(each.data) if each.element_type == self.openvino.Type.bf16 else each.data
+            for each in found
+        ]
+
+
+def as_float32(halves: Any) -> Any:
+    """Numbers of bfloat16, of which any type of two bytes holds the bits."""
+    import numpy as np
+
+    return (halves.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 RUNTIMES: Dict[str, Type[Runtime]] = {
@@ -1072,7 +1350,7 @@ class Agent:
         self.idle_s = IDLE_S
         self.threads = 1
         self.models: Dict[int, Runtime] = {}
-        self.calls: Dict[int, Tuple[int, Callable[[], Any]]] = {}
+        self.calls: Dict[int, Tuple[Optional[int], Callable[[], Any]]] = {}
         self.handles = 0
         self.gpu: Optional[Gpu] = None
         self.lock: Optional[int] = None
@@ -1120,6 +1398,9 @@ class Agent:
         except OSError:
             said = os.pread(self.lock, 500, 0).decode(errors="replace")
             raise Refused("busy", f"in use by {said or 'another profiler'}") from None
+        # What an agent that was killed has left: nobody else has this device now.
+        for folder in glob.glob(os.path.join(self.folder, "*" + LAID_OUT)):
+            shutil.rmtree(folder, ignore_errors=True)
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         os.ftruncate(self.lock, 0)
         os.pwrite(self.lock, f"{holder} since {now}".encode(), 0)
@@ -1133,21 +1414,26 @@ class Agent:
         name = request["runtime"]
         if name not in RUNTIMES:
             raise Refused("runtime", f"this agent does not know the runtime {name!r}")
-        path = self.model_path(request["model"])
         self.padding.append(bytearray(whole(request, "padding", 0, MOST_PADDING, 0)))
         options = dict(request.get("options", {}), threads=self.threads)
-        begun = time.perf_counter_ns()
-        try:
-            model = RUNTIMES[name](path, options)
-        except ImportError as error:
-            raise Refused("runtime", f"cannot import {name}: {error}") from None
-        except Refused:
-            raise
-        except Exception as error:  # whatever a runtime throws is about this model
-            raise Refused("model", f"{name} cannot load the model: {error}") from None
-        taken = time.perf_counter_ns() - begun
+        inputs = request.get("inputs")
+        if inputs is not None:
+            options["tensors"] = read_tensors(self.model_path(inputs["data"]), inputs["tensors"])
+        with self.laid_out(request) as path:
+            begun = time.perf_counter_ns()
+            try:
+                model = RUNTIMES[name](path, options)
+            except ImportError as error:
+                raise Refused("runtime", f"cannot import {name}: {error}") from None
+            except (Refused, MemoryError):
+                raise
+            except Exception as error:  # whatever a runtime throws is about this model
+                raise Refused("model", f"{name} cannot load the model: {error}") from None
+            taken = time.perf_counter_ns() - begun
         self.handles += 1
         self.models[self.handles] = model
+        if inputs is not None:
+            return self.first_run(name, taken, options["tensors"])
         try:
             call = self.call(self.handles, 0)
             begun = time.perf_counter_ns()
@@ -1168,6 +1454,57 @@ class Agent:
             "output": [float(value) for value in output[::step]],
             "settings": model.settings,
         }
+
+    def first_run(self, name: str, load_ns: int, tensors: List[Tensor]) -> Reply:
+        """Runs the model that was loaded last on inputs of the host's; its reply to load."""
+        handle, model = self.handles, self.models[self.handles]
+        try:
+            call = model.feed(tensors)
+            begun = time.perf_counter_ns()
+            outputs = model.outputs(call())
+            first = time.perf_counter_ns() - begun
+            most = max(FEWEST_CHECKED, CHECKED_OUTPUTS // max(1, len(outputs)))
+            told = [summary(each, most) for each in outputs[:MOST_TENSORS]]
+        except (Refused, MemoryError):
+            self.unload({"model": handle})
+            raise
+        except Exception as error:  # whatever a runtime throws is about this model
+            self.unload({"model": handle})
+            raise Refused("model", f"{name} cannot run the model: {error}") from None
+        # What it is run on stays the same, whatever seed a request names.
+        self.calls[handle] = None, call
+        return {
+            "model": handle,
+            "version": model.version,
+            "load_ns": load_ns,
+            "first_ns": first,
+            "outputs": told,
+            "settings": model.settings,
+        }
+
+    @contextlib.contextmanager
+    def laid_out(self, request: Dict[str, Any]) -> Iterator[str]:
+        """The path of a model, beside it the other files that it consists of, by their names.
+
+        They are links, which are not needed any more once the model is loaded.
+        """
+        files = request.get("files")
+        if files is None:
+            yield self.model_path(request["model"])
+            return
+        if not isinstance(files, dict) or not 1 <= len(files) <= MOST_FILES:
+            raise Refused("request", f"files are no object of 1 to {MOST_FILES} names")
+        with tempfile.TemporaryDirectory(suffix=LAID_OUT, dir=self.folder) as folder:
+            for name, digest in files.items():
+                parts = name.split("/")
+                if "\\" in name or any(part in ("", ".", "..") for part in parts):
+                    raise Refused("request", f"{name!r} is no name of a file beside a model")
+                source = self.model_path(digest)
+                target = os.path.join(folder, *parts)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                # To the very file: runtimes look beside where a link leads, and not further.
+                os.symlink(os.path.realpath(source), target)
+            yield os.path.join(folder, next(iter(files)).split("/")[0])
 
     def run(self, request: Dict[str, Any]) -> Reply:
         """Runs a model a number of times, each timed by itself."""
@@ -1246,8 +1583,8 @@ class Agent:
         model = self.models.get(handle)
         if model is None:
             raise Refused("request", f"no model {handle!r} is loaded")
-        made_for, call = self.calls.get(handle, (None, None))
-        if call is None or made_for != seed:
+        made_for, call = self.calls.get(handle, (seed, None))
+        if call is None or made_for not in (None, seed):
             call = model.prepare(random_input(model.shape, seed))
             self.calls[handle] = seed, call
         return call

@@ -18,7 +18,7 @@ from compofa.common.console import without_homes
 from compofa.common.errors import DeviceError
 from compofa.profiler.measurement.device_monitor import DeviceMonitor
 from compofa.profiler.measurement.stopwatch import INPUT_SEED, Stopwatch, Timed, run_deadline
-from compofa.profiler.models.model_store import ModelFile
+from compofa.profiler.models.model_store import ModelFile, UnusableModel
 from compofa.profiler.models.prefetch import ModelPrefetcher
 from compofa.profiler.results.journal import Failure, JournalLine, SessionLine, Timing, utc_now
 from compofa.profiler.results.table import Cell
@@ -85,9 +85,11 @@ class Session:
             if pause is not None:
                 self.record(pause)
             self.begin_cell(cell)
-            model = self.prefetcher.get(cell)
+            model = self._model(cell)
             if following is not None:
                 self.prefetcher.start(following)
+            if model is None:
+                continue
             self._measure(cell, model)
             state = self._time_reference(again, steady, self._stopwatch.time_reference)
         self.link.quit()
@@ -113,36 +115,59 @@ class Session:
             return loads[-1], self._time_reference(loads[-1], steady, self._stopwatch.begin)
         return loads[-1], looks[-1].state
 
+    def _model(self, cell: Cell) -> ModelFile | None:
+        """The model of `cell`, on the device; None, and a failed cell, if it is not to be had."""
+        try:
+            return self.prefetcher.get(cell)
+        except UnusableModel as error:
+            self._fail(cell, "", error.message, final=True)
+            return None
+
     def _measure(self, cell: Cell, model: ModelFile) -> None:
         try:
             loaded = self._load(model)
             self._time(loaded, cell, model)
             self.link.unload(loaded.handle)
         except AgentError as error:
-            if error.kind not in ("model", "memory"):
+            reason = self._reason(model, error)
+            if reason is None:
                 raise
-            self._fail(cell, model, error.message, final=True)
+            self._fail(cell, model.sha256, reason, final=True)
         except LinkLost:
             raise  # the connection broke, which is not the cell's fault
         except DeviceError as error:
-            self._fail(cell, model, error.message, final=cell in self.died_before)
+            self._fail(cell, model.sha256, error.message, final=cell in self.died_before)
             raise SessionLost(f"{cell.subnet}: {error.message}") from None
 
-    def _fail(self, cell: Cell, model: ModelFile, reason: str, final: bool) -> None:
+    @staticmethod
+    def _reason(model: ModelFile, error: AgentError) -> str | None:
+        """Why the model is to blame for what the agent refused; None where it is not."""
+        if error.kind in ("model", "memory"):
+            return error.message
+        try:
+            model.check_unchanged()
+        except UnusableModel as changed:
+            return changed.message
+        return None
+
+    def _fail(self, cell: Cell, model_sha256: str, reason: str, final: bool) -> None:
         # Journals and meta files are shared; whose home folder it was is nobody's business.
         reason = without_homes(reason)
-        self.record(Failure(self.number, cell, reason, final, model.sha256, utc_now()))
+        self.record(Failure(self.number, cell, reason, final, model_sha256, utc_now()))
 
     def _load(self, model: ModelFile) -> Loaded:
         """Loads `model` and checks what it computes."""
-        loaded = self.link.load(model.sha256, self.device.runtime, self.device.load_options())
-        # A program that is called for each run may not print what it computes.
-        if not loaded.output and self.device.spec.invoked:
+        device = self.device
+        loaded = self.link.load(
+            model.uploads[0][1], device.runtime, device.load_options(), given=model.given
+        )
+        # A program that is called may not tell what a model computes.
+        if device.spec.invoked and not (loaded.output or loaded.outputs):
             return loaded
-        wrong = model.mismatch(loaded.output, loaded.output_size, self.protocol.tolerance)
+        wrong = model.complaint(loaded, self.protocol.tolerance)
         if wrong is not None:
             self.link.unload(loaded.handle)
-            raise AgentError("model", f"its output is not what the host computes: {wrong}")
+            raise AgentError("model", wrong)
         return loaded
 
     def _time(self, loaded: Loaded, cell: Cell, model: ModelFile) -> None:

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from compofa.common.closing import Closing
 from compofa.common.errors import UserError, file_error
@@ -17,6 +18,7 @@ from compofa.profiler.agent.compofa_agent import CHECKED_OUTPUTS, OnnxRuntime, r
 from compofa.profiler.models.subnet_models import model_file
 from compofa.profiler.results.table import Cell
 from compofa.profiler.runtimes.runtime_registry import find_runtime
+from compofa.profiler.transports.agent_client import Loaded
 from compofa.supernet.export.dtype import Dtype
 from compofa.supernet.export.formats import ONNX
 from compofa.supernet.export.model_format import ModelContent
@@ -47,6 +49,33 @@ class ModelFile:
     output: tuple[float, ...] | None
     output_size: int
     dtype: Dtype = Dtype.FLOAT32
+
+    @property
+    def uploads(self) -> tuple[tuple[Path, str], ...]:
+        """The files that have to be on the device to load it, each with its hash."""
+        return ((self.path, self.sha256),)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the request to load it says besides; nothing of a model that was built here."""
+        return {}
+
+    def check_unchanged(self) -> None:
+        """Returns if its files are still what they were; those that were built here are.
+
+        Raises:
+            UnusableModel: they have changed.
+        """
+
+    def complaint(self, loaded: Loaded, tolerance: float | None = None) -> str | None:
+        """Why a device that has loaded it must not be timed on it; None if all is well.
+
+        Args:
+            loaded: what the device said of it.
+            tolerance: see `mismatch`.
+        """
+        wrong = self.mismatch(loaded.output, loaded.output_size, tolerance)
+        return wrong and f"its output is not what the host computes: {wrong}"
 
     def mismatch(
         self, output: Sequence[float], output_size: int, tolerance: float | None = None
@@ -86,6 +115,10 @@ class ModelFile:
         return max(abs(a - b) for a, b in zip(output, self.output, strict=True)) / scale
 
 
+class UnusableModel(UserError):
+    """A model that cannot be measured; others can, and its row says why this one was not."""
+
+
 class Models(Closing):
     """Where models come from."""
 
@@ -95,6 +128,7 @@ class Models(Closing):
 
         Raises:
             MissingExtra: a package that writes models for this runtime is not installed.
+            UnusableModel: this one cannot be measured.
             UserError: the cell is not of the space, or the disk is full.
         """
 

@@ -13,9 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from compofa.common.closing import Closing
+from compofa.common.errors import DeviceError
 from compofa.profiler.models.model_store import ModelFile, Models
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports import Transport
+from compofa.profiler.transports.base import LinkLost
 from compofa.profiler.transports.device import Device
 
 
@@ -68,6 +70,7 @@ class ModelPrefetcher(Closing):
         """The model of `cell`, on the device.
 
         Raises:
+            UnusableModel: this one cannot be measured.
             UserError: it cannot be made, as on a full disk.
             DeviceError: it could not be put on the device.
         """
@@ -77,7 +80,15 @@ class ModelPrefetcher(Closing):
 
     def _make(self, cell: Cell) -> ModelFile:
         model = self._store.model(cell)
-        self._transport.put(model.path, model.sha256)
+        model.check_unchanged()
+        for path, digest in model.uploads:
+            try:
+                self._transport.put(path, digest)
+            except LinkLost:
+                raise
+            except DeviceError:
+                model.check_unchanged()  # if not, that is why it arrived as something else
+                raise
         return model
 
     def close(self) -> None:

@@ -23,8 +23,8 @@ LONGEST_NS = 10**15
 def _check_cell(cell: Cell) -> Cell:
     if not (0 < len(cell.space) <= LONGEST_TEXT and 0 < len(cell.subnet) <= LONGEST_TEXT):
         raise ValueError("the name of a space or a subnet is empty or too long")
-    if not (0 < cell.resolution <= LARGEST_SIZE and 0 < cell.batch_size <= LARGEST_SIZE):
-        raise ValueError(f"no resolution or batch size is below 1 or above {LARGEST_SIZE:,}")
+    if not (0 <= cell.resolution <= LARGEST_SIZE and 0 < cell.batch_size <= LARGEST_SIZE):
+        raise ValueError(f"no batch size is below 1, and no size above {LARGEST_SIZE:,}")
     return cell
 
 
@@ -95,6 +95,34 @@ class PlanLine:
     protocol: ProtocolOfLine
     started_at: JournalText
     columns: tuple[JournalText, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """A user's model file as it was read; what was measured of an earlier one no longer counts.
+
+    Attributes:
+        file: its name.
+        format: such as onnx.
+        size: bytes of all files that it consists of.
+        inputs: names, shapes and types.
+        reference: what its outputs are compared with; empty where with nothing.
+        macs: multiply-accumulates of one run; None where they are not known.
+        parameters, weight_bytes: None where they are not known.
+        columns: the user's own.
+    """
+
+    cell: CellOfLine
+    file: JournalText
+    format: JournalText
+    sha256: JournalText
+    size: Count
+    inputs: tuple[JournalText, ...]
+    reference: JournalText
+    macs: Count | None = None
+    parameters: Count | None = None
+    weight_bytes: Count | None = None
+    columns: dict[JournalText, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,12 +213,13 @@ class Corrected:
     finished_at: JournalText
 
 
-JournalLine = PlanLine | SessionLine | Timing | Failure | Pause | Caveat | Corrected
+JournalLine = PlanLine | ModelLine | SessionLine | Timing | Failure | Pause | Caveat | Corrected
 
-L = TypeVar("L", PlanLine, SessionLine, Timing, Failure, Pause, Caveat, Corrected)
+L = TypeVar("L", PlanLine, ModelLine, SessionLine, Timing, Failure, Pause, Caveat, Corrected)
 
 KINDS: dict[str, type[JournalLine]] = {
     "plan": PlanLine,
+    "model": ModelLine,
     "session": SessionLine,
     "timing": Timing,
     "failure": Failure,

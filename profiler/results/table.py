@@ -56,7 +56,13 @@ class SetUp:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a row is about: a subnet at one input resolution and batch size."""
+    """What a row is about: a network at one input size and batch size.
+
+    Attributes:
+        space: of subnets; of a user's model files, what they are called together.
+        subnet: the subnet's key, or the model's name.
+        resolution: the side of its square images in pixels; 0 where a model takes none.
+    """
 
     space: str
     subnet: str
@@ -235,7 +241,7 @@ def _parse_row(values: list[str], extra: tuple[str, ...]) -> Row:
     cell = Cell(
         space,
         subnet,
-        parse_count(resolution, "resolution", 1, LARGEST_SIZE),
+        parse_count(resolution, "resolution", 0, LARGEST_SIZE),
         parse_count(batch_size, "batch_size", 1, LARGEST_SIZE),
     )
     row = Row(
@@ -288,7 +294,7 @@ def _check_row(row: Row) -> None:
             f"status must be ok, unconverged or failed, not {shown(row.status)}{NEWER}"
         )
     check_confidence(row.confidence)
-    if min(row.cell.resolution, row.cell.batch_size) < 1 or min(row.n_sessions, row.n_runs) < 0:
+    if row.cell.batch_size < 1 or min(row.cell.resolution, row.n_sessions, row.n_runs) < 0:
         raise ValueError(f"a size or a count is negative or zero: {row}")
     _check_latencies(row)
 

@@ -9,6 +9,7 @@ from compofa.supernet.export.formats import TFLITE
 SPEC = RuntimeSpec(
     name="benchmark_model",
     format=TFLITE,
+    model_files=(".tflite",),
     dtypes=(Dtype.FLOAT32, Dtype.FLOAT16, Dtype.INT8),
     accelerators=("cpu", "gpu", "nnapi", "hexagon"),
     # A GPU computes a float32 file in half precision where that is allowed.

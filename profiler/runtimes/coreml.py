@@ -9,6 +9,7 @@ from compofa.supernet.export.formats import COREML
 SPEC = RuntimeSpec(
     name="coreml",
     format=COREML,
+    model_files=(".mlpackage",),
     dtypes=(Dtype.FLOAT32, Dtype.FLOAT16),
     accelerators=("cpu",),
     packages=("coremltools",),

@@ -32,6 +32,7 @@ def _providers(device: DeviceSettings) -> dict[str, Any]:
 SPEC = RuntimeSpec(
     name="onnxruntime",
     format=ONNX,
+    model_files=(".onnx",),
     dtypes=(Dtype.FLOAT32, Dtype.INT8),
     accelerators=tuple(PROVIDERS),
     packages=("onnxruntime",),

@@ -9,6 +9,7 @@ from compofa.supernet.export.formats import ONNX
 SPEC = RuntimeSpec(
     name="openvino",
     format=ONNX,
+    model_files=(".xml", ".onnx"),
     dtypes=(Dtype.FLOAT32, Dtype.BFLOAT16, Dtype.FLOAT16, Dtype.INT8),
     accelerators=("cpu", "gpu", "npu"),
     packages=("openvino",),

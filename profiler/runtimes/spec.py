@@ -88,6 +88,7 @@ class RuntimeSpec:
         takes_options: whether the runtime takes any `options` of a device.
         reserved: options that may not be given, because another setting says the same or because
             the runtime would write files: name -> what to do instead, or the reason.
+        model_files: endings of the names of model files that it takes from a user.
         agent_class: a source file with the class for the Python agent, for runtimes that the agent
             does not bring itself: a module whose `RUNTIME` is a subclass of the agent's `Runtime`.
     """
@@ -107,6 +108,7 @@ class RuntimeSpec:
     told: Callable[[DeviceSettings], dict[str, Any]] = nothing_more
     takes_options: bool = True
     reserved: Mapping[str, str] = field(default_factory=dict)
+    model_files: tuple[str, ...] = ()
     agent_class: Path | None = None
 
     def check(self, device: DeviceSettings) -> None:

@@ -9,6 +9,7 @@ from compofa.supernet.export.formats import TFLITE
 SPEC = RuntimeSpec(
     name="tflite",
     format=TFLITE,
+    model_files=(".tflite",),
     dtypes=(Dtype.FLOAT32, Dtype.INT8),
     accelerators=("cpu", "gpu"),
     packages=("ai-edge-litert",),

@@ -20,6 +20,7 @@ def _conflict(device: DeviceSettings) -> str | None:
 SPEC = RuntimeSpec(
     name="torch",
     format=LAYERS,
+    model_files=(".pt2",),
     dtypes=(Dtype.FLOAT32, Dtype.TF32, Dtype.BFLOAT16, Dtype.FLOAT16),
     accelerators=("cpu", "cuda"),
     packages=("torch",),

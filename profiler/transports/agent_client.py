@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ OVERRUN, OVERRUN_S = 1.05, 0.02
 so many seconds more: no two clocks run at quite the same rate."""
 
 LAST_CPU, LAST_PID = 2**16, 2**31
+
+MOST_OUTPUTS = 256
+"""Of one model."""
 
 ANSWER_S = 60.0
 """How long a request that runs no model may take."""
@@ -68,12 +72,31 @@ class Hello:
 
 
 @dataclass(frozen=True)
+class OutputSample:
+    """What the host is told of one output of a user's model.
+
+    Attributes:
+        size: how many numbers it has.
+        values: some of them; NaN for any that is no finite number.
+        broken: how many of all are no finite numbers.
+        exact: whether they are whole numbers.
+    """
+
+    size: int
+    values: tuple[float, ...]
+    broken: int = 0
+    exact: bool = False
+
+
+@dataclass(frozen=True)
 class Loaded:
     """A model that is ready to run.
 
     Attributes:
         output: a sample of what it computed for seed 0.
         settings: how the runtime runs it, in the runtime's own words.
+        outputs: of a user's model, of which the two above tell nothing.
+        first_ns: of its first run; 0 where the agent does not tell.
     """
 
     handle: int
@@ -83,6 +106,8 @@ class Loaded:
     output_size: int
     output: tuple[float, ...]
     settings: dict[str, Any]
+    outputs: tuple[OutputSample, ...] = ()
+    first_ns: int = 0
 
 
 def _ignore(_: str) -> None:
@@ -148,6 +173,7 @@ class AgentLink:
         options: dict[str, Any],
         deadline_s: float = 600.0,
         padding: int = 0,
+        given: Mapping[str, Any] | None = None,
     ) -> Loaded:
         """Loads a model that was put on the device and runs it once.
 
@@ -157,11 +183,14 @@ class AgentLink:
             options: how it is to be run.
             deadline_s: how long that may take.
             padding: bytes that the agent takes and keeps before, so that the model lies elsewhere.
+            given: of a user's model, its files and inputs as the protocol says them.
         """
-        fields: dict[str, Any] = {"model": sha256, "runtime": runtime, "options": options}
+        fields = {"model": sha256, "runtime": runtime, "options": options, **(given or {})}
         if padding:
             fields["padding"] = padding
         ok = self._request("load", deadline_s, **fields)
+        if given:
+            return self._given_loaded(ok)
         try:
             # A network may compute infinities or NaN: then the network fails, not the device.
             reply = AgentReply(ok, unchecked=frozenset({"output"}))
@@ -173,6 +202,24 @@ class AgentLink:
                 output_size=reply.integer("output_size", 0, LARGEST_TENSOR),
                 output=reply.numbers("output", compofa_agent.CHECKED_OUTPUTS),
                 settings=reply.mapping("settings", optional=True),
+            )
+        except ValueError as error:
+            raise self._nonsense("load", error) from None
+
+    def _given_loaded(self, ok: dict[str, Any]) -> Loaded:
+        """A user's model, as the reply to load tells of it."""
+        try:
+            reply = AgentReply(ok, unchecked=frozenset({"outputs"}))
+            return Loaded(
+                handle=reply.integer("model", 0, LAST_PID),
+                runtime_version=reply.text("version"),
+                load_ns=reply.integer("load_ns", 0, LONGEST_RUN_NS),
+                input_shape=(),
+                output_size=0,
+                output=(),
+                settings=reply.mapping("settings", optional=True),
+                outputs=tuple(map(_output_sample, reply.objects("outputs", MOST_OUTPUTS))),
+                first_ns=reply.integer("first_ns", 0, LONGEST_RUN_NS),
             )
         except ValueError as error:
             raise self._nonsense("load", error) from None
@@ -306,6 +353,21 @@ def _plausible(rows: Sequence[Sequence[int]], runs: int) -> list[tuple[int, ...]
     if not kept:
         raise ValueError(f"a run of {rows[0][0]} ns by the device's clock")
     return kept
+
+
+def _output_sample(told: Mapping[str, Any]) -> OutputSample:
+    """One output, of which null stands for what is no finite number."""
+    values = told.get("values")
+    if not isinstance(values, list):
+        raise ValueError("the values of an output are no list")
+    numbers = [math.nan if each is None else each for each in values]
+    reply = AgentReply({**told, "values": numbers}, unchecked=frozenset({"values"}))
+    return OutputSample(
+        size=reply.integer("size", 0, LARGEST_TENSOR),
+        values=reply.numbers("values", compofa_agent.CHECKED_OUTPUTS),
+        broken=reply.integer("broken", 0, LARGEST_TENSOR),
+        exact=told.get("exact") is True,
+    )
 
 
 def _facts(reply: AgentReply) -> dict[str, Any]:

@@ -81,6 +81,16 @@ class AgentReply:
             raise ValueError(f"{name} is {_quoted(value)}, not an object")
         return value
 
+    def objects(self, name: str, most: int) -> list[dict[str, Any]]:
+        """A list of at most `most` objects."""
+        objects = self._list(name)
+        if len(objects) > most:
+            raise ValueError(f"{name} has {len(objects)} objects, more than {most}")
+        for each in objects:
+            if not isinstance(each, dict):
+                raise ValueError(f"{name} holds {_quoted(each)}, which is no object")
+        return objects
+
     def has(self, name: str) -> bool:
         """Whether it says anything of `name`; null says nothing."""
         return self._content.get(name) is not None

@@ -33,14 +33,12 @@ class FileFormat:
     Attributes:
         shown: as people call it.
         describe: reads a file; it raises NotThisFormat, or MissingExtra where it takes a package.
-        runtimes: that take such a file, the usual one first.
     """
 
     name: str
     shown: str
     suffix: str
     describe: Callable[[Path], Description]
-    runtimes: tuple[str, ...]
 
 
 # Each reader is imported when it is first needed: their libraries take up to a second to load.
@@ -77,11 +75,11 @@ def _coreml(path: Path) -> Description:
 
 
 FILE_FORMATS = (
-    FileFormat("onnx", "ONNX", ".onnx", _onnx, ("onnxruntime", "openvino")),
-    FileFormat("tflite", "TFLite", ".tflite", _tflite, ("tflite", "benchmark_model")),
-    FileFormat("openvino", "OpenVINO IR", ".xml", _openvino, ("openvino",)),
-    FileFormat("pt2", "torch.export", ".pt2", _pt2, ("torch",)),
-    FileFormat("coreml", "Core ML", ".mlpackage", _coreml, ("coreml",)),
+    FileFormat("onnx", "ONNX", ".onnx", _onnx),
+    FileFormat("tflite", "TFLite", ".tflite", _tflite),
+    FileFormat("openvino", "OpenVINO IR", ".xml", _openvino),
+    FileFormat("pt2", "torch.export", ".pt2", _pt2),
+    FileFormat("coreml", "Core ML", ".mlpackage", _coreml),
 )
 
 

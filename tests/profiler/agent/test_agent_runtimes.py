@@ -426,7 +426,7 @@ def test_a_cuda_graph_is_captured_once_after_a_warm_up_aside(
     on_cuda: tuple[compofa_agent.Torch, FakeCuda],
 ) -> None:
     runtime, cuda = on_cuda
-    call = runtime.captured("x")
+    call = runtime.captured(lambda: runtime.network("x"))
     assert cuda.asked == [
         "aside waits for current", "on aside", "run x", "run x", "run x", "off aside",
         "current waits for aside", "capture", "run x", "captured",
