@@ -12,7 +12,9 @@ from compofa.common.console import note
 from compofa.common.errors import UserError
 from compofa.common.files import check_suffix
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes, percent
+from compofa.profiler.commands import model_options as files
 from compofa.profiler.commands import profile_options as options
+from compofa.profiler.commands.model_options import ModelOptions
 from compofa.profiler.commands.options import Json
 from compofa.profiler.settings import CONFIDENCE, Protocol
 from compofa.supernet.defaults import DEFAULT_SPACE, LARGEST_RESOLUTION, SMALLEST_RESOLUTION
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from compofa.profiler.fleet.job import FailedJob, FinishedJob, Job
     from compofa.profiler.measurement.plan import PlanSize
     from compofa.profiler.measurement.profile import ProfileRequest
+    from compofa.profiler.models.collection.collection import Collection
     from compofa.profiler.results.table import Cell
     from compofa.profiler.transports.device import Device
+    from compofa.supernet.space import Space
 
 LARGEST_BATCH = 4096
 MOST_CELLS = 100_000
@@ -59,13 +63,23 @@ class DeviceOptions:
 
 @dataclass(frozen=True)
 class CellOptions:
-    """Which cells are measured."""
+    """Which cells are measured; `space` is None where none is named."""
 
-    space: str
+    space: str | None
     resolutions: str | None
     plan: str
     seed: int
     like: tuple[Path, ...] = ()
+
+    def check_for_files(self) -> None:
+        """Refuses what model files have nothing to do with."""
+        given = {"--space": self.space, "--resolutions": self.resolutions, "--like": self.like}
+        for option, value in given.items():
+            if value:
+                raise UserError(
+                    f"{option} is about subnets of a space, and model files are measured",
+                    hint="leave it out, or leave out --model and --models",
+                )
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,13 @@ def profile_command(
     dtype: options.DtypeChoice = None,
     threads: options.ThreadsOption = None,
     cluster: options.ClusterOption = None,
-    space: options.SpaceOption = DEFAULT_SPACE,
+    model: files.ModelFilesOption = None,
+    models: files.ModelFoldersOption = None,
+    collection: files.CollectionOption = None,
+    input_shape: files.InputShapeOption = None,
+    input_data: files.InputDataOption = None,
+    expected: files.ExpectedOption = None,
+    space: options.SpaceOption = None,
     resolutions: options.ResolutionList = None,
     batch_size: options.BatchSizeOption = None,
     plan: options.PlanOption = "auto",
@@ -104,7 +124,7 @@ def profile_command(
     dry_run: options.DryRunOption = False,
     json_: Json = False,
 ) -> None:
-    """Measure how fast subnets run on devices, and write a latency table for each.
+    """Measure how fast subnets or your own model files run on devices, and write a latency table.
 
     You can interrupt it at any time: the same command continues where it stopped.
     """
@@ -113,17 +133,10 @@ def profile_command(
     devices = DeviceOptions(device or [], inventory, runtime, accelerator, dtype, threads)
     outputs = OutputOptions(out, columns, fresh, keep_models)
     cells = CellOptions(space, resolutions, plan, seed, tuple(like or ()))
-    _check_together(devices, outputs, cluster)
-    if cells.like and cluster is not None:
-        raise UserError(
-            "--like does not work with --cluster, whose hosts cannot read tables of this computer"
-        )
-    protocol = Protocol(
-        target=parse_share(target, "target", 0.0, 1.0),
-        confidence=parse_share(confidence, "confidence", 0.5, 1.0),
-        max_time_s=None if max_time is None else parse_duration(max_time, "max-time"),
-    )
-    request = _request(cells, outputs, protocol, pause)
+    _check_together(devices, outputs, cells, cluster)
+    protocol = _protocol(target, confidence, max_time)
+    given = ModelOptions(model, models, collection, input_shape, input_data, expected).read()
+    request = _request(given or _space(cells), cells, outputs, protocol, pause)
     jobs = _jobs(devices.devices(), request, batch_size, out)
     from compofa.profiler.commands.outcome import print_forecasts, print_outcomes
 
@@ -136,7 +149,9 @@ def profile_command(
     raise typer.Exit(print_outcomes(jobs, ends, json_))
 
 
-def _check_together(devices: DeviceOptions, outputs: OutputOptions, cluster: str | None) -> None:
+def _check_together(
+    devices: DeviceOptions, outputs: OutputOptions, cells: CellOptions, cluster: str | None
+) -> None:
     """Refuses options that do not go together."""
     if not devices.names:
         raise UserError(
@@ -151,23 +166,50 @@ def _check_together(devices: DeviceOptions, outputs: OutputOptions, cluster: str
         raise UserError(
             "--keep-models does not work with --cluster, whose hosts build the models themselves"
         )
+    if cells.like and cluster is not None:
+        raise UserError(
+            "--like does not work with --cluster, whose hosts cannot read tables of this computer"
+        )
+
+
+def _protocol(target: str, confidence: str, max_time: str | None) -> Protocol:
+    return Protocol(
+        target=parse_share(target, "target", 0.0, 1.0),
+        confidence=parse_share(confidence, "confidence", 0.5, 1.0),
+        max_time_s=None if max_time is None else parse_duration(max_time, "max-time"),
+    )
+
+
+def _space(cells: CellOptions) -> Space:
+    from compofa.supernet.spaces import get_space
+
+    return get_space(cells.space or DEFAULT_SPACE)
 
 
 def _request(
-    cells: CellOptions, outputs: OutputOptions, protocol: Protocol, pause: bool
+    subject: Space | Collection,
+    cells: CellOptions,
+    outputs: OutputOptions,
+    protocol: Protocol,
+    pause: bool,
 ) -> ProfileRequest:
     """What to measure on any device; `_jobs` says where to write it."""
     from compofa.profiler.measurement.device_monitor import PATIENCE_S
     from compofa.profiler.measurement.profile import ProfileRequest
-    from compofa.supernet.spaces import get_space
+    from compofa.supernet.space import Space
 
-    space = get_space(cells.space)
-    sizes = space.resolutions
+    if isinstance(subject, Space):
+        sizes = subject.resolutions
+    else:
+        cells.check_for_files()
+        sizes = ()
+        if outputs.keep_models is not None:
+            raise UserError("--keep-models is about subnets: your own model files are kept anyway")
     if cells.resolutions is not None:
         bounds = SMALLEST_RESOLUTION, LARGEST_RESOLUTION
         sizes = parse_sizes(cells.resolutions, "resolutions", *bounds)
     return ProfileRequest(
-        space=space,
+        space=subject,
         resolutions=sizes,
         batch_sizes=(),
         out=outputs.out or Path(),

@@ -9,6 +9,7 @@ import typer
 
 from compofa.profiler.commands.options import complete_device, inventory_option, pause_option
 from compofa.supernet.commands.completion import complete_space
+from compofa.supernet.defaults import DEFAULT_SPACE
 
 WHERE = "Where to measure"
 WHAT = "What to measure"
@@ -82,13 +83,15 @@ ClusterOption = Annotated[
     ),
 ]
 SpaceOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--space",
         metavar="NAME",
         autocompletion=complete_space,
         rich_help_panel=WHAT,
-        help="The space whose subnets are measured, by name or by its YAML file.",
+        help="The space whose subnets are measured, by name or by its YAML file. By default "
+        f"{DEFAULT_SPACE}.",
+        show_default=False,
     ),
 ]
 ResolutionList = Annotated[

@@ -223,5 +223,5 @@ def _queue_here() -> Any:
 def _tabulated(job: Job, measured: ClusterResult) -> FinishedJob:
     out = job.request.out
     header, lines = read_journal(journal_path(out))
-    written = write_tables(out, job.request.space, header, lines)
+    written = write_tables(out, job.request.built_space, header, lines)
     return FinishedJob(Outcome(written, measured.seconds, measured.out_of_time))

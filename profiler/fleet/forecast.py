@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from compofa.profiler.fleet.job import Job
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import plan_of
+from compofa.profiler.models.collection.read_collection import ReadCollection
 from compofa.profiler.results.journal import journal_path
 from compofa.profiler.results.predict import known_in_tables
 from compofa.profiler.settings import Protocol
 from compofa.supernet.export.dtype import bytes_per_number
 from compofa.supernet.graph import build_graph
+from compofa.supernet.space import Space
 
 USUAL_RUN_S = 0.0025, 0.025
 """Between which runs of small networks lie on phones, boards and computers: nothing is known of
@@ -53,8 +55,10 @@ def forecast(job: Job) -> Forecast:
         UserError: the plan cannot be made.
     """
     request = job.request
-    others = known_in_tables(request.like, request.space)
-    plan = plan_of(request, others)
+    space = request.built_space
+    others = () if space is None else known_in_tables(request.like, space)
+    read = request.read_files(job.device)
+    plan = plan_of(request, others, read)
     protocol = request.protocol
     sessions = protocol.min_sessions, protocol.max_sessions
     measured = len(plan.measured)
@@ -67,7 +71,7 @@ def forecast(job: Job) -> Forecast:
         measured=measured,
         sessions=sessions,
         seconds=(low, high),
-        upload_bytes=_model_bytes(job, plan),
+        upload_bytes=_built_bytes(job, plan, space) if space else _read_bytes(read),
         resumes=not request.fresh and journal_path(request.out).exists(),
     )
 
@@ -77,8 +81,13 @@ def visit_s(run_s: float, protocol: Protocol) -> float:
     return (protocol.runs_for(1e9 * run_s) + WARMUP_RUNS) * run_s / RUNNING_SHARE
 
 
-def _model_bytes(job: Job, plan: Plan) -> int:
-    space = job.request.space
+def _read_bytes(read: ReadCollection | None) -> int:
+    """Of all model files, each counted once at whatever batch sizes it is measured."""
+    models = () if read is None else read.models.values()
+    return sum({part.sha256: part.size for each in models for part in each.model.parts}.values())
+
+
+def _built_bytes(job: Job, plan: Plan, space: Space) -> int:
     each = bytes_per_number(job.device.spec.file_dtype(job.device.dtype))
     files = {(cell.subnet, cell.resolution, cell.batch_size) for cell in plan.measured}
     return sum(

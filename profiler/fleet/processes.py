@@ -51,7 +51,7 @@ class Processes(Workers):
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        spaces = {job.request.space.name: job.request.space for job in jobs}
+        spaces = {space.name: space for job in jobs for space in job.request.spaces}
         self._shop = ModelShop({**spaces, REFERENCE.space: SPACES[REFERENCE.space]}.values())
         self._users = Counter((job.device.runtime, job.device.dtype) for job in jobs)
         self.alone = frozenset(job.name for job in jobs if job.device.on_this_computer)

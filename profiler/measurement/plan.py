@@ -88,6 +88,31 @@ def make_plan(
     return Plan(name, seed, tuple(cells), tuple(fit), tuple(held_out))
 
 
+def collection_plan(collection: str, cells: Sequence[Cell], measure: PlanSize, seed: int) -> Plan:
+    """A plan for a user's model files: all of them are measured, and none is predicted.
+
+    Args:
+        collection: its name.
+        cells: of all models at all their sizes.
+        measure: `auto` or `full` for all of them, or those cells alone that are of the collection.
+
+    Raises:
+        UserError: some number of them is asked for, or cells that are not there.
+    """
+    if isinstance(measure, int):
+        raise UserError(
+            "model files are measured all of them, so --plan cannot be a number",
+            hint="leave files out, or name a table whose models are wanted: --plan base.csv",
+        )
+    chosen = tuple(cells)
+    if isinstance(measure, tuple):
+        chosen = tuple(cell for cell in measure if cell.space == collection)
+        if not chosen:
+            raise UserError(f"the table has measured no model of the collection {collection}")
+        _check_all_there(chosen, cells)
+    return Plan("files", seed, chosen, tuple(range(len(chosen))), ())
+
+
 def _choose(
     space: Space,
     cells: Sequence[Cell],
@@ -127,8 +152,8 @@ def _check_all_there(wanted: Sequence[Cell], cells: Sequence[Cell]) -> None:
             raise UserError(
                 f"{cell.subnet} of {cell.space} at {cell.resolution}, batch size "
                 f"{cell.batch_size}, is not a cell of this profile",
-                hint="profile the space, resolutions and batch sizes of the table whose cells "
-                "are wanted",
+                hint="profile the space or the model files, the resolutions and the batch sizes of "
+                "the table whose cells are wanted",
             )
 
 

@@ -13,14 +13,18 @@ from compofa.common.errors import UserError
 from compofa.profiler.latency_model import KnownDevice
 from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
-from compofa.profiler.measurement.plan import Plan, PlanSize, make_plan
+from compofa.profiler.measurement.plan import Plan, PlanSize, collection_plan, make_plan
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
+from compofa.profiler.models.collection.collection import Collection
+from compofa.profiler.models.collection.read_collection import ReadCollection, read_collection
+from compofa.profiler.models.collection.user_model_store import UserModelStore
 from compofa.profiler.models.model_store import Models
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import Tabulated, write_tables
 from compofa.profiler.results.journal import Journal, PlanLine, journal_path, of_kind, utc_now
 from compofa.profiler.results.measures import find_measures
+from compofa.profiler.results.model_lines import record_models
 from compofa.profiler.results.predict import known_in_tables
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
@@ -34,18 +38,22 @@ class ProfileRequest:
     """What to profile and where to write it.
 
     Attributes:
+        space: whose subnets are measured; or the user's model files, which then have sizes of their
+            own.
+        resolutions: of subnets.
+        batch_sizes: of subnets, and of model files that leave it open.
         out: the table; the journal and the meta file go beside it.
         measure: the plan, see `PlanSize`.
         fresh: whether to discard an earlier journal instead of continuing it.
-        keep_models: a folder where the model files stay, named by their hash; if left out, they are
-            deleted with the profile.
+        keep_models: a folder where the models of subnets stay, named by their hash; if left out,
+            they are deleted with the profile.
         patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
         columns: further measured columns of the table, by name, see `MeasureSpec`.
         like: tables of devices that this one may be like: fewer cells are then measured, and the
             others are predicted from those tables too.
     """
 
-    space: Space
+    space: Space | Collection
     resolutions: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     out: Path
@@ -57,6 +65,26 @@ class ProfileRequest:
     patience_s: float = PATIENCE_S
     columns: tuple[str, ...] = ()
     like: tuple[Path, ...] = ()
+
+    @property
+    def built_space(self) -> Space | None:
+        """The space; None where model files are measured."""
+        return None if isinstance(self.space, Collection) else self.space
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        """Those whose models have to be built."""
+        return () if isinstance(self.space, Collection) else (self.space,)
+
+    def read_files(self, device: Device) -> ReadCollection | None:
+        """The model files as `device` takes them; None where subnets are measured.
+
+        Raises:
+            UserError: see `read_collection`.
+        """
+        if not isinstance(self.space, Collection):
+            return None
+        return read_collection(self.space, device, self.batch_sizes)
 
 
 @dataclass(frozen=True)
@@ -97,31 +125,47 @@ def profile(
         DeviceError: the device cannot be reached, lacks the runtime, or is in use by another.
     """
     begun = time.monotonic()
-    space, protocol = request.space, request.protocol
-    others = known_in_tables(request.like, space)
-    plan = plan or plan_of(request, others)
+    space, protocol = request.built_space, request.protocol
+    others = () if space is None else known_in_tables(request.like, space)
+    read = request.read_files(device)
+    plan = plan or plan_of(request, others, read)
     if protocol.tolerance is None:
         protocol = replace(protocol, tolerance=device.dtype.tolerance)
     limits = TimeLimits(begun + (protocol.max_time_s or math.inf), request.patience_s)
     find_measures(request.columns)
-    models = models or models_for(device, space, keep=request.keep_models)
+    store = models or models_for(device, *request.spaces, keep=request.keep_models)
+    files = None if read is None else UserModelStore(read, store, device.dtype)
     path = journal_path(request.out)
     with (
-        open_device(device, models, listener, limits=limits, transport=transport) as access,
+        open_device(device, files or store, listener, limits=limits, transport=transport) as access,
         Sessions.begin(access, protocol, path, fresh=request.fresh) as sessions,
     ):
         record_plan(sessions.journal, _plan_line(request, plan, protocol))
+        if read is not None:
+            lines = [each.line for cell, each in read.models.items() if cell in {*plan.cells}]
+            record_models(sessions.journal, lines, read.failures)
         out_of_time = sessions.run(partial(_unsettled, plan.measured, protocol), request.seed)
+        for caveat in () if files is None else files.caveats:
+            sessions.caveat(caveat)
         written = write_tables(request.out, space, access.header, sessions.journal.lines, others)
     return Outcome(written, time.monotonic() - begun, out_of_time)
 
 
-def plan_of(request: ProfileRequest, others: Sequence[KnownDevice]) -> Plan:
+def plan_of(
+    request: ProfileRequest, others: Sequence[KnownDevice], read: ReadCollection | None = None
+) -> Plan:
     """The cells that `request` asks for.
 
+    Args:
+        others: devices that this one may be like.
+        read: what `ProfileRequest.read_files` returns.
+
     Raises:
-        UserError: see `make_plan`.
+        UserError: see `make_plan` and `collection_plan`.
     """
+    if isinstance(request.space, Collection):
+        cells = () if read is None else (*read.cells, *(each.cell for each in read.failures))
+        return collection_plan(request.space.name, cells, request.measure, request.seed)
     return make_plan(
         request.space,
         request.resolutions,

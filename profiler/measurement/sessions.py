@@ -117,6 +117,11 @@ class Sessions:
     def _last_session(self) -> int:
         return max((s.session for s in of_kind(self.journal.lines, SessionLine)), default=0)
 
+    def caveat(self, text: str) -> None:
+        """Notes in the journal what casts doubt on all sessions, once."""
+        if text not in {each.text for each in of_kind(self.journal.lines, Caveat)}:
+            self._caveat(self._last_session(), text)
+
     def _caveat(self, number: int, text: str) -> None:
         """Reports what casts doubt on a session, on the screen and in the journal."""
         # A wrong clock is wrong at every request: once in a session is enough.

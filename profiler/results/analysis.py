@@ -18,6 +18,7 @@ from compofa.profiler.results.journal import (
     utc_now,
 )
 from compofa.profiler.results.measures import CellRuns
+from compofa.profiler.results.model_lines import lines_that_count
 from compofa.profiler.results.speeds import TwoSpeeds, find_speeds
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import CONFIDENCE, Protocol
@@ -168,8 +169,9 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
 
     The reference model takes part as a cell of its own: it ties together sessions that have few
     cells in common. Lasting changes of its speed are divided out, passing ones are adjusted for as
-    far as cells covaried with them.
+    far as cells covaried with them. What is about model files that have changed since is left out.
     """
+    lines = lines_that_count(lines)
     timed = of_kind(lines, Timing)
     tick = clock_tick([timing.ns for timing in timed[:CLOCK_TIMINGS]])
     timings = _warm(timed)

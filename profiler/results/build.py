@@ -35,11 +35,13 @@ from compofa.profiler.results.measures import P90_MS, MeasureSpec, find_measures
 from compofa.profiler.results.meta import (
     MeasuredColumn,
     Meta,
+    ModelFacts,
     installed_version,
     meta_path,
     read_meta,
     write_meta,
 )
+from compofa.profiler.results.model_lines import latest_models, model_columns, model_values
 from compofa.profiler.results.predict import predicted_rows, shapes
 from compofa.profiler.results.table import Cell, Row, Table, read_table, write_table
 from compofa.profiler.statistics.stopping import guarded
@@ -68,14 +70,15 @@ class Tabulated:
 
 def write_tables(
     out: Path,
-    space: Space,
+    space: Space | None,
     header: Header,
     lines: Sequence[JournalLine],
     others: Sequence[KnownDevice] = (),
 ) -> Tabulated:
     """Makes a table from the journal's lines, and writes it and its meta file.
 
-    Cells that were not measured are predicted, also from `others` that the device may be like.
+    Cells of `space` that were not measured are predicted, also from `others` that the device may be
+    like. Where it is None, as for a user's model files, nothing is predicted.
 
     Raises:
         UserError: nothing was measured yet, or a file cannot be written.
@@ -91,18 +94,18 @@ def write_tables(
     # Cells of earlier plans too: a table that is continued keeps them.
     rows = {result.cell: _measured(result, plan, measures) for result in analysis.results.values()}
     held_out = None
-    if any(cell not in rows for cell in plan.cells):
+    if space is not None and any(cell not in rows for cell in plan.cells):
         predicted, held_out = _predict(space, plan, analysis, others)
         nothing = (None,) * len(measures)
         rows = {**{cell: replace(row, extra=nothing) for cell, row in predicted.items()}, **rows}
     order = dict.fromkeys((*plan.cells, *rows))
     names = tuple(measure.name for measure in measures)
     table = Table(header.setup, tuple(rows[cell] for cell in order if cell in rows), names)
-    table = with_own_columns(table, out)
+    table = with_own_columns(_with_models(table, lines), out)
     meta = _meta(header, plan, lines, analysis).model_copy(
         update={
             "held_out_error": held_out,
-            "additivity": _additivity(space, plan, analysis),
+            "additivity": {} if space is None else _additivity(space, plan, analysis),
             "measures": {
                 each.name: MeasuredColumn(
                     meaning=each.meaning, lower_is_better=each.lower_is_better
@@ -114,6 +117,16 @@ def write_tables(
     write_table(out, table)
     write_meta(meta_path(out), meta)
     return Tabulated(out, table, meta, held_out)
+
+
+def _with_models(table: Table, lines: Sequence[JournalLine]) -> Table:
+    """`table` with the columns that come of the user's model files."""
+    models, columns = latest_models(lines), model_columns(lines)
+    rows = tuple(
+        replace(row, extra=row.extra + model_values(models.get(row.cell), columns))
+        for row in table.rows
+    )
+    return replace(table, rows=rows, extra=table.extra + columns)
 
 
 def with_own_columns(table: Table, path: Path) -> Table:
@@ -250,14 +263,25 @@ def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis
         doubts=_named(analysis, lambda result: result.doubt),
         pauses=tuple(of_kind(lines, Pause)),
         failures=_named(analysis, lambda result: result.failure),
+        models={
+            _cell_name(cell): ModelFacts(
+                file=line.file,
+                format=line.format,
+                bytes=line.size,
+                inputs=line.inputs,
+                checked_with=line.reference,
+            )
+            for cell, line in latest_models(lines).items()
+        },
     )
 
 
 def _named(analysis: Analysis, reason: Callable[[CellResult], str | None]) -> dict[str, str]:
     """The reasons by the name of the cell, for the cells that have one."""
     said = {cell: reason(result) for cell, result in analysis.results.items()}
-    return {
-        f"{cell.subnet}@{cell.resolution}x{cell.batch_size}": text
-        for cell, text in said.items()
-        if text is not None
-    }
+    return {_cell_name(cell): text for cell, text in said.items() if text is not None}
+
+
+def _cell_name(cell: Cell) -> str:
+    """What meta files call a cell."""
+    return f"{cell.subnet}@{cell.resolution}x{cell.batch_size}"

@@ -104,6 +104,7 @@ class ModelLine:
     Attributes:
         file: its name.
         format: such as onnx.
+        inputs_sha256: of the data that it is run on.
         size: bytes of all files that it consists of.
         inputs: names, shapes and types.
         reference: what its outputs are compared with; empty where with nothing.
@@ -118,6 +119,7 @@ class ModelLine:
     sha256: JournalText
     size: Count
     inputs: tuple[JournalText, ...]
+    inputs_sha256: JournalText
     reference: JournalText
     macs: Count | None = None
     parameters: Count | None = None

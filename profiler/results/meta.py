@@ -44,6 +44,18 @@ class MeasuredColumn(BaseModel):
     lower_is_better: bool = True
 
 
+class ModelFacts(BaseModel):
+    """A user's model file, see `ModelLine`; `checked_with` is empty where outputs were not."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    file: str
+    format: str
+    bytes: int
+    inputs: tuple[str, ...]
+    checked_with: str = ""
+
+
 class Meta(BaseModel):
     """What NAME.meta.json says; parts that older versions did not write are empty.
 
@@ -65,6 +77,7 @@ class Meta(BaseModel):
         failures: why cells could not be measured, by cell.
         additivity: whether latencies add up over units, by batch size.
         measures: the measured columns that were asked for, by name.
+        models: the user's model files, by cell.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -96,6 +109,7 @@ class Meta(BaseModel):
     failures: dict[str, str] = {}
     additivity: dict[str, Additivity | None] = {}
     measures: dict[str, MeasuredColumn] = {}
+    models: dict[str, ModelFacts] = {}
 
     @property
     def doubted(self) -> dict[str, int]:

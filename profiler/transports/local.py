@@ -55,12 +55,17 @@ class LocalTransport(Transport):
 
     def put(self, file: Path, sha256: str) -> None:
         """See `Transport.put`; nothing is copied."""
-        target = self._scratch.path / sha256
-        if not target.exists():
-            try:
-                target.symlink_to(file.resolve())
-            except OSError as error:
-                raise DeviceError(f"cannot link {file} into the agent's folder: {error}") from None
+        target, wanted = self._scratch.path / sha256, file.resolve()
+        if target.exists() and target.resolve() == wanted:
+            return
+        # Another file of the same content may have been there first, and have changed since.
+        new = target.with_suffix(".new")
+        try:
+            new.unlink(missing_ok=True)
+            new.symlink_to(wanted)
+            new.replace(target)
+        except OSError as error:
+            raise DeviceError(f"cannot link {file} into the agent's folder: {error}") from None
 
     def start_agent(self) -> Channel:
         """See `Transport.start_agent`."""

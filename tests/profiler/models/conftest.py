@@ -6,49 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+
+from rigs.model_files import write_onnx
 
 MakeOnnx = Callable[..., Path]
-
-
-def write_onnx(
-    path: Path,
-    *,
-    shape: tuple[int | str, ...] = (1, 3, 8, 8),
-    kind: int = TensorProto.FLOAT,
-    channels: int = 4,
-    external: str | None = None,
-) -> Path:
-    """A convolution and an addition of a second input, `shift`, of shape [1, 1, 1, 1]."""
-    rng = np.random.default_rng(0)
-    weight = rng.standard_normal((channels, 3, 3, 3)).astype(np.float32)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Conv", ["image", "weight"], ["c"], pads=[1, 1, 1, 1]),
-            helper.make_node("Add", ["c", "shift"], ["sum"]),
-            helper.make_node("ReduceMax", ["sum"], ["top"], keepdims=0),
-        ],
-        "small",
-        [
-            helper.make_tensor_value_info("image", kind, shape),
-            helper.make_tensor_value_info("shift", kind, (1, 1, 1, 1)),
-        ],
-        [
-            helper.make_tensor_value_info("sum", kind, None),
-            helper.make_tensor_value_info("top", kind, ()),
-        ],
-        [numpy_helper.from_array(weight, "weight")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    settings: dict[str, Any] = {}
-    if external:
-        settings = {"save_as_external_data": True, "location": external, "size_threshold": 0}
-    onnx.save(model, path, **settings)
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -207,7 +207,7 @@ def test_an_empty_journal_cannot_be_read(tmp_path: Path) -> None:
         ({"cell": []}, "timing.cell: "),
         ({"cell": {"space": "", "subnet": "x", "resolution": 1, "batch_size": 1}}, "timing.cell: "),
         (
-            {"cell": {"space": "x", "subnet": "x", "resolution": 0, "batch_size": 1}},
+            {"cell": {"space": "x", "subnet": "x", "resolution": -1, "batch_size": 1}},
             "timing.cell: ",
         ),
         ({"state": None}, "timing.state: "),

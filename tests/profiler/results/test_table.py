@@ -164,7 +164,7 @@ def test_the_frame_has_the_files_columns(tmp_path: Path) -> None:
         ({"confidence": "95"}, "confidence must be between 0 and 1, not 95.0"),
         ({"source": "guessed"}, "source must be measured or predicted, not 'guessed'"),
         ({"status": "fine"}, "status must be ok, unconverged or failed, not 'fine'"),
-        ({"resolution": "0"}, "resolution must be a whole number from 1 to 1000000, not '0'"),
+        ({"resolution": "-1"}, "resolution must be a whole number from 0 to 1000000, not '-1'"),
         ({"batch_size": "1.5"}, "batch_size must be a whole number"),
         ({"n_runs": "-3"}, "n_runs must be a whole number from 0, not '-3'"),
         ({"threads": "many"}, "threads must be a whole number"),
@@ -238,8 +238,8 @@ def test_a_missing_column_is_named_with_what_was_probably_meant(tmp_path: Path) 
 
 
 def test_a_column_that_is_not_named_like_a_measure_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", HEADER + ",Latency_us", line() + ",1")
-    assert refused(path) == ":1: unknown column 'Latency_us' (did you mean 'latency_ms'?)"
+    path = write(tmp_path / "t.csv", HEADER + ",Latency-us", line() + ",1")
+    assert refused(path) == ":1: unknown column 'Latency-us' (did you mean 'latency_ms'?)"
 
 
 def test_columns_of_ones_own_are_kept(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_row_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> Non
         (replace(OK, latency_ms=None), "latency_ms is empty"),
         (replace(OK, ci_low_ms=None), "one is empty"),
         (replace(OK, n_runs=-1), "negative"),
-        (replace(OK, cell=replace(OK.cell, resolution=0)), "negative or zero"),
+        (replace(OK, cell=replace(OK.cell, resolution=-1)), "negative or zero"),
         (replace(OK, measured_at="today\n"), "do not print"),
     ):
         with pytest.raises(ValueError, match=said):

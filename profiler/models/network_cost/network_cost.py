@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from compofa.profiler.models.user_files.user_model import NotThisFormat, UserModel
-
 
 @dataclass(frozen=True)
 class NetworkCost:
@@ -31,22 +29,6 @@ class NetworkCost:
 
 class Uncounted(Exception):
     """Something whose multiply-accumulates a file does not tell."""
-
-
-def count_cost(model: UserModel) -> NetworkCost:
-    """What `model`, whose inputs have fixed shapes, costs; of ONNX and TFLite files alone."""
-    try:
-        if model.format == "onnx":
-            from compofa.profiler.models.user_files.onnx_cost import onnx_cost
-
-            return onnx_cost(model)
-        if model.format == "tflite":
-            from compofa.profiler.models.user_files.tflite_cost import tflite_cost
-
-            return tflite_cost(model)
-    except (NotThisFormat, OSError):
-        pass  # it has changed since it was read, which is told when it is measured
-    return NetworkCost()
 
 
 def product_of(shape: tuple[int | None, ...] | None) -> int:

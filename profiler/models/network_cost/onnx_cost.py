@@ -6,14 +6,14 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
-from compofa.profiler.models.user_files.network_cost import NetworkCost, Uncounted, product_of
+from compofa.profiler.models.network_cost.network_cost import NetworkCost, Uncounted, product_of
 from compofa.profiler.models.user_files.onnx_file import dtype_name, read_frame, tensors
 from compofa.profiler.models.user_files.user_model import UserModel
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
-Shape = tuple[int | None, ...] | None
+OpenShape = tuple[int | None, ...] | None
 
 BITS = {
     "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16,
@@ -30,8 +30,10 @@ SCALES = {
     "QLinearMatMul": (1, 2, 4, 5, 6, 7),
     "ConvInteger": (2, 3),
     "MatMulInteger": (2, 3),
+    "Resize": (1, 2),
+    "Upsample": (1,),
 }
-"""Inputs of operators that say how numbers are quantised: they are no parameters."""
+"""Inputs of operators that say how numbers are quantised or resized: they are no parameters."""
 
 INTEGER_BIASES = {"DequantizeLinear": 0, "QLinearConv": 8}
 """Inputs of operators where whole numbers of 32 bits are parameters."""
@@ -64,7 +66,8 @@ def _parameters(graph: GraphProto) -> tuple[int, int]:
     for tensor in tensors(graph):
         name = dtype_name(tensor.data_type)
         width = FLOAT8 if name.startswith("float8") else BITS.get(name)
-        if width is None or tensor.name in scales:
+        # A single number is a limit of Clip, an exponent and the like.
+        if width is None or tensor.name in scales or not tensor.dims:
             continue
         if name == "int32" and tensor.name not in biases:
             continue
@@ -100,7 +103,7 @@ class _Counter:
 
     def __init__(self, graph: GraphProto) -> None:
         self._graph = graph
-        self._shapes: dict[str, Shape] = {
+        self._shapes: dict[str, OpenShape] = {
             tensor.name: tuple(tensor.dims) for tensor in graph.initializer
         }
         for node in graph.node:
@@ -125,10 +128,10 @@ class _Counter:
                 total += rule(self, node)
         return total
 
-    def input(self, node: NodeProto, place: int) -> Shape:
+    def input(self, node: NodeProto, place: int) -> OpenShape:
         return self._shapes.get(node.input[place]) if place < len(node.input) else None
 
-    def output(self, node: NodeProto) -> Shape:
+    def output(self, node: NodeProto) -> OpenShape:
         return self._shapes.get(node.output[0])
 
 
@@ -139,10 +142,10 @@ def _multiplies(graph: GraphProto) -> bool:
     )
 
 
-Rule = Callable[[_Counter, "NodeProto"], int]
+OnnxRule = Callable[[_Counter, "NodeProto"], int]
 
 
-def _convolution(weight: int) -> Rule:
+def _convolution(weight: int) -> OnnxRule:
     def rule(shapes: _Counter, node: NodeProto) -> int:
         kernel = shapes.input(node, weight)  # [outputs, inputs of a group, ...]
         return product_of(shapes.output(node)) * product_of(None if kernel is None else kernel[1:])
@@ -182,7 +185,7 @@ def _einsum(shapes: _Counter, node: NodeProto) -> int:
     return prod(sizes.values())
 
 
-def _recurrent(gates: int) -> Rule:
+def _recurrent(gates: int) -> OnnxRule:
     def rule(shapes: _Counter, node: NodeProto) -> int:
         entry, weight, state = (shapes.input(node, place) for place in range(3))
         if entry is None or weight is None or state is None or len(entry) != 3:
@@ -203,7 +206,7 @@ def _attribute(node: NodeProto, name: str) -> AttributeProto | None:
     return next((each for each in node.attribute if each.name == name), None)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, OnnxRule] = {
     "Conv": _convolution(1),
     "FusedConv": _convolution(1),
     "ConvInteger": _convolution(1),

@@ -24,6 +24,7 @@ from compofa.common.errors import UserError, suggestion
 from compofa.common.yaml_lines import Document, read_yaml
 from compofa.profiler.models.user_files.read_model import FILE_FORMATS, format_of
 from compofa.profiler.results.table import COLUMNS
+from compofa.supernet.spaces import SPACES
 
 USUAL_NAME = "files"
 """Of a collection that nobody has named."""
@@ -32,7 +33,7 @@ MOST_MODELS = 10_000
 
 KEYS = ("file", "files", "inputs", "input_data", "expected", "columns")
 
-Shapes = Mapping[str, tuple[int, ...]]
+InputShapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class GivenModel:
 
     name: str
     files: tuple[Path, ...]
-    shapes: Shapes = field(default_factory=dict)
+    shapes: InputShapes = field(default_factory=dict)
     input_data: Path | None = None
     expected: Path | None = None
     columns: Mapping[str, float] = field(default_factory=dict)
@@ -58,13 +59,18 @@ class GivenModel:
 
 @dataclass(frozen=True)
 class Collection:
-    """Models that are measured together; its name stands in the column `space` of tables."""
+    """Models that are measured together; its name stands in the column `space` of tables.
+
+    Attributes:
+        shapes: of the inputs of those models that have an input of that name.
+    """
 
     name: str
     models: tuple[GivenModel, ...]
+    shapes: InputShapes = field(default_factory=dict)
 
     def with_options(
-        self, shapes: Shapes, input_data: Path | None = None, expected: Path | None = None
+        self, shapes: InputShapes, input_data: Path | None = None, expected: Path | None = None
     ) -> Collection:
         """This collection, with what the command line says of all its models.
 
@@ -77,18 +83,29 @@ class Collection:
                 f"{option} is of one model, and {len(self.models)} are given",
                 hint="--models FILE.yaml says it for each of them: input_data, expected",
             )
-        return replace(
-            self,
-            models=tuple(
-                replace(
-                    each,
-                    shapes={**each.shapes, **shapes},
-                    input_data=input_data or each.input_data,
-                    expected=expected or each.expected,
-                )
-                for each in self.models
-            ),
+        models = tuple(
+            replace(
+                each,
+                input_data=input_data or each.input_data,
+                expected=expected or each.expected,
+            )
+            for each in self.models
         )
+        return replace(self, models=models, shapes=shapes)
+
+
+def check_collection_name(name: str) -> None:
+    """Refuses what a table cannot hold, and names of spaces, whose rows are about subnets.
+
+    Raises:
+        UserError: says what is wrong.
+    """
+    try:
+        check_text(name, "--collection")
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if name in SPACES:
+        raise UserError(f"{name} is the name of a space of subnets", hint="choose another name")
 
 
 def collection_of(name: str, files: Sequence[Path], folders: Sequence[Path]) -> Collection:
@@ -197,7 +214,7 @@ def _beside(document: Document, name: str, told: dict[str, Any], key: str) -> Pa
     return document.path.parent / value
 
 
-def _shapes(document: Document, name: str, told: Any) -> Shapes:
+def _shapes(document: Document, name: str, told: Any) -> InputShapes:
     place = (name, "inputs")
     if not isinstance(told, dict):
         raise document.error(place, f"{name}: inputs maps names to shapes, as in {{x: [1, 3]}}")

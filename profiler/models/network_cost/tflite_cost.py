@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from compofa.profiler.models.user_files.network_cost import NetworkCost, Uncounted, product_of
+from compofa.profiler.models.network_cost.network_cost import NetworkCost, Uncounted, product_of
 from compofa.profiler.models.user_files.tflite_file import (
     constants,
     dtype_name,
@@ -18,7 +18,7 @@ from compofa.profiler.models.user_files.user_model import UserModel
 BITS = {"float32": 32, "float16": 16, "bfloat16": 16, "int8": 8, "uint8": 8, "int4": 4, "int16": 16}
 """Of the types that weights have."""
 
-Shape = tuple[int, ...]
+StaticShape = tuple[int, ...]
 
 
 def tflite_cost(model: UserModel) -> NetworkCost:
@@ -63,7 +63,7 @@ def _batches(graph: Any, model: UserModel) -> int:
     return factors.pop() if factors else 1
 
 
-def _static(tensor: Any) -> Shape:
+def _static(tensor: Any) -> StaticShape:
     """The shape that the file was made for, also where a dimension is left open."""
     return () if tensor.ShapeIsNone() else tuple(map(int, tensor.ShapeAsNumpy()))
 
@@ -103,10 +103,10 @@ def _macs(content: Any, graph: Any) -> int:
     return total
 
 
-Rule = Callable[[Any, list[Shape], Shape], int]
+TfliteRule = Callable[[Any, list[StaticShape], StaticShape], int]
 
 
-def _product(operator: Any, inputs: list[Shape], output: Shape) -> int:
+def _product(operator: Any, inputs: list[StaticShape], output: StaticShape) -> int:
     options = tflite_schema().BatchMatMulOptions()
     table = operator.BuiltinOptions()
     options.Init(table.Bytes, table.Pos)
@@ -114,11 +114,11 @@ def _product(operator: Any, inputs: list[Shape], output: Shape) -> int:
     return product_of(output) * (left[-2] if options.AdjX() else left[-1])
 
 
-def _unknown(_: Any, __: list[Shape], ___: Shape) -> int:
+def _unknown(_: Any, __: list[StaticShape], ___: StaticShape) -> int:
     raise Uncounted
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, TfliteRule] = {
     # Kernels are [outputs, height, width, inputs], of depthwise ones [1, height, width, outputs].
     "CONV_2D": lambda _, inputs, output: prod(output) * prod(inputs[1][1:]),
     "DEPTHWISE_CONV_2D": lambda _, inputs, output: prod(output) * prod(inputs[1][1:3]),

@@ -1,4 +1,4 @@
-"""A user's models for one device: read once, checked against this computer, and handed out."""
+"""Reading a collection for one device: which files it takes, and what they are run on."""
 
 from __future__ import annotations
 
@@ -6,35 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compofa.common.console import without_homes
-from compofa.common.errors import DeviceError, UserError, file_error
-from compofa.common.scratch import Scratch
-from compofa.profiler.models.model_store import ModelFile, Models, ModelStore, UnusableModel
-from compofa.profiler.models.user_files.collection import Collection, GivenModel
-from compofa.profiler.models.user_files.host_outputs import host_outputs, host_runtime
+from compofa.common.errors import UserError, suggestion
+from compofa.profiler.models.collection.collection import Collection, GivenModel
+from compofa.profiler.models.collection.host_outputs import host_runtime
+from compofa.profiler.models.collection.user_model_file import Stamp, stamp_of
+from compofa.profiler.models.network_cost.count_cost import count_cost
 from compofa.profiler.models.user_files.model_inputs import (
     ModelInputs,
     draw_inputs,
     given_inputs,
     read_arrays,
 )
-from compofa.profiler.models.user_files.network_cost import count_cost
 from compofa.profiler.models.user_files.read_model import FILE_FORMATS, read_user_model
 from compofa.profiler.models.user_files.user_model import UserModel
-from compofa.profiler.models.user_files.user_model_file import (
-    Stamp,
-    UserModelFile,
-    samples_of,
-    stamp_of,
-)
 from compofa.profiler.results.journal import Failure, ModelLine, utc_now
 from compofa.profiler.results.table import Cell
 from compofa.profiler.runtimes.runtime_registry import find_runtime, runtime_names
-from compofa.profiler.transports.agent_client import OutputSample
 from compofa.profiler.transports.device import Device
-from compofa.supernet.export.dtype import Dtype
 
 INPUT_SEED = 0
+
+MOST_SUGGESTED = 20
 
 
 @dataclass(frozen=True)
@@ -85,41 +77,59 @@ def read_collection(
         batch_sizes: of models whose files leave it open; all others have their own.
 
     Raises:
-        UserError: none of them can be measured; says why of the first.
+        UserError: none of them can be measured; says why of the first. Or the collection says the
+            shape of an input that none of them has.
     """
+    unused = set(collection.shapes)
     models: dict[Cell, ReadModel] = {}
     failures: list[Failure] = []
     first: UserError | None = None
     for given in collection.models:
         try:
-            models |= _read(collection.name, given, device, batch_sizes)
+            model, stamps = _read_file(given, device.runtime)
+            unused -= {spec.name for spec in model.inputs} | {""}
+            models |= _sized(collection, given, model, stamps, batch_sizes)
         except UserError as error:
             first = first or error
             cell = Cell(collection.name, given.name, 0, 1)
             reason = str(error).replace(f"{given.files[0].parent}/", "")
             failures.append(Failure(0, cell, reason, True, "", utc_now()))
+    if unused and not failures:
+        known = {spec.name for each in models.values() for spec in each.model.inputs}
+        name = min(unused)
+        hint = suggestion(name[:60], sorted(known)[:MOST_SUGGESTED])
+        raise UserError(f"no model has an input {name[:60]!r}", hint=hint)
     if not models and first is not None:
         raise first
     return ReadCollection(models, tuple(failures))
 
 
-def _read(
-    collection: str, given: GivenModel, device: Device, batch_sizes: Sequence[int]
-) -> dict[Cell, ReadModel]:
-    path = fitting_file(given, device.runtime)
+def _read_file(given: GivenModel, runtime: str) -> tuple[UserModel, tuple[Stamp, ...]]:
+    path = fitting_file(given, runtime)
     stamps_before = stamp_of(path)
     model = read_user_model(path, given.name)
     stamps = tuple(
         stamps_before if part.path == path else stamp_of(part.path) for part in model.parts
     )
+    return model, stamps
+
+
+def _sized(
+    collection: Collection,
+    given: GivenModel,
+    model: UserModel,
+    stamps: tuple[Stamp, ...],
+    batch_sizes: Sequence[int],
+) -> dict[Cell, ReadModel]:
     known = {spec.name for spec in model.inputs} | {""}
-    model = model.with_shapes({n: shape for n, shape in given.shapes.items() if n in known})
+    everywhere = {name: shape for name, shape in collection.shapes.items() if name in known}
+    model = model.with_shapes({**given.shapes, **everywhere})
     read: dict[Cell, ReadModel] = {}
     for inputs in _inputs(given, model, batch_sizes):
         sized = replace(model, inputs=inputs.tensors)
         batch_size = sized.batch_size or 1
-        cell = Cell(collection, given.name, sized.resolution, batch_size)
-        line = _line(cell, given, sized)
+        cell = Cell(collection.name, given.name, sized.resolution, batch_size)
+        line = _line(cell, given, sized, inputs)
         read[cell] = ReadModel(given, sized, inputs, stamps, line)
     return read
 
@@ -159,7 +169,7 @@ def _inputs(given: GivenModel, model: UserModel, batch_sizes: Sequence[int]) -> 
     return [draw_inputs(model, size, INPUT_SEED) for size in sizes]
 
 
-def _line(cell: Cell, given: GivenModel, model: UserModel) -> ModelLine:
+def _line(cell: Cell, given: GivenModel, model: UserModel, inputs: ModelInputs) -> ModelLine:
     cost = count_cost(model)
     reference = host_runtime(model.format)
     told = f"{reference} on this computer" if reference else ""
@@ -170,101 +180,10 @@ def _line(cell: Cell, given: GivenModel, model: UserModel) -> ModelLine:
         sha256=model.sha256,
         size=model.size,
         inputs=tuple(f"{spec} {spec.dtype}" for spec in model.inputs),
+        inputs_sha256=inputs.sha256,
         reference=given.expected.name if given.expected else told,
         macs=cost.macs,
         parameters=cost.parameters,
         weight_bytes=cost.weight_bytes,
         columns=dict(given.columns),
     )
-
-
-class UserModelStore(Models):
-    """Hands out the models of a collection, and the reference model, which it has built.
-
-    Args:
-        read: the collection, as one device takes it.
-        built: where the reference model comes from; closed with this store.
-        dtype: that the device computes in.
-
-    Attributes:
-        unchecked: why the outputs of models are compared with nothing, by name.
-    """
-
-    def __init__(self, read: ReadCollection, built: ModelStore, dtype: Dtype) -> None:
-        self._read, self._built, self._dtype = read, built, dtype
-        self._scratch = Scratch()
-        self._files: dict[Cell, UserModelFile] = {}
-        self.unchecked: dict[str, str] = {}
-
-    def model(self, cell: Cell) -> ModelFile:
-        """See `Models.model`."""
-        read = self._read.models.get(cell)
-        if read is None:
-            return self._built.model(cell)
-        if cell not in self._files:
-            self._files[cell] = self._make(read)
-        return self._files[cell]
-
-    def _make(self, read: ReadModel) -> UserModelFile:
-        input_file = self._scratch.path / read.inputs.sha256
-        if not input_file.exists():
-            try:
-                input_file.write_bytes(read.inputs.content)
-            except OSError as error:
-                raise file_error(error, input_file, "cannot keep the inputs") from None
-        file = UserModelFile(
-            path=read.model.parts[0].path,
-            sha256=read.model.sha256,
-            output=None,
-            output_size=0,
-            dtype=self._dtype,
-            model=read.model,
-            inputs=read.inputs,
-            input_file=input_file,
-            stamps=read.stamps,
-            expected=None,
-        )
-        file.check_unchanged()
-        return replace(file, expected=self._expected(read, file))
-
-    def _expected(self, read: ReadModel, file: UserModelFile) -> tuple[OutputSample, ...] | None:
-        """What the model should compute; None, and a reason in `unchecked`, if nobody knows."""
-        if read.given.expected is not None:
-            return _given_outputs(read.model, read.given.expected)
-        if not read.line.reference:
-            shown = next(each.shown for each in FILE_FORMATS if each.name == read.model.format)
-            self.unchecked[read.given.name] = f"nothing on this computer runs {shown} files"
-            return None
-        try:
-            return host_outputs(file)
-        except DeviceError as error:
-            self.unchecked[read.given.name] = f"it cannot be run on this computer: {error.message}"
-            return None
-
-    @property
-    def caveats(self) -> tuple[str, ...]:
-        """What casts doubt on measurements, as journals have it."""
-        return tuple(
-            f"{name}: its outputs were not checked: {without_homes(why)}"
-            for name, why in self.unchecked.items()
-        )
-
-    def close(self) -> None:
-        """See `Closing.close`."""
-        self._scratch.close()
-        self._built.close()
-
-
-def _given_outputs(model: UserModel, path: Path) -> tuple[OutputSample, ...]:
-    """The arrays of the user's file in the order of the model's outputs."""
-    try:
-        arrays = read_arrays(path, "the expected outputs")
-    except UserError as error:
-        raise UnusableModel(str(error)) from None
-    names = [spec.name for spec in model.outputs]
-    if set(arrays) == set(names):
-        return samples_of([arrays[name] for name in names])
-    if len(arrays) != len(names):
-        known = ", ".join(names)
-        raise UnusableModel(f"{path} has {len(arrays)} arrays, and the model computes {known}")
-    return samples_of(list(arrays.values()))

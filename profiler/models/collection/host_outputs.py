@@ -13,7 +13,7 @@ from typing import Any
 
 from compofa.common.errors import DeviceError, UserError
 from compofa.profiler.agent import compofa_agent
-from compofa.profiler.models.user_files.user_model_file import UserModelFile
+from compofa.profiler.models.collection.user_model_file import UserModelFile
 from compofa.profiler.runtimes.runtime_registry import find_runtime
 from compofa.profiler.transports.agent_client import AgentLink, OutputSample
 from compofa.profiler.transports.local import LocalDevice, LocalTransport

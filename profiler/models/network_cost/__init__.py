@@ -1,0 +1,1 @@
+"""What model files cost by their descriptions: multiply-accumulates, parameters, bytes."""
