@@ -33,10 +33,12 @@ def render_accuracy_table(predictor_file: Path) -> str:
     """The text of the shipped table.
 
     Raises:
-        UserError: the file is not a predictor.
+        UserError: the file is not the predictor that OFA released.
     """
     # Twice the predictor's precision, so that the sixth decimal is the same on every machine.
     predictor = read_predictor(predictor_file, dtype=np.float64)
+    if not predictor.released:
+        raise UserError("these are not the weights that OFA released", path=predictor_file)
     space = SPACES[SHIPPED_SPACE]
     subnets = {space.key(subnet): subnet for subnet in space.enumerate()}
     cells = [(key, size) for size in FITTED_RESOLUTIONS for key in subnets]

@@ -19,6 +19,7 @@ from compofa.common.errors import UserError
 from compofa.search.accuracy.sources import Cells
 from compofa.supernet.accuracy_predictor.released_layout import (
     LAYOUT,
+    is_released,
     read_released,
     why_not_released,
 )
@@ -41,16 +42,20 @@ class Predictor:
     Attributes:
         weights: of each layer, [in, out].
         biases: of each layer, [out].
+        released: whether the weights are those that OFA released.
     """
 
     path: Path
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
+    released: bool
 
     @property
     def description(self) -> str:
         """Says that these are predictions, and whose."""
-        return f"predicted by OFA's released predictor ({self.path.name})"
+        if self.released:
+            return f"predicted by OFA's released predictor ({self.path.name})"
+        return f"predicted by {self.path.name}, whose weights are not those that OFA released"
 
     @property
     def predicted(self) -> bool:
@@ -132,4 +137,5 @@ def read_predictor(path: Path, dtype: type[np.floating[Any]] = np.float32) -> Pr
     """
     network = read_released(path)
     weights = (np.ascontiguousarray(weight.T, dtype=dtype) for weight in network.weights)
-    return Predictor(path, tuple(weights), tuple(bias.astype(dtype) for bias in network.biases))
+    biases = tuple(bias.astype(dtype) for bias in network.biases)
+    return Predictor(path, tuple(weights), biases, is_released(network))

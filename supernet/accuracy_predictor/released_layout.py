@@ -7,6 +7,7 @@ Its 128 inputs are 60 for kernels (20 blocks, 3, 5 or 7 each), 60 for expand rat
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,12 @@ _LIKE = SPACES["ofa-mbv3"]
 
 INPUTS = len(LAYOUT.sizes) + _LIKE.slots * (len(LAYOUT.kernels) + len(LAYOUT.expands))
 """128."""
+
+RELEASED_WEIGHTS = "b8928695b043d34292765ec1c014ad369c635996871f08d27a52d34fccb3919d"
+"""SHA-256 of the weights and biases, layer by layer in float32, of the file that OFA released.
+
+Of the weights and not of the file, so that a file that was loaded and saved again counts too.
+"""
 
 MOST_NUMBERS = 10_000_000
 """The released predictor has 372 thousand; a file with more is refused."""
@@ -88,6 +95,15 @@ def read_released(path: Path) -> Perceptron:
     if not layers or width != 1 or len(tensors) != 2 * len(layers):
         raise _not_a_predictor(path, f"expected layers from {INPUTS} inputs to 1 output")
     return Perceptron(LAYOUT, tuple(weights), tuple(biases))
+
+
+def is_released(network: Perceptron) -> bool:
+    """Whether these are the weights that OFA released, not others in the same layout."""
+    digest = hashlib.sha256()
+    for weight, bias in zip(network.weights, network.biases, strict=True):
+        for array in (weight, bias):
+            digest.update(np.ascontiguousarray(array, "<f4").tobytes())
+    return digest.hexdigest() == RELEASED_WEIGHTS
 
 
 def _read_arrays(path: Path) -> dict[str, Float32Array]:

@@ -15,6 +15,7 @@ from compofa.search.accuracy.accuracy_table import AccuracyTable
 from compofa.search.accuracy.make_accuracy_table import render_accuracy_table
 from compofa.search.accuracy.released_predictor import Predictor, encode, read_predictor
 from compofa.search.accuracy.sources import AccuracySource, Cells
+from compofa.supernet.accuracy_predictor.released_layout import read_released, write_released
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
 from compofa.supernet.subnet import Subnet
@@ -54,6 +55,22 @@ def test_the_released_predictor_says_what_it_said_elsewhere(
         subnet = Subnet(tuple(row["d"]), expands, kernels)
         found = ask(predictor, SPACES["ofa-mbv3"], subnet, row["r"])
         assert found == pytest.approx(row["top1"], abs=1e-5)
+
+
+def test_other_weights_in_the_released_layout_are_not_called_the_released_ones(
+    predictor: Predictor, reference: Path, tmp_path: Path
+) -> None:
+    released = reference / "acc_predictor.pth"
+    network = read_released(released)
+    write_released(tmp_path / "again.pth", network)
+    bias = network.biases[-1] + np.float32(1e-3)
+    other = replace(network, biases=(*network.biases[:-1], bias))
+    write_released(tmp_path / "other.pth", other)
+    assert predictor.description == "predicted by OFA's released predictor (acc_predictor.pth)"
+    again = read_predictor(tmp_path / "again.pth").description
+    assert again == "predicted by OFA's released predictor (again.pth)"
+    said = read_predictor(tmp_path / "other.pth").description
+    assert said == "predicted by other.pth, whose weights are not those that OFA released"
 
 
 @pytest.mark.parametrize("resolution", [112, 128, 144, 159, 172, 225, 240])
