@@ -1,6 +1,6 @@
-"""Which subnet to deploy: latency tables joined with accuracies, searched exactly.
+"""Finds the subnet to deploy: joins latency tables with accuracies and searches them exactly.
 
-The same from Python as from `compofa-search`:
+What `compofa-search` does can also be done from Python:
 
     from compofa.profiler import read_table
     from compofa.search import Latencies, ask, join, load_accuracy
@@ -11,8 +11,8 @@ The same from Python as from `compofa-search`:
     candidates = join(tables, space, load_accuracy(None, space))
     ask(candidates, [(25.0,)], top=3).results
 
-The names that `__init__.pyi` lists can be imported from here (docs/python-api.md); each is loaded
-when it is first used, so that a command pays for what it uses only.
+The names in `__init__.pyi` can be imported from here (docs/python-api.md). Each is loaded when it
+is first used, so that a command loads only what it uses.
 """
 
 from compofa.common import lazy_exports

@@ -1,4 +1,4 @@
-"""From a question about candidates to an answer: results with everything a person wants to know."""
+"""Answers questions about candidates, with results that say all that a person wants to know."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from compofa.supernet.export.dtype import bytes_per_number
 from compofa.supernet.graph import graph_blocks
 
 Limits = tuple[float, ...]
-"""The limits of one question in milliseconds, one per table; infinite where it asks nothing."""
+"""The limits of one question in milliseconds, one per table; infinite for a table without one."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,24 @@ class Result:
     """One subnet to deploy.
 
     Attributes:
-        top1: accuracy as a fraction of one.
-        latency_ms, ci_low_ms, ci_high_ms, source, status: of its cell, one per table.
-        limit_ms: what it was asked to meet, one per table (None for a table that the question
-            is not about); None for a member of the front.
-        probability: that its true latency meets the limit, one per table; None where
-            there is no limit or no interval.
-        joint_probability: that all limits are met; errors in different tables are taken as
-            independent.
-        indistinguishable_from: another member of the front, as "KEY at RESOLUTION", that may in
-            truth be as accurate and as fast; None where noise leaves no doubt.
-        macs, params: multiply-accumulates per image, trainable parameters.
-        weight_bytes: of a model file, but for its names; see `Graph.weight_bytes`. In the widest
-            dtype of the tables.
-        memory_bytes: of activations held at once, per image; see `Graph.peak_activation_bytes`.
+        space, subnet, resolution, batch_size: its cell; `subnet` is a key.
+        top1: its accuracy as a fraction of one.
+        latency_ms, ci_low_ms, ci_high_ms, source, status: those of its row, one per table.
+        limit_ms: the limits that it had to meet, one per table (None for a table without a limit
+            in the question); None for a member of the front.
+        macs: multiply-accumulates per image.
+        params: trainable parameters.
+        weight_bytes: the size of the weights in a model file, in the widest dtype of the tables;
+            see `Graph.weight_bytes`.
+        memory_bytes: the size of the activations that are held at once, per image; see
+            `Graph.peak_activation_bytes`.
         extra: the values of the tables' own columns, one mapping per table.
+        probability: of the true latency meeting the limit, one per table; None where there is no
+            limit or no interval.
+        joint_probability: of all limits being met, with errors in different tables taken as
+            independent; None where one of them is not known.
+        indistinguishable_from: another member of the front, as "KEY at RESOLUTION", that may in
+            truth be as accurate and as fast; None if noise leaves no doubt.
     """
 
     space: str
@@ -67,20 +70,23 @@ class Result:
 
     @property
     def cell(self) -> Cell:
-        """What it is in a table."""
+        """The cell of a table that this result is."""
         return Cell(self.space, self.subnet, self.resolution, self.batch_size)
 
     @property
     def name(self) -> str:
-        """As people read it: KEY at RESOLUTION."""
+        """The result's name for people: KEY at RESOLUTION."""
         return f"{self.subnet} at {self.resolution}"
 
 
 @dataclass(frozen=True)
 class Infeasible:
-    """Limits that no candidate meets, and the candidate that comes nearest.
+    """Limits that no candidate meets, and the candidate that comes nearest to them.
 
-    With one table, the nearest is the fastest there is.
+    Attributes:
+        limit_ms: one per table; None for a table without a limit in the question.
+        nearest: the candidate that exceeds the limits by the smallest factor. With one table, it is
+            the fastest candidate.
     """
 
     limit_ms: tuple[float | None, ...]
@@ -89,13 +95,13 @@ class Infeasible:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search came to.
+    """The answer of a search.
 
     Attributes:
-        results: best first; question by question where several were asked.
-        infeasible: the questions without a result.
-        more: for each question, or for the front, how many results `top` left out; empty where
-            they were not counted.
+        results: the best first; if several questions were asked, one question after the other.
+        infeasible: the questions that no candidate can answer.
+        more: how many results `top` left out, for each question or for the front; empty if they
+            were not counted.
     """
 
     results: tuple[Result, ...]
@@ -111,30 +117,31 @@ def ask(
     minimise: Sequence[Measure] = (),
     min_top1: float | None = None,
 ) -> Answer:
-    """The most accurate candidates within limits; with nothing else asked, the Pareto front.
+    """Finds the most accurate candidates within limits, or the Pareto front without any bounds.
 
-    What is asked bounds the candidates, and objectives choose among them:
+    Limits and `min_top1` bound the candidates, and the objectives choose among those that are left:
 
-    - One objective: those come first that have the least of it; the more accurate of equal ones.
-    - Several objectives: the front over these alone.
-    - No objective: the most accurate within the limits come first. Where only an accuracy is
-      asked for, the objective is the latency.
-    - Without limits and without `min_top1`: the front over accuracy, all latencies and the
-      objectives, ordered by the first objective if there is one.
+    - With one objective, the candidates that have the least of it come first; of equal ones, the
+      more accurate.
+    - With several objectives, the answer is the front over these alone.
+    - Without objectives, the most accurate candidates within the limits come first. If there is
+      only `min_top1`, the objective is the latency.
+    - Without limits and without `min_top1`, the answer is the front over accuracy, all latencies
+      and the objectives, ordered by the first objective if there is one.
 
     Args:
         candidates: at least one.
         questions: the limits of each question.
-        top: most results per question; all unless given.
-        risk: the probability with which a result may miss a limit, by its latency's interval;
-            without it, the latency itself must meet the limit.
-        minimise: the objectives. Candidates of which one is not known are left out. The latency
-            as an objective counts table by table.
+        top: the most results per question; None for all.
+        risk: the largest probability with which the true latency of a result may exceed a limit,
+            according to its interval. If it is None, the latency itself has to meet the limit.
+        minimise: the objectives. Candidates for which one of them is not known are left out. The
+            latency as an objective counts as one objective per table.
         min_top1: the least accuracy of a result, as a fraction of one.
 
     Raises:
-        UserError: `risk` is asked of latencies that have no interval, or the candidates do not
-            have an objective.
+        UserError: `risk` is given but the latencies have no intervals, or an objective is a column
+            that no table has.
     """
     cost = costs_at(candidates, risk)
     objectives = _objectives(candidates, minimise, cost)
@@ -148,7 +155,7 @@ def ask(
         order = order[candidates.top1[order] >= min_top1]
     several = wants_front(len(candidates.tables), questions, minimise, min_top1)
     if top == 1 and len(questions) > 1 and not several:
-        # All questions at once: a fleet may ask ten thousand.
+        # All questions are answered together, since a fleet may ask ten thousand.
         limits = np.array(questions, dtype=np.float64)
         first = first_within(order, cost, limits).tolist()
         return _answer(candidates, cost, questions, [[i] if i >= 0 else [] for i in first], ())
@@ -170,7 +177,7 @@ def wants_front(
     """Whether `ask` answers with a front, which has no best member.
 
     Args:
-        tables: how many there are: the latency is an objective of each.
+        tables: the number of tables; the latency counts as one objective per table.
         questions, minimise, min_top1: as in `ask`.
     """
     if not questions and min_top1 is None:
@@ -183,7 +190,7 @@ def wants_front(
 def _objectives(
     candidates: Candidates, minimise: Sequence[Measure], cost: FloatArray
 ) -> FloatArray:
-    """What to have the least of, [n, k]; the latency is one column per table."""
+    """The values to minimise, [n, k]; the latency has one column per table."""
     columns = [
         cost if isinstance(each, LatencyMeasure) else each.of(candidates)[:, None]
         for each in minimise
@@ -198,12 +205,16 @@ def _answer(
     chosen: Sequence[Sequence[int]],
     more: tuple[int, ...],
 ) -> Answer:
-    """The `chosen` candidates of each question as results; what comes nearest where none is."""
+    """Makes an answer of the `chosen` candidates of each question.
+
+    A question without any is infeasible, and the candidate that comes nearest is found for it.
+    """
     if not questions:
         return Answer(tuple(result(candidates, i, None) for i in chosen[0]), (), more)
     made: dict[int, Result] = {}
 
     def answered(index: int, asked: Limits) -> Result:
+        # A candidate often answers several questions, and its MACs and sizes take time to compute.
         if index not in made:
             made[index] = result(candidates, index, None)
         return _asked(candidates, made[index], index, asked)
@@ -221,7 +232,7 @@ def _answer(
 def _front_answer(
     candidates: Candidates, cost: FloatArray, objectives: FloatArray, top: int | None
 ) -> Answer:
-    """The front over accuracy, latencies and objectives."""
+    """Answers with the front over accuracy, latencies and objectives."""
     costs = np.hstack([cost, objectives])
     order = ranking(candidates.top1, candidates.latency_ms)
     members = front(order[~np.isnan(costs[order]).any(axis=1)], costs)
@@ -234,12 +245,12 @@ def _front_answer(
 
 
 def finite(limits: Limits) -> tuple[float | None, ...]:
-    """`limits` as results show them: None where nothing is asked."""
+    """`limits` as results show them: None instead of infinity."""
     return tuple(limit if math.isfinite(limit) else None for limit in limits)
 
 
 def _front_results(candidates: Candidates, members: IntArray) -> tuple[Result, ...]:
-    """Members of the front, each with one that it is indistinguishable from."""
+    """Results for the members of the front, each with one that it is indistinguishable from."""
     confidence = np.array([[rows[i].confidence for rows in candidates.rows] for i in members])
     width = (candidates.high_ms - candidates.low_ms)[members] / 2
     doubtful = indistinguishable(
@@ -257,7 +268,7 @@ def _front_results(candidates: Candidates, members: IntArray) -> tuple[Result, .
 
 
 def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
-    """Candidate `index` as a result."""
+    """Candidate `index` as a result; as the answer to a question if `limits` are given."""
     cell, rows = candidates.cells[index], [each[index] for each in candidates.rows]
     subnet = candidates.subnets[cell.subnet]
     blocks = graph_blocks(candidates.space, subnet, cell.resolution)
@@ -288,7 +299,7 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
 
 
 def _asked(candidates: Candidates, plain: Result, index: int, limits: Limits) -> Result:
-    """Candidate `index` as the answer to a question."""
+    """`plain`, the result of candidate `index`, as the answer to a question."""
     asked = finite(limits)
     probabilities = _probabilities([each[index] for each in candidates.rows], asked)
     return replace(
@@ -300,7 +311,7 @@ def _asked(candidates: Candidates, plain: Result, index: int, limits: Limits) ->
 
 
 def _probabilities(rows: Sequence[Row], limits: Sequence[float | None]) -> tuple[float | None, ...]:
-    """The probability, table by table, that a limit is met."""
+    """The probability of meeting the limit, one per table."""
     return tuple(
         None
         if limit is None or row.latency_ms is None
@@ -312,17 +323,19 @@ def _probabilities(rows: Sequence[Row], limits: Sequence[float | None]) -> tuple
 
 
 def _joint(probabilities: Sequence[float | None], limits: Sequence[float | None]) -> float | None:
-    """The probability that all limits are met; None where one of the probabilities is unknown."""
+    """The probability that all limits are met; None if one of the probabilities is not known."""
     known = [each for each in probabilities if each is not None]
     asked = sum(limit is not None for limit in limits)
     return math.prod(known) if known and len(known) == asked else None
 
 
 def costs_at(candidates: Candidates, risk: float | None) -> FloatArray:
-    """What limits are put on, [n, t]: the latency, or what it exceeds with probability `risk`.
+    """The milliseconds that are compared with limits, [n, t].
+
+    These are the latencies; with `risk`, what the true latencies exceed with that probability.
 
     Raises:
-        UserError: `risk` is asked of latencies that have no interval.
+        UserError: `risk` is given but the latencies have no intervals.
     """
     if risk is None:
         return candidates.latency_ms

@@ -1,4 +1,4 @@
-"""The cells to choose from, as arrays: what every table has measured, with its accuracy."""
+"""The cells to choose from: those that all tables have, with their latencies and accuracies."""
 
 from __future__ import annotations
 
@@ -24,33 +24,35 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Latencies:
-    """A latency table and where it came from."""
+    """A latency table and the file or folder from which it was read."""
 
     path: Path
     table: Table
 
     @property
     def device(self) -> str:
-        """Whose latencies these are."""
+        """The name of the device that was timed."""
         return self.table.setup.device
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """n cells with their latencies in t tables.
+    """n cells with their accuracies, and with their latencies in t tables.
 
     Attributes:
-        accuracy: whose accuracies these are, for people.
-        predicted: whether any of them is a prediction, not a measurement of trained weights.
+        space: the space of all cells.
+        tables: the t tables.
+        accuracy: where the accuracies come from, as text for people.
         cells: the cells, [n].
-        subnets: what their keys stand for.
-        top1: accuracy as a fraction of one, [n].
-        top1_sd: its standard deviation, [n]; NaN where it is not known.
-        latency_ms: [n, t].
-        low_ms, high_ms: its interval, [n, t]; NaN where there is none.
-        rows: the rows behind them, [t][n].
-        notes: what was left out, and why, for the user to know.
-        seen: how many cells these are the best of, where not all were kept.
+        subnets: their subnets, by key.
+        top1: accuracies as fractions of one, [n].
+        top1_sd: the standard deviations of the accuracies, [n]; NaN where not known.
+        latency_ms: latencies, [n, t].
+        low_ms, high_ms: the intervals of the latencies, [n, t]; NaN where there is none.
+        rows: the rows of the tables from which the latencies are, [t][n].
+        notes: what was left out and why, as sentences for the user.
+        seen: how many cells a search looked at, if only the best of them were kept.
+        predicted: whether any accuracy is a prediction instead of a measurement of trained weights.
     """
 
     space: Space
@@ -70,19 +72,19 @@ class Candidates:
 
     @property
     def top1_name(self) -> str:
-        """What to call the accuracies: "predicted top-1" where they are predictions."""
+        """The name of the accuracies for people: "predicted top-1" if they are predictions."""
         return "predicted top-1" if self.predicted else "top-1"
 
     @property
     def compared(self) -> int:
-        """How many cells the answer is the best of."""
+        """How many cells were compared to find the answer."""
         return len(self) if self.seen is None else self.seen
 
     def __len__(self) -> int:
         return len(self.cells)
 
     def keep(self, mask: BoolArray) -> Candidates:
-        """Those where `mask`, [n], is true."""
+        """The candidates for which `mask`, [n], is true."""
         if mask.all():
             return self
         where = np.flatnonzero(mask)
@@ -98,7 +100,12 @@ class Candidates:
         )
 
     def block_totals(self, cost: Callable[[Block], int], combine: np.ufunc = np.add) -> FloatArray:
-        """`cost` combined over the blocks of each cell's subnet, [n]."""
+        """The total of `cost` over the blocks of each cell's subnet, [n].
+
+        Args:
+            cost: the cost of one block.
+            combine: how the costs make a total, such as `np.add` or `np.maximum`.
+        """
         # Deferred: only limits on MACs, parameters or memory ask for it.
         from compofa.profiler.block_tables.slot_terms import block_totals
 
@@ -117,7 +124,12 @@ class Candidates:
 def load_latencies(
     path: Path, space: Space | None, resolutions: Sequence[int] | None = None
 ) -> Latencies:
-    """A table file, or a folder of block tables added up for every subnet of `space`.
+    """Reads a latency table, or sums up block tables for every subnet of a space.
+
+    Args:
+        path: a table, or a folder of block tables.
+        space: the space whose subnets are summed up; needed for a folder only.
+        resolutions: those of a folder to read; None for all.
 
     Raises:
         UserError: the table is wrong, or a folder is given without a space.
@@ -133,10 +145,10 @@ def load_latencies(
 
 
 def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space:
-    """The space to search: `chosen`, or the one space that all tables are of.
+    """The space to search: `chosen`, or the only space of all tables if that is None.
 
     Raises:
-        UserError: the tables disagree, hold several spaces, or lack the chosen one.
+        UserError: the tables have different spaces or several, or lack the chosen one.
     """
     names = [list(dict.fromkeys(row.cell.space for row in each.table.rows)) for each in tables]
     for each, held in zip(tables, names, strict=True):
@@ -166,23 +178,23 @@ def join(
     batch_size: int | None = None,
     resolutions: Sequence[int] | None = None,
 ) -> Candidates:
-    """The cells that all tables have a latency for, and `accuracy` an accuracy.
+    """Joins tables and accuracies: the cells that have a latency in every table and an accuracy.
 
     Args:
         tables: at least one.
         space: rows of other spaces are left out.
-        accuracy: where accuracies come from.
-        batch_size: of the cells; may be left out where the tables have one only.
-        resolutions: of the cells; all unless given.
+        accuracy: the source of the accuracies.
+        batch_size: that of the cells to join; needed only if a table has several.
+        resolutions: those of the cells to join; None for all.
 
     Raises:
-        UserError: a key is not of the space, several batch sizes are there to choose from, or
-            nothing is left: the message says which step left nothing.
+        UserError: a key is not of the space, `batch_size` is needed but not given, or no cell is
+            left; the message says which step left none.
     """
     by_table = [_rows(each, space, batch_size, resolutions) for each in tables]
     shared = _shared(tables, by_table)
     notes = []
-    # Of the largest table, so that a small one beside it does not hide what was left out.
+    # Counted against the largest table, so that a small one beside it does not hide the loss.
     most = max(map(len, by_table))
     if len(shared) < most:
         notes.append(f"{most - len(shared):,} cells are not in every table and were left out")
@@ -219,7 +231,7 @@ def join(
 def _rows(
     given: Latencies, space: Space, batch_size: int | None, resolutions: Sequence[int] | None
 ) -> dict[Cell, Row]:
-    """The table's rows that can be chosen, by cell."""
+    """The rows of a table that can be chosen, by cell."""
     rows = [row for row in given.table.rows if row.cell.space == space.name]
     rows = _narrowed(given, rows, "resolution", resolutions)
     batches = _values(rows, "batch_size")
@@ -237,7 +249,11 @@ def _rows(
 def _narrowed(
     given: Latencies, rows: list[Row], name: str, wanted: Sequence[int] | None
 ) -> list[Row]:
-    """The rows whose cell has one of the `wanted` values, of which each must occur."""
+    """The rows whose cell has one of the `wanted` values of the attribute `name`.
+
+    Raises:
+        UserError: the table has no rows with one of the wanted values.
+    """
     if wanted is None:
         return rows
     present = _values(rows, name)
@@ -249,7 +265,7 @@ def _narrowed(
 
 
 def _shared(tables: Sequence[Latencies], by_table: Sequence[dict[Cell, Row]]) -> tuple[Cell, ...]:
-    """The cells that all tables have, in the order of the first."""
+    """The cells that all tables have, in the order of the first table."""
     if len(by_table) == 1:
         return tuple(by_table[0])
     for name in ("resolution", "batch_size"):
@@ -268,7 +284,7 @@ def _shared(tables: Sequence[Latencies], by_table: Sequence[dict[Cell, Row]]) ->
 
 
 def _subnets(path: Path, space: Space, cells: Iterable[Cell]) -> dict[str, Subnet]:
-    """What the keys of `cells` stand for, each once."""
+    """The subnets of `cells` by their keys, each once."""
     known = _parsed(space)
     subnets = {}
     try:
@@ -283,12 +299,12 @@ def _subnets(path: Path, space: Space, cells: Iterable[Cell]) -> dict[str, Subne
 
 @lru_cache(maxsize=8)
 def _parsed(_space: Space) -> dict[str, Subnet]:
-    """The keys parsed so far: parsing them takes longer than searching them."""
+    """The subnets whose keys were parsed so far. Parsing keys takes longer than searching them."""
     return {}
 
 
 def _without_accuracy(cells: Sequence[Cell], space: Space, accuracy: AccuracySource) -> str:
-    """Why `cells` have no accuracy."""
+    """Says why `cells` have no accuracy."""
     known = accuracy.resolutions(space)
     strange = sorted({cell.resolution for cell in cells} - set(known))
     if strange:
@@ -296,7 +312,7 @@ def _without_accuracy(cells: Sequence[Cell], space: Space, accuracy: AccuracySou
         unknown = f"no accuracy is known at resolution{plural} {_listed(strange)}"
         return f"{unknown} ({accuracy.description} covers {_listed(known)})"
     first = f"{cells[0].subnet} at {cells[0].resolution}"
-    return f"no accuracy is known of cells such as {first} ({accuracy.description})"
+    return f"no accuracy is known for cells such as {first} ({accuracy.description})"
 
 
 def _columns(columns: Iterable[list[float | None]]) -> FloatArray:

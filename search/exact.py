@@ -1,4 +1,7 @@
-"""Exact answers over arrays of candidates: the best within limits, and the Pareto front."""
+"""Exact search of arrays of candidates: the best within limits, and the Pareto front.
+
+In the shapes, n is the number of candidates and t that of tables.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,21 @@ from compofa.common.normal_interval import quantile, reaches
 def ranking(
     top1: FloatArray, latency_ms: FloatArray, objectives: FloatArray | None = None
 ) -> IntArray:
-    """Candidates from best to worst: by accuracy, then by latency in the first table, and so on.
+    """Sorts candidates from best to worst.
+
+    They are sorted by the objectives, then by accuracy, then by the latencies in the order of the
+    tables.
 
     Args:
-        top1: [n].
-        latency_ms: [n, t].
-        objectives: what to have the least of before accuracy counts, the first column first,
-            [n, k]; nothing unless given.
+        top1: accuracies, [n].
+        latency_ms: latencies, [n, t].
+        objectives: values to minimise, the most important column first, [n, k]; None for none.
+
+    Returns:
+        The positions of the candidates, best first, [n].
     """
     first = [] if objectives is None else list(objectives.T[::-1])
-    # lexsort's last key is its first criterion.
+    # lexsort sorts by its last key first.
     keys = [*latency_ms.T[::-1], -top1, *first]
     return np.lexsort(keys).astype(np.int64)
 
@@ -33,10 +41,15 @@ def within(order: IntArray, cost_ms: FloatArray, limits_ms: tuple[float, ...]) -
 
 
 def meeting(cost_ms: FloatArray, limits_ms: FloatArray) -> npt.NDArray[np.bool_]:
-    """Which candidates, with costs [n, t], meet the limits of which questions, [q, t]: [n, q]."""
+    """Whether each candidate, with costs [n, t], meets the limits of each question, [q, t].
+
+    Returns:
+        True where it does, [n, q].
+    """
     meets = np.ones((len(cost_ms), len(limits_ms)), dtype=np.bool_)
     for cost, limits in zip(cost_ms.T, limits_ms.T, strict=True):
-        # Most questions about a fleet are about one device: the others are left out.
+        # Most questions about a fleet limit one device only. Comparing with the infinite limits
+        # of the others would take most of the time.
         asked = np.flatnonzero(np.isfinite(limits))
         if len(asked) == len(limits):
             meets &= cost[:, None] <= limits
@@ -46,7 +59,13 @@ def meeting(cost_ms: FloatArray, limits_ms: FloatArray) -> npt.NDArray[np.bool_]
 
 
 def first_within(order: IntArray, cost_ms: FloatArray, limits_ms: FloatArray) -> IntArray:
-    """For each question, [q, t], the first candidate of `order` that meets it; -1 where none."""
+    """The first candidate of `order` that meets each question's limits, [q]; -1 where none does.
+
+    Args:
+        order: positions of candidates, best first.
+        cost_ms: the costs of all candidates, [n, t].
+        limits_ms: the limits of each question, [q, t].
+    """
     if not len(order):
         return np.full(len(limits_ms), -1)
     meets = meeting(cost_ms[order], limits_ms)
@@ -54,24 +73,25 @@ def first_within(order: IntArray, cost_ms: FloatArray, limits_ms: FloatArray) ->
 
 
 def nearest(cost_ms: FloatArray, limits_ms: tuple[float, ...]) -> int:
-    """The candidate that exceeds its limits by the smallest factor."""
+    """The candidate, with costs [n, t], that exceeds the limits by the smallest factor."""
     return int((cost_ms / np.array(limits_ms)).max(axis=1).argmin())
 
 
 def front(order: IntArray, costs: FloatArray) -> IntArray:
-    """The Pareto front, best first: no other candidate is as good in every respect.
+    """The Pareto front, best first: the candidates that no other one is as good as in everything.
 
-    The respects are what `order` goes by first (accuracy, or an objective) and the costs. Of
-    candidates that are equal in everything, the first is kept.
+    Candidates are compared by the first criterion of `order` (the accuracy, or an objective) and
+    by all costs. Of candidates that are equal in all of these, the first is kept.
 
     Args:
-        order: `ranking` of the candidates.
-        costs: [n, k], such as latencies.
+        order: the `ranking` of the candidates.
+        costs: such as latencies, [n, k].
     """
     members = []
     left = order
     while len(left):
-        # Nothing that is left beats the first in what the order goes by: nothing dominates it.
+        # No candidate that is left is better than the first by the order's criterion, and those
+        # that cost no less than a member have been removed. So none dominates the first.
         best = left[0]
         members.append(best)
         left = left[(costs[left] < costs[best]).any(axis=1)]
@@ -81,15 +101,16 @@ def front(order: IntArray, costs: FloatArray) -> IntArray:
 def upper_ms(
     latency_ms: FloatArray, high_ms: FloatArray, confidence: FloatArray, risk: float
 ) -> FloatArray:
-    """Latencies that are exceeded with probability `risk`, [n, t]; NaN without an interval.
+    """The milliseconds that the true latencies exceed with probability `risk`, [n, t].
 
-    The latency is taken as normal, with the spread that its interval's upper half shows.
+    The latency is taken as normally distributed, with the standard deviation that the upper half of
+    its interval shows. The result is NaN without an interval.
 
     Args:
-        latency_ms: [n, t].
-        high_ms: upper end of the interval, [n, t].
-        confidence: of the interval, [n, t].
-        risk: between 0 and 1.
+        latency_ms: latencies, [n, t].
+        high_ms: the upper ends of their intervals, [n, t].
+        confidence: the confidences of the intervals, [n, t].
+        risk: a probability between 0 and 1.
     """
     deviation = (high_ms - latency_ms) / reaches(confidence)
     upper: FloatArray = latency_ms + quantile(1 - risk) * deviation

@@ -1,4 +1,4 @@
-"""Winners as model files, ready to deploy."""
+"""Writes the results of a search as model files, ready to deploy."""
 
 from __future__ import annotations
 
@@ -19,13 +19,19 @@ from compofa.supernet.space import Space
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where winners go, and as what.
+    """How results are written as model files.
 
     Attributes:
-        checkpoint: their weights.
-        calibration: images, for a quantised dtype alone.
-        data: the data set that batch norm statistics are taken from, subnet by subnet; those of
-            the checkpoint where it is None.
+        folder: the folder for the files; it is made if it does not exist.
+        checkpoint: the file with the trained weights.
+        format: the format of the files.
+        dtype: the number type in which the models compute.
+        calibration: images for calibration; needed only for a quantised dtype.
+        data: the data set from which the batch norm statistics of each subnet are computed; None
+            to use those in the checkpoint.
+
+    Raises:
+        UserError: the format does not support the dtype, or calibration images are missing.
     """
 
     folder: Path
@@ -36,23 +42,28 @@ class Deployment:
     data: Path | None = None
 
     def __post_init__(self) -> None:
+        # Checked before the search, so that a mistake is reported at once.
         self._request(1)
 
     def _request(self, batch_size: int) -> ExportRequest:
         return ExportRequest(self.format, self.dtype, batch_size, calibration=self.calibration)
 
     def write(self, results: Sequence[Result], space: Space) -> tuple[Path, ...]:
-        """Writes each subnet, resolution and batch size once; the files' paths.
+        """Writes one file for each subnet, resolution and batch size in `results`.
+
+        Returns:
+            The paths of the files.
 
         Raises:
-            UserError: the checkpoint is of another space than the results, or see `formats.write`
-                and `Source.weights`.
+            UserError: the checkpoint is of another space than the results, a file cannot be
+                written, or an error of `formats.write` or `Source.weights`.
         """
-        # Once for all winners: a checkpoint may hold hundreds of megabytes.
+        # Opened once for all results, since a checkpoint may have hundreds of megabytes.
         source = open_source(None, self.checkpoint, data=self.data)
         if source.space.units != space.units or source.space.family != space.family:
             raise UserError(
-                f"a checkpoint of space {source.space.name}, but the results are of {space.name}",
+                f"the checkpoint is of space {source.space.name}, but the results are of "
+                f"{space.name}",
                 path=self.checkpoint,
             )
         try:

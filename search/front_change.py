@@ -1,4 +1,4 @@
-"""Whether a change of latencies costs accuracy: what each limit of the base still allows."""
+"""Tells whether slower latencies reduce the accuracy that is possible within each limit."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ def front_change(
     min_effect: float = 0.0,
     confidence: float = CONFIDENCE,
 ) -> FrontChange:
-    """Whether the accuracy within each limit of the base's front fell.
+    """Tells for each member of the base's front whether its accuracy is still possible.
 
-    It fell for sure where every candidate as accurate as before is slower than the limit by more
-    than the smallest effect and the noise of both latencies,
+    The latency of the member is the limit. The accuracy within it surely fell if every candidate
+    that is at least as accurate is now slower than the limit by more than the smallest effect and
+    the noise of both latencies,
 
         log new[c] - log base[m] > log(1 + min_effect) + z sqrt(sd_new[c]^2 + sd_base[m]^2),
 
-    with z the normal quantile of the confidence, shared out among the limits (Bonferroni).
+    where z is the normal quantile of the confidence, corrected for the number of limits
+    (Bonferroni).
 
     Args:
-        base, new: one table each, of one space.
-        device: how much slower the device itself is now; taken off the new latencies.
-        min_effect: tolerance of the limits, as a fraction.
-        confidence: that no fall is a false alarm.
+        base, new: candidates of one table each, of the same space.
+        device: by which factor the device itself became slower; the new latencies are divided by
+            it.
+        min_effect: the tolerance of the limits, as a fraction.
+        confidence: the probability that no reported fall is a false alarm.
     """
     members = _members(base)
     now_ms = new.latency_ms[:, 0] / device
@@ -51,7 +54,7 @@ def front_change(
 
 
 def _members(candidates: Candidates) -> IntArray:
-    """The front, fastest first."""
+    """The members of the front, fastest first."""
     return front(ranking(candidates.top1, candidates.latency_ms), candidates.latency_ms)[::-1]
 
 
@@ -60,7 +63,7 @@ def _points(candidates: Candidates, members: IntArray) -> list[tuple[float, floa
 
 
 def _log_spread(candidates: Candidates) -> FloatArray:
-    """Standard deviations of log latencies, from their intervals; infinite without one."""
+    """Standard deviations of the log latencies, from their intervals; infinite without one."""
     confidence = np.array([row.confidence for row in candidates.rows[0]])
     with np.errstate(divide="ignore", invalid="ignore"):
         width = np.log(candidates.high_ms[:, 0] / candidates.low_ms[:, 0]) / 2

@@ -1,4 +1,4 @@
-"""What subnets cost besides latency: MACs, parameters, bytes, and a table's own columns."""
+"""Costs of subnets that can be bounded or minimised: MACs, parameters, bytes, table columns."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from compofa.supernet.export.dtype import bytes_per_number
 
 
 class Measure(Protocol):
-    """Something that every candidate costs."""
+    """A cost of candidates, such as MACs."""
 
     @property
     def name(self) -> str:
-        """What it counts, for messages: "MACs"."""
+        """The name of what is counted, for messages, as in "MACs"."""
 
     def of(self, candidates: Candidates) -> FloatArray:
-        """Of each candidate, [n]; NaN where it is not known.
+        """The cost of each candidate, [n]; NaN where it is not known.
 
         Raises:
-            UserError: the candidates do not have it.
+            UserError: the cost is a column that no table has.
         """
 
 
 @dataclass(frozen=True)
 class BlockMeasure:
-    """A cost that the blocks of a subnet have, per image.
+    """A cost per image that is the sum or the maximum of the costs of a subnet's blocks.
 
     Attributes:
-        block: of one block.
-        combine: `np.add` where blocks add up, `np.maximum` where the worst of them decides.
-        numbers: whether it counts numbers that are held, so that its unit is the bytes of these.
+        name: the name of what is counted, for messages.
+        block: the cost of one block.
+        combine: how the costs of the blocks make that of the subnet: `np.add` or `np.maximum`.
+        numbers: whether it counts stored numbers, so that it is multiplied by their bytes.
     """
 
     name: str
@@ -52,7 +53,7 @@ class BlockMeasure:
         return totals * self.unit(*(table.table.setup.dtype for table in candidates.tables))
 
     def unit(self, *dtypes: str) -> int:
-        """What a total is multiplied by: the bytes of the widest of `dtypes`, or 1."""
+        """The factor from a total to the cost: the bytes of the widest of `dtypes`, or 1."""
         return max(map(bytes_per_number, dtypes)) if self.numbers else 1
 
 
@@ -64,12 +65,12 @@ MEASURES = {
         "bytes of activations", lambda block: block.peak_activations, np.maximum, numbers=True
     ),
 }
-"""Those that every subnet has, by the name of their option."""
+"""The costs that every subnet has, by the names that options use."""
 
 
 @dataclass(frozen=True)
 class ColumnMeasure:
-    """A column that somebody has added to a table; with several such tables, their sum."""
+    """A further column of a table; the sum of the columns if several tables have it."""
 
     name: str
 
@@ -96,7 +97,7 @@ class ColumnMeasure:
 
 @dataclass(frozen=True)
 class LatencyMeasure:
-    """The latency; with several tables, the largest of them."""
+    """The latency in milliseconds; with several tables, the largest of them."""
 
     name: str = "ms of latency"
 
@@ -107,7 +108,7 @@ class LatencyMeasure:
 
 
 LATENCY = "latency_ms"
-"""What an option calls the latency."""
+"""The name that options use for the latency."""
 
 
 def _place(name: str, columns: tuple[str, ...]) -> int | None:
@@ -119,7 +120,7 @@ def _number(value: float | None) -> float:
 
 
 def measure(name: str) -> Measure:
-    """The measure of that name: `LATENCY`, one of `MEASURES`, else a column of the tables."""
+    """The measure with that name: `LATENCY`, one of `MEASURES`, or else a column of the tables."""
     if name == LATENCY:
         return LatencyMeasure()
     return MEASURES.get(name) or ColumnMeasure(name)
@@ -127,7 +128,12 @@ def measure(name: str) -> Measure:
 
 @dataclass(frozen=True)
 class Bound:
-    """The most that a candidate may cost of something."""
+    """An upper bound on a cost.
+
+    Attributes:
+        measure: the cost.
+        most: the largest value allowed.
+    """
 
     measure: Measure
     most: float
@@ -137,24 +143,31 @@ class Bound:
 
 
 def within_bound(candidates: Candidates, bound: Bound) -> tuple[Candidates, str | None]:
-    """The candidates that keep within `bound`, or why there is none.
+    """The candidates that keep within `bound`.
+
+    Returns:
+        The candidates and None; or, if none keeps within it, all candidates and a message.
 
     Raises:
-        UserError: see `Measure.of`.
+        UserError: the bound is on a column that no table has.
     """
     costs = bound.measure.of(candidates)
     kept = costs <= bound.most
     if kept.any():
         return candidates.keep(kept), None
     if np.isnan(costs).all():
-        return candidates, f"no subnet has at most {bound}: it is not known of any"
+        return candidates, f"no subnet has at most {bound}: the value of none is known"
     cell = candidates.cells[int(np.nanargmin(costs))]
     least = f"{cell.subnet} at {cell.resolution} has the least, {_shown(float(np.nanmin(costs)))}"
     return candidates, f"no subnet has at most {bound}: {least}"
 
 
 def accurate_enough(candidates: Candidates, top1: float) -> tuple[Candidates, str | None]:
-    """The candidates whose accuracy is at least `top1`, or why there is none."""
+    """The candidates whose accuracy is at least `top1`, a fraction of one.
+
+    Returns:
+        The candidates and None; or, if none is accurate enough, all candidates and a message.
+    """
     kept = candidates.top1 >= top1
     if kept.any():
         return candidates.keep(kept), None

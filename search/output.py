@@ -1,4 +1,4 @@
-"""Answers as text for people, and as JSON and CSV for programs."""
+"""Shows answers as text for people, and as JSON and CSV for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUT_COLUMNS = (
     "ci_low_ms", "ci_high_ms", "limit_ms", "source", "status", "macs", "params", "weight_bytes",
     "memory_bytes", "chance", "joint_chance", "rival",
 )  # fmt: skip
-"""The columns of `--out`, before the tables' own: one row per result and table."""
+"""The columns of `--out`, which are followed by the tables' own columns."""
 
 
 def as_json(candidates: Candidates, answer: Answer) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def as_json(candidates: Candidates, answer: Answer) -> dict[str, Any]:
 
 
 def _as_json(result: Result) -> dict[str, Any]:
-    """The result with the names that earlier versions gave some of its keys, for one release."""
+    """A result, also with the keys that earlier versions used; these stay for one release."""
     return asdict(result) | {
         "chance": result.probability,
         "joint_chance": result.joint_probability,
@@ -64,7 +64,8 @@ def write_results(path: Path, candidates: Candidates, answer: Answer) -> None:
     writer.writerow((*OUT_COLUMNS, *own))
     for number, each in enumerate(answer.results, start=1):
         for i, table in enumerate(candidates.tables):
-            # Names come from tables that anybody may have written: none may become a formula.
+            # The names come from tables that anybody may have written, and must not become
+            # formulas in a spreadsheet.
             names = map(escape_formula, (table.device, each.space, each.subnet))
             writer.writerow(
                 [
@@ -82,7 +83,7 @@ def write_results(path: Path, candidates: Candidates, answer: Answer) -> None:
 
 
 def infeasible_line(candidates: Candidates, infeasible: Infeasible) -> str:
-    """What to say where no candidate meets the limits."""
+    """The message about limits that no candidate meets."""
     devices = [table.device for table in candidates.tables]
     asked = _on(devices, infeasible.limit_ms, "g")
     near = infeasible.nearest
@@ -104,7 +105,7 @@ def title(
     minimise: Sequence[Measure] = (),
     min_top1: float | None = None,
 ) -> str:
-    """What was asked, in one line; the arguments are those of `ask`."""
+    """The heading: the question in one line. The arguments are those of `ask`."""
     devices = [table.device for table in candidates.tables]
     place = f"{candidates.compared:,} cells of {candidates.space.name} on {', '.join(devices)}"
     bounds = []
@@ -116,7 +117,7 @@ def title(
         bounds.append(f"with at least {100 * min_top1:g} % {candidates.top1_name}")
     names = ["latency" if isinstance(each, LatencyMeasure) else each.name for each in minimise]
     if wants_front(len(devices), limits, minimise, min_top1):
-        # Without bounds, accuracy and latency are respects of every front.
+        # Without bounds, the front is over accuracy and latency as well; see `ask`.
         respects = list(dict.fromkeys((*([] if bounds else ["accuracy", "latency"]), *names)))
         listed = f" ({', '.join(respects)})" if names else ""
         return " ".join([f"Pareto front{listed} of", place, *bounds])
@@ -128,7 +129,7 @@ def title(
 
 
 def more_line(answer: Answer) -> str | None:
-    """How many results were left out, in words; None where there is nothing to say."""
+    """The line that says how many results were left out; None if none were."""
     left_out = sum(answer.more)
     if not left_out:
         return None
@@ -138,7 +139,13 @@ def more_line(answer: Answer) -> str | None:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the text for people."""
+    """One column of the text for people.
+
+    Attributes:
+        name: the header.
+        right: whether it is aligned to the right.
+        values: one per result.
+    """
 
     name: str
     right: bool
@@ -151,7 +158,9 @@ def columns(
     """The results as columns: accuracies in percent, MACs and parameters in millions.
 
     Args:
-        minimise: the objectives, which are shown too.
+        candidates: the candidates from which the answer was chosen.
+        answer: the answer.
+        minimise: the objectives, which get columns too.
     """
     results = answer.results
     shown = []
@@ -187,7 +196,7 @@ def columns(
 
 
 def _byte_columns(answer: Answer, minimise: Sequence[Measure]) -> list[Column]:
-    """The bytes that were asked to be least: they are not shown otherwise."""
+    """The columns of bytes, which are shown only if they were to be minimised."""
     columns = []
     if MEASURES["size"] in minimise:
         weights = [f"{each.weight_bytes / 1e6:.2f}" for each in answer.results]
@@ -199,7 +208,7 @@ def _byte_columns(answer: Answer, minimise: Sequence[Measure]) -> list[Column]:
 
 
 def _own_columns(candidates: Candidates, answer: Answer) -> list[Column]:
-    """What the tables' own columns say of the results."""
+    """The tables' own columns, one per table and name."""
     several = len(candidates.tables) > 1
     return [
         Column(
@@ -216,7 +225,7 @@ def _own_columns(candidates: Candidates, answer: Answer) -> list[Column]:
 
 
 def _limits(given: Result, devices: Sequence[str]) -> str:
-    """What a result was asked to meet; with its device where that is one of several."""
+    """The limits that a result had to meet, with the device if only one of several has a limit."""
     asked = [
         each for each in zip(devices, given.limit_ms or (), strict=False) if each[1] is not None
     ]
@@ -243,7 +252,7 @@ def _basis(given: Result) -> str:
 
 
 def show(heading: str, shown: Sequence[Column]) -> None:
-    """Prints a table: drawn on a terminal, aligned text elsewhere."""
+    """Prints a table: with lines and bold text on a terminal, as plain aligned text elsewhere."""
     if sys.stdout.isatty():
         _draw(heading, shown)
         return
@@ -253,7 +262,7 @@ def show(heading: str, shown: Sequence[Column]) -> None:
 
 
 def plain_lines(shown: Sequence[Column]) -> Iterator[str]:
-    """The columns as aligned text, header first."""
+    """The lines of the columns as aligned text, the header first."""
     padded = []
     for column in shown:
         cells = [printable(text) for text in (column.name, *column.values)]
@@ -264,7 +273,7 @@ def plain_lines(shown: Sequence[Column]) -> Iterator[str]:
 
 
 def _draw(heading: str, shown: Sequence[Column]) -> None:
-    """A table whose headers may wrap, and whose values never do: a cut key names nothing."""
+    """Draws a table whose headers may wrap. Values never do, because people copy keys from it."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""What a search is asked to look at, and the candidates that come of it."""
+"""A request to a search, and the candidates that can answer it."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to search.
+    """What to search, and for what.
 
     Attributes:
-        tables: table files, or folders of block tables.
-        accuracy: a file of accuracies or of a predictor; the shipped ones where None.
-        space: its name or file; the tables' own where None.
+        tables: latency tables, or folders of block tables.
+        accuracy: an accuracy table or a predictor; None for the accuracies that ship with the
+            package.
+        space: the name or the file of the space; None for that of the tables.
+        batch_size: that of the cells to search; needed only if a table has several.
+        resolutions: those of the cells to search, in pixels; None for all.
         like: tables of other devices, from which the cells that `tables` lack are predicted.
-        predict: whether a table's measured cells stand for the whole space, by a latency model.
-        questions, risk, minimise: as `answer.ask` takes them.
-        constraints: upper bounds on what a subnet costs.
-        min_top1: the least accuracy, as a fraction of one.
-        seed: of the search of a space that is too large to list.
+        predict: whether to search the whole space, with latencies that a model of the measured
+            cells predicts.
+        questions, risk, minimise, min_top1: as in `answer.ask`.
+        constraints: upper bounds on costs of a subnet other than latency.
+        seed: the random seed of the search of a space that is too large to list.
     """
 
     tables: Sequence[Path]
@@ -59,13 +62,13 @@ class SearchRequest:
 
 
 def find_candidates(request: SearchRequest) -> Candidates:
-    """Reads what the request names, and finds the cells that can answer it.
+    """Reads the files of a request, and finds the cells that can answer it.
 
-    Cells of tables, and of folders of block tables where the space can be listed, are all taken.
-    Else a search finds the cells that matter to the questions.
+    All cells of tables are candidates, and so are all subnets of a space that can be listed. Of a
+    larger space, a search finds the candidates that matter to the questions.
 
     Raises:
-        UserError: a file is wrong, or the request does not fit together.
+        UserError: a file is wrong, or parts of the request cannot be combined.
     """
     space = None if request.space is None else get_space(request.space)
     folders = any(path.is_dir() for path in request.tables)
@@ -89,7 +92,7 @@ def find_candidates(request: SearchRequest) -> Candidates:
 
 
 def _check_batch_sizes(tables: Sequence[Latencies], others: Sequence[Latencies]) -> None:
-    """Raises UserError where a table and those to learn from were measured at other batch sizes."""
+    """Raises UserError if a table has no batch size in common with one to learn from."""
     for each in tables:
         own = {row.cell.batch_size for row in each.table.rows}
         for other in others:
@@ -99,7 +102,7 @@ def _check_batch_sizes(tables: Sequence[Latencies], others: Sequence[Latencies])
                     f"the table is of batch size {_listed(own)}, but {other.path} of "
                     f"{_listed(theirs)}",
                     path=each.path,
-                    hint="measure one of them at the other's, with compofa-profile --batch-size",
+                    hint="measure one of the devices again, with compofa-profile --batch-size",
                 )
 
 
@@ -108,13 +111,16 @@ def _listed(sizes: set[int]) -> str:
 
 
 def find_within_bounds(request: SearchRequest) -> tuple[Candidates, str | None]:
-    """The candidates that keep within all bounds of the request, or why there is none.
+    """Finds the candidates that keep within all bounds of a request.
 
-    Bounds that leave nothing out, which are seldom meant, are among the candidates' notes, and so
-    is that an accuracy was asked for of which only a prediction is known.
+    The notes of the candidates name bounds that exclude no cell, since these are seldom intended.
+    They also say if `min_top1` was compared with predicted accuracies.
+
+    Returns:
+        The candidates and None; or, if none keeps within a bound, some candidates and a message.
 
     Raises:
-        UserError: as `find_candidates`, or a bound is on something that is not known.
+        UserError: as `find_candidates`, or a bound is on a column that no table has.
     """
     candidates = find_candidates(request)
     notes = list(candidates.notes)
@@ -124,28 +130,28 @@ def find_within_bounds(request: SearchRequest) -> tuple[Candidates, str | None]:
         if reason is not None:
             return candidates, reason
         if len(candidates) == before:
-            notes.append(f"every cell has at most {bound}: that bound leaves nothing out")
+            notes.append(f"every cell has at most {bound}: that bound excludes none")
     if request.min_top1 is not None:
         before = len(candidates)
         candidates, reason = accurate_enough(candidates, request.min_top1)
         least = f"{100 * request.min_top1:g} %"
         if candidates.predicted:
             notes.append(
-                f"{least} is compared with predicted accuracies ({candidates.accuracy}); what "
-                "trained weights reach may differ"
+                f"{least} is compared with predicted accuracies ({candidates.accuracy}); those of "
+                "trained weights may differ"
             )
         if reason is not None:
             return replace(candidates, notes=tuple(notes)), reason
         if len(candidates) == before:
-            notes.append(f"every cell reaches {least}: that bound leaves nothing out")
-    # A search of a large space keeps the good cells only: of those, all may meet a limit.
+            notes.append(f"every cell reaches {least}: that bound excludes none")
+    # A search of a large space keeps only good cells, so that all of them may meet a limit.
     if candidates.seen is None:
         notes += _idle_limits(candidates, request)
     return replace(candidates, notes=tuple(notes)), None
 
 
 def _idle_limits(candidates: Candidates, request: SearchRequest) -> list[str]:
-    """Which latency limits every candidate meets, one sentence per table."""
+    """Says which latency limits every candidate meets, with one sentence per table."""
     if not request.questions:
         return []
     slowest = costs_at(candidates, request.risk).max(axis=0)
@@ -155,10 +161,10 @@ def _idle_limits(candidates: Candidates, request: SearchRequest) -> list[str]:
         idle = sorted(limit for limit in asked if slowest[t] <= limit)
         if len(idle) == 1:
             limit = f"every cell meets {idle[0]:g} ms on {table.device}"
-            sentences.append(f"{limit}: that limit leaves nothing out")
+            sentences.append(f"{limit}: that limit excludes none")
         elif idle:
             limit = f"every cell meets limits from {idle[0]:g} ms up on {table.device}"
-            sentences.append(f"{limit}: they leave nothing out")
+            sentences.append(f"{limit}: they exclude none")
     return sentences
 
 
@@ -167,9 +173,9 @@ def _searched(request: SearchRequest, space: Space | None) -> Candidates:
 
     others = [each.name for each in request.minimise if not isinstance(each, LatencyMeasure)]
     if others:
-        # The search looks for accuracy within latencies: it would not find the least of these.
-        hint = "bound it instead, as with --max-macs or --max-memory"
-        raise UserError(f"--minimise {others[0]} looks at listed cells only", hint=hint)
+        # The search maximises accuracy within limits. It would not find the least of a cost.
+        hint = "bound it instead, for example with --max-macs or --max-memory"
+        raise UserError(f"--minimise {others[0]} cannot be used in a large space", hint=hint)
 
     if space is None:
         files = [load_latencies(path, None) for path in request.tables]

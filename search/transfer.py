@@ -1,4 +1,4 @@
-"""Completes the table of a device on which little was measured, from tables of other devices."""
+"""Predicts the cells that a device's table lacks, from tables of other devices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from compofa.supernet.space import Space
 
 
 def learn(others: Sequence[Latencies], space: Space) -> list[KnownDevice]:
-    """What the others' tables tell of their devices, for each batch size with enough cells."""
+    """What the tables of the others say about their devices.
+
+    There is one element for each table and batch size with enough cells.
+    """
     return [
         known
         for each in others
@@ -37,19 +40,20 @@ def complete(
     space: Space,
     known: Sequence[KnownDevice] | None = None,
 ) -> tuple[Latencies, list[str]]:
-    """`new` with a predicted row for every cell that all `others` have and it has not.
+    """Adds a predicted row to `new` for every cell that all `others` have and it lacks.
 
     Args:
         new: the table to complete.
-        others: tables of other devices.
-        space: of all cells.
-        known: what `learn` made of `others`, if it was asked already.
+        others: tables of other devices, at least one.
+        space: the space of the cells.
+        known: what `learn` returned for `others`; None to call it.
 
     Returns:
-        The table, and sentences that say what was done, how sure it is and what was odd.
+        The table, and sentences for the user about the predictions and their uncertainty.
 
     Raises:
-        UserError: none of its cells was measured, or the others' tables share no cell.
+        UserError: no cell of `new` was measured at a batch size of the others, or the others have
+            no cell in common.
     """
     tables = [_usable(each, space) for each in others]
     shared = [cell for cell in tables[0] if all(cell in rows for rows in tables[1:])]
@@ -63,7 +67,7 @@ def complete(
     ]
     if not measured:
         raise UserError(
-            f"no cell of it was measured at a batch size of the tables to learn from "
+            f"the table has no measured cell at a batch size of the tables to learn from "
             f"({', '.join(map(str, sorted(batches)))})",
             path=new.path,
             hint="measure a few of their cells, for example with compofa-profile --plan 5",
@@ -71,7 +75,7 @@ def complete(
     here = {row.cell.batch_size for row in measured}
     missing = [cell for cell in shared if cell.batch_size in here and cell not in own]
     if not missing:
-        told = f"{new.device} has every cell already: nothing had to be learned from others"
+        told = f"{new.device} has every cell already: none was predicted from other tables"
         return new, [told]
     model = fit_rows(measured, space, learn(others, space) if known is None else known)
     when = max(row.measured_at for row in measured)
@@ -92,7 +96,8 @@ def _notes(
     names = ", ".join(each.device for each in others)
     told = (
         f"{len(rows):,} cells of {new.device} are predicted from {len(measured)} measured ones and "
-        f"{names}; their {PREDICTION_CONFIDENCE:.0%} intervals reach {reach:.1%} up (median)"
+        f"{names}; half of their {PREDICTION_CONFIDENCE:.0%} intervals end less than {reach:.1%} "
+        "above the prediction"
     )
     return [told, *model_notes(model, shapes(space, [row.cell for row in rows]))]
 
@@ -106,5 +111,5 @@ def _usable(latencies: Latencies, space: Space) -> dict[Cell, Row]:
 
 
 def _as_wide(rows: Sequence[Row], table: Table) -> tuple[Row, ...]:
-    """`rows` with nothing in the columns that `table` has of its own."""
+    """`rows` with empty values in the columns that `table` has in addition."""
     return tuple(replace(row, extra=(None,) * len(table.extra)) for row in rows)

@@ -1,6 +1,6 @@
-"""What noise leaves open: whether a limit is met, and whether two members of a front differ.
+"""Judges under noise whether a limit is met, and whether two members of a front differ.
 
-A figure is taken as normal, with the spread that its interval shows.
+A figure is taken as normally distributed, with the standard deviation that its interval shows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.normal_interval import probability_below, reach, standard_deviation
 
 SEPARATE = 0.95
-"""Two figures are apart where a difference of none lies outside an interval of this confidence."""
+"""Two figures differ if the interval of this confidence around their difference excludes zero."""
 
 
 def probability_within(
@@ -19,13 +19,19 @@ def probability_within(
 ) -> float | None:
     """The probability that the true latency is at most `limit`; None without an interval.
 
-    The half of the interval on the limit's side says how far the latency may be off: the same rule
-    as `exact.upper_ms` above the latency.
+    The standard deviation is taken from the half of the interval on the side of the limit. For
+    limits above the latency, that is the rule of `exact.upper_ms`.
+
+    Args:
+        latency_ms: the latency.
+        low_ms, high_ms: its interval.
+        confidence: the confidence of the interval.
+        limit: the limit in milliseconds.
     """
     if low_ms is None or high_ms is None:
         return None
     half = high_ms - latency_ms if limit >= latency_ms else latency_ms - low_ms
-    # An interval without width says that the latency is known exactly.
+    # An interval without width means that the latency is known exactly.
     if half <= 0:
         return float(latency_ms <= limit)
     return probability_below(limit, latency_ms, standard_deviation(half, confidence))
@@ -34,14 +40,16 @@ def probability_within(
 def indistinguishable(
     top1: FloatArray, top1_sd: FloatArray, latency_ms: FloatArray, latency_sd: FloatArray
 ) -> IntArray:
-    """For each member of a front, another that may in truth be as accurate and as fast; else -1.
+    """Finds for each of n members of a front another that may be as accurate and as fast.
 
     Args:
-        top1, top1_sd: [n], best first; a deviation of NaN is taken as 0.
-        latency_ms, latency_sd: [n, t].
+        top1, top1_sd: accuracies and their standard deviations, best first, [n]; NaN counts as a
+            deviation of 0.
+        latency_ms, latency_sd: latencies and their standard deviations, [n, t].
 
     Returns:
-        [n]; of several, the nearest in the order.
+        The position of the other member, [n], or -1 if there is none. Of several, it is the one
+        that is nearest in the order.
     """
     apart = reach(SEPARATE)
     top1_sd, latency_sd = np.nan_to_num(top1_sd), np.nan_to_num(latency_sd)

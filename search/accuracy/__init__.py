@@ -1,1 +1,1 @@
-"""Where accuracies come from: tables, predictors, and the file that this package ships."""
+"""Sources of accuracies: tables, predictors, and the table that ships with this package."""

@@ -1,4 +1,4 @@
-"""Where accuracies come from: a table of them, a predictor, or what this package ships."""
+"""Loads accuracies from a table, a predictor, or the table that ships with this package."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ FITTED_SUFFIX = ".npz"
 
 
 def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
-    """The accuracies in `path`, a table or a predictor; without a path, the shipped ones.
+    """Loads the accuracies that a search of `space` uses.
+
+    Args:
+        path: an accuracy table (.csv), a predictor that `compofa-train predictor` has fitted
+            (.npz), or OFA's released predictor (.pth, .pt); None for the shipped table.
+        space: the space to search.
 
     Raises:
-        UserError: the file is wrong, or none ship for this space.
+        UserError: the file is damaged or of another kind, or `path` is None and no accuracies ship
+            for this space.
     """
-    # Predictors bring scipy or torch, which a table does without.
+    # Reading a predictor imports scipy or torch, which a table does not need.
     if path is not None and path.suffix in PREDICTOR_SUFFIXES:
         from compofa.search.accuracy.released_predictor import read_predictor
 
@@ -34,16 +40,16 @@ def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
         return read_fitted(path)
     if path is not None:
         return AccuracyTable.read(path)
-    # By identity, not by name: a space file cannot borrow these accuracies.
+    # Compared by identity, because a user's space file may have the same name.
     if space is not SPACES[SHIPPED_SPACE]:
         raise UserError(
             f"no accuracies ship for space {space.name}",
-            hint="give --accuracy FILE: a table with the columns "
+            hint="give them with --accuracy FILE: a table with the columns "
             f"{', '.join(ACCURACY_COLUMNS)}, or OFA's released acc_predictor.pth",
         )
     return AccuracyTable.read(shipped_table())
 
 
 def shipped_table() -> Path:
-    """Where the accuracies of `SHIPPED_SPACE` lie in this package."""
+    """The path of the accuracy table of `SHIPPED_SPACE` in this package."""
     return Path(__file__).parents[1] / "data" / "compofa_accuracy.csv"

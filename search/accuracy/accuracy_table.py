@@ -1,4 +1,4 @@
-"""Accuracies from a table, such as the one that this package ships."""
+"""Accuracies from a table, such as the one that ships with this package."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from compofa.supernet.space import Space
 
 @dataclass(frozen=True)
 class AccuracyTable:
-    """Accuracies read from a file; see `AccuracySource`.
+    """Accuracies that were read from a CSV file; an `AccuracySource`.
 
     Attributes:
-        values: space name -> (subnet key, resolution) -> top-1 accuracy.
-        sources: what the file says of where they come from.
-        spreads: as `values`, the standard deviations of those that have an interval.
+        path: the file.
+        values: top-1 accuracies as fractions of one, by the name of the space, and then by subnet
+            key and resolution.
+        sources: the different values of the file's column `source`.
+        spreads: the standard deviations of those accuracies that have an interval, arranged as
+            `values`.
     """
 
     path: Path
@@ -37,7 +40,7 @@ class AccuracyTable:
         """Reads an accuracy table.
 
         Raises:
-            UserError: with the file and the line, for anything that is not one.
+            UserError: the file is not an accuracy table; the message names the file and the line.
         """
         values: dict[str, dict[tuple[str, int], float]] = {}
         spreads: dict[str, dict[tuple[str, int], float]] = {}
@@ -53,30 +56,30 @@ class AccuracyTable:
 
     @property
     def description(self) -> str:
-        """The file's sources, and how many more there are."""
+        """The file's first two sources, and how many more there are."""
         more = f" and {len(self.sources) - 2} more" if len(self.sources) > 2 else ""
         return ", ".join(self.sources[:2]) + more
 
     @property
     def predicted(self) -> bool:
-        """Whether the file says so: a source that begins with "predicted"."""
+        """Whether a source in the file begins with "predicted"."""
         return any(source.lower().startswith("predicted") for source in self.sources)
 
     def resolutions(self, space: Space, /) -> tuple[int, ...]:
-        """The resolutions of the file's rows of `space`."""
+        """The resolutions in the file's rows of `space`, ascending."""
         return tuple(sorted({size for _, size in self.values.get(space.name, {})}))
 
     def top1(self, cells: Cells) -> FloatArray:
-        """Looks the cells up; see `AccuracySource`."""
+        """Looks up the accuracies of the cells; see `AccuracySource`."""
         name = cells.space.name
         if name not in self.values:
             known = ", ".join(self.values)
-            message = f"the accuracy table has nothing of space {name}"
-            raise UserError(message, path=self.path, hint=f"it has {known}")
+            message = f"the accuracy table has no rows of space {name}"
+            raise UserError(message, path=self.path, hint=f"it has rows of {known}")
         return _looked_up(self.values[name], cells)
 
     def deviations(self, cells: Cells) -> FloatArray:
-        """From the intervals; see `AccuracySource`."""
+        """Standard deviations, computed from the intervals in the file; see `AccuracySource`."""
         return _looked_up(self.spreads.get(cells.space.name, {}), cells)
 
 

@@ -18,50 +18,53 @@ from compofa.supernet.subnet import SubnetArrays
 
 @dataclass(frozen=True)
 class FittedAccuracy:
-    """A predictor as a source of accuracies; see `AccuracySource` and `ArrayAccuracy`."""
+    """A fitted predictor as an `AccuracySource` and an `ArrayAccuracy`."""
 
     path: Path
     predictor: AccuracyPredictor
 
     @property
     def description(self) -> str:
-        """Says that these are predictions, and from what."""
+        """The name of the predictor's file, and the accuracies that it was fitted to."""
         return f"predicted by {self.path.name}, fitted to {self.predictor.source}"
 
     @property
     def predicted(self) -> bool:
-        """All of them are."""
+        """True: a predictor only predicts."""
         return True
 
     def resolutions(self, _space: Space, /) -> tuple[int, ...]:
-        """Those it was fitted on."""
+        """The resolutions that the predictor was fitted on."""
         return self.predictor.resolutions
 
     def top1(self, cells: Cells) -> FloatArray:
-        """Predicts the cells; NaN at resolutions it was not fitted on."""
+        """Predicts the accuracies of the cells; see `AccuracySource`.
+
+        They are NaN at resolutions that the predictor was not fitted on.
+        """
         self._check(cells.space)
         subnets = [cells.subnets[key] for key in cells.keys]
         return self.predictor.top1(choices_of(cells.space, subnets, cells.sizes.tolist()))
 
     def deviations(self, cells: Cells) -> FloatArray:
-        """Its error on held-out subnets, alike for all cells."""
+        """The predictor's RMSE on held-out subnets, which is the same for all cells."""
         return np.full(len(cells.keys), self.predictor.rmse)
 
     def top1_of(self, space: Space, subnets: SubnetArrays, sizes: IntArray, /) -> FloatArray:
-        """Predicts n subnets at resolutions it was fitted on."""
+        """Predicts n subnets at resolutions that it was fitted on; see `ArrayAccuracy`."""
         self._check(space)
         return self.predictor.top1(choices_of_arrays(space, subnets, sizes))
 
     def _check(self, space: Space) -> None:
         reason = self.predictor.why_not(space)
         if reason is not None:
-            raise UserError(f"this predictor is of no use here: {reason}", path=self.path)
+            raise UserError(f"this predictor cannot be used here: {reason}", path=self.path)
 
 
 def read_fitted(path: Path) -> FittedAccuracy:
-    """Reads a predictor of ours.
+    """Reads a predictor that `compofa-train predictor` has written.
 
     Raises:
-        UserError: it cannot be read, or is something else.
+        UserError: the file cannot be read, or is not such a predictor.
     """
     return FittedAccuracy(path, read_predictor(path))

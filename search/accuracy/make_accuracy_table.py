@@ -1,4 +1,4 @@
-"""Writes the accuracy table that this package ships, from OFA's released predictor.
+"""Writes the accuracy table that ships with this package, from OFA's released predictor.
 
 python -m compofa.search.accuracy.make_accuracy_table acc_predictor.pth [OUT.csv]
 """
@@ -52,7 +52,7 @@ def render_accuracy_table(predictor_file: Path) -> str:
 
 
 def main() -> None:
-    """Writes the table to the second argument, or to where the package keeps it."""
+    """Writes the table to the path in the second argument, or over the shipped table."""
     if len(sys.argv) not in (2, 3):
         raise UserError("usage: make_accuracy_table acc_predictor.pth [OUT.csv]")
     out = Path(sys.argv[2]) if len(sys.argv) == 3 else shipped_table()

@@ -1,8 +1,9 @@
 """The accuracy predictor that OFA released, as a source of accuracies for a search.
 
-Its input is 128 zeros and ones: which kernel each of 20 blocks has (3, 5, 7), which expand ratio
-(3, 4, 6), and which resolution (112 to 224 in steps of 16); a block that does not exist has none
-of either. Reference: once-for-all, accuracy_predictor.py; OFA (ICLR 2020), appendix A.
+Its input is a vector of 128 zeros and ones: the kernel (3, 5 or 7) and the expand ratio (3, 4 or 6)
+of each of 20 blocks, and the resolution (112 to 224 in steps of 16), all one-hot. A block that the
+subnet does not have is all zeros. Reference: once-for-all, accuracy_predictor.py; OFA (ICLR 2020),
+appendix A.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from compofa.supernet.space import SEARCHED_RESOLUTIONS, Space
 from compofa.supernet.subnet import SubnetArrays
 
 FITTED_RESOLUTIONS = SEARCHED_RESOLUTIONS
-"""Where its figures mean something. It has inputs for 112, 128 and 144 but never saw them."""
+"""The resolutions at which its predictions can be used. It has inputs for 112, 128 and 144 as well,
+but was not trained with them."""
 
 AT_ONCE = 4096
-"""Subnets predicted in one go, which keeps what the layers hold in the processor's cache."""
+"""Subnets that are predicted together, so that the layers' activations fit into the CPU's cache."""
 
 Array = npt.NDArray[Any]
 
@@ -52,22 +54,25 @@ class Predictor:
 
     @property
     def description(self) -> str:
-        """Says that these are predictions, and whose."""
+        """Says that the accuracies are predictions of OFA's predictor, and names its file."""
         if self.released:
             return f"predicted by OFA's released predictor ({self.path.name})"
         return f"predicted by {self.path.name}, whose weights are not those that OFA released"
 
     @property
     def predicted(self) -> bool:
-        """All of them are."""
+        """True: a predictor only predicts."""
         return True
 
     def resolutions(self, _space: Space, /) -> tuple[int, ...]:
-        """Those it was fitted on."""
+        """The resolutions that the predictor was trained with."""
         return FITTED_RESOLUTIONS
 
     def top1(self, cells: Cells) -> FloatArray:
-        """Predicts the cells; NaN at resolutions it was not fitted on. See `AccuracySource`."""
+        """Predicts the accuracies of the cells; see `AccuracySource`.
+
+        They are NaN at resolutions that the predictor was not trained with.
+        """
         self._check(cells.space)
         position = {key: i for i, key in enumerate(cells.subnets)}
         which = np.array([position[key] for key in cells.keys], dtype=np.int64)
@@ -80,11 +85,11 @@ class Predictor:
         return top1
 
     def deviations(self, cells: Cells) -> FloatArray:
-        """Not known: its published error is that of other weights. See `AccuracySource`."""
+        """NaN: the predictor's error on the weights of this space is not known."""
         return np.full(len(cells.keys), np.nan)
 
     def top1_of(self, space: Space, subnets: SubnetArrays, sizes: IntArray, /) -> FloatArray:
-        """Predicts n subnets at resolutions it was fitted on. See `ArrayAccuracy`."""
+        """Predicts n subnets at resolutions it was trained with; see `ArrayAccuracy`."""
         self._check(space)
         top1 = np.empty(len(sizes))
         for some in np.array_split(np.arange(len(sizes)), max(1, -(-len(sizes) // AT_ONCE))):
@@ -94,7 +99,18 @@ class Predictor:
         return top1
 
     def _forward(self, encoded: Array, which: IntArray, size_slots: IntArray) -> FloatArray:
-        """Accuracies of cells: `which` subnet of `encoded` [m, 120], at which resolution input."""
+        """Runs the layers for n cells.
+
+        Args:
+            encoded: the choices of m subnets, [m, 120]; see `encode`.
+            which: the row in `encoded` of each cell's subnet, [n].
+            size_slots: the resolution input of each cell, [n]; see `size_inputs`.
+
+        Returns:
+            Top-1 accuracies as fractions of one, [n].
+        """
+        # The first layer is linear, so a subnet's part of it is computed once for all its
+        # resolutions.
         first = self.weights[0]
         choices = encoded.astype(first.dtype) @ first[: encoded.shape[1]] + self.biases[0]
         hidden = choices[which] + first[encoded.shape[1] + size_slots]
@@ -106,14 +122,14 @@ class Predictor:
         return top1
 
     def _check(self, space: Space) -> None:
-        """Raises UserError where the predictor's input cannot describe the space's subnets."""
+        """Raises UserError if the predictor's input cannot describe the subnets of `space`."""
         reason = why_not_released(space, ())
         if reason is not None:
-            raise UserError(f"this predictor is of no use here: {reason}", path=self.path)
+            raise UserError(f"this predictor cannot be used here: {reason}", path=self.path)
 
 
 def size_inputs(sizes: IntArray) -> IntArray:
-    """Which of the inputs for resolutions each of `sizes` has, [n]."""
+    """The position among the predictor's resolution inputs of each of `sizes`, [n]."""
     return np.searchsorted(LAYOUT.sizes, sizes).astype(np.int64)
 
 
@@ -126,14 +142,15 @@ def encode(subnets: SubnetArrays) -> Array:
 
 
 def read_predictor(path: Path, dtype: type[np.floating[Any]] = np.float32) -> Predictor:
-    """Reads a released predictor file; only tensors are loaded from it, never code.
+    """Reads OFA's released predictor. Only tensors are loaded from the file, never code.
 
     Args:
         path: the file.
-        dtype: what it computes in.
+        dtype: the number type in which the predictor computes.
 
     Raises:
-        UserError: it cannot be read, or holds something else; MissingExtra: there is no torch.
+        UserError: the file cannot be read, or is not such a predictor.
+        MissingExtra: torch is not installed.
     """
     network = read_released(path)
     weights = (np.ascontiguousarray(weight.T, dtype=dtype) for weight in network.weights)

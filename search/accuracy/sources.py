@@ -1,4 +1,4 @@
-"""What a search takes for accuracies: anything that knows those of some cells."""
+"""The interfaces of a source of accuracies, which a search asks for those of its cells."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from compofa.supernet.subnet import Subnet, SubnetArrays
 
 @dataclass(frozen=True)
 class Cells:
-    """n cells of one space, whose accuracies are asked for.
+    """n cells of one space whose accuracies are wanted.
 
     Attributes:
-        subnets: what the keys stand for.
-        keys: the subnet of each cell, [n].
-        sizes: the resolution of each cell, [n].
+        space: the space of all cells.
+        subnets: the subnets by their keys.
+        keys: the key of each cell's subnet, [n].
+        sizes: the resolution of each cell in pixels, [n].
     """
 
     space: Space
@@ -28,24 +29,24 @@ class Cells:
 
 
 class AccuracySource(Protocol):
-    """Something that knows the accuracy of subnets."""
+    """A source of accuracies for some cells, such as an accuracy table."""
 
     @property
     def description(self) -> str:
-        """Whose accuracies these are, for people."""
+        """Where the accuracies come from, as text for people."""
 
     @property
     def predicted(self) -> bool:
-        """Whether any of its accuracies is a prediction, not a measurement of trained weights."""
+        """Whether any accuracy is a prediction instead of a measurement of trained weights."""
 
     def resolutions(self, space: Space, /) -> tuple[int, ...]:
-        """The resolutions it knows in `space`, ascending."""
+        """The resolutions at which the source knows accuracies of `space`, ascending."""
 
     def top1(self, cells: Cells) -> FloatArray:
-        """Top-1 accuracy of each cell as a fraction of one, [n]; NaN where it does not know.
+        """Top-1 accuracy of each cell as a fraction of one, [n]; NaN where it is not known.
 
         Raises:
-            UserError: it knows nothing of the cells' space.
+            UserError: the source has no accuracies of the cells' space.
         """
 
     def deviations(self, cells: Cells) -> FloatArray:
@@ -53,11 +54,19 @@ class AccuracySource(Protocol):
 
 
 class ArrayAccuracy(Protocol):
-    """Something that knows the accuracy of any subnet of a space, thousands at once."""
+    """A source that knows the accuracy of every subnet of a space, such as a predictor.
+
+    It is asked for thousands of subnets at once, as arrays.
+    """
 
     def top1_of(self, space: Space, subnets: SubnetArrays, sizes: IntArray, /) -> FloatArray:
-        """Top-1 accuracy of each subnet at the resolution beside it, [n], as a fraction of one.
+        """Top-1 accuracies of n subnets as fractions of one, [n].
+
+        Args:
+            space: the space of the subnets.
+            subnets: the n subnets.
+            sizes: the resolution of each subnet in pixels, [n].
 
         Raises:
-            UserError: it knows nothing of `space`.
+            UserError: the source has no accuracies of `space`.
         """

@@ -1,1 +1,1 @@
-"""The commands of this room: `compofa-search` and `compofa-report`."""
+"""The commands `compofa-search` and `compofa-report`."""

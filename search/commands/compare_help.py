@@ -1,4 +1,4 @@
-"""The options of compofa-report compare, panel by panel, and what its help says of them."""
+"""The options of compofa-report compare with their help texts, panel by panel."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ CompareConfidence = Annotated[
     typer.Option(
         metavar="PERCENT",
         rich_help_panel=COUNTS,
-        help="The probability with which nothing is falsely called slower or faster, over all "
-        "cells and devices together: more than 50 % and less than 100 %.",
+        help="The probability that no cell is falsely called slower or faster, over all cells and "
+        "devices together. It must be more than 50 % and less than 100 %.",
     ),
 ]
 CompareAllowDifferent = Annotated[
@@ -45,9 +45,8 @@ CompareAllowDifferent = Annotated[
     typer.Option(
         metavar="FACT",
         rich_help_panel=COUNTS,
-        help="Compares set-ups that differ in this fact, such as runtime_version, because the "
-        "difference is the point. The option may be repeated. Without it, different set-ups "
-        "are refused.",
+        help="Compares set-ups although they differ in this fact, such as runtime_version. The "
+        "option may be repeated. Without it, different set-ups are refused.",
         show_default=False,
     ),
 ]
@@ -56,8 +55,8 @@ CompareAccuracy = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=FRONT,
-        help="The accuracies for the verdict on the Pareto front, in any form that "
-        "compofa-search takes. By default the ones that ship with the package.",
+        help="The accuracies for the verdict on the Pareto front: a CSV table or a predictor, as "
+        "for compofa-search. By default the ones that ship with the package.",
         show_default=False,
     ),
 ]
@@ -68,8 +67,8 @@ CompareConfirm = Annotated[
         "--confirm",
         metavar="",
         rich_help_panel=CONFIRMING,
-        help="Measures the cells that may be slower again, both sides in the same sessions, "
-        "and decides by that.",
+        help="Measures the cells that may be slower again, with both sides in the same sessions, "
+        "and decides by the new figures.",
     ),
 ]
 CompareModels = Annotated[
@@ -77,8 +76,8 @@ CompareModels = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=CONFIRMING,
-        help="A folder with the model files of both sides, as compofa-profile --keep-models "
-        "fills it. The option may be repeated.",
+        help="A folder with the model files of both sides, such as one that compofa-profile "
+        "--keep-models wrote. The option may be repeated.",
         show_default=False,
     ),
 ]
@@ -97,7 +96,7 @@ CompareMarkdown = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=REPORTS,
-        help="Appends Markdown for a job's summary to this file, such as $GITHUB_STEP_SUMMARY.",
+        help="Appends a summary in Markdown to this file, such as $GITHUB_STEP_SUMMARY.",
         show_default=False,
     ),
 ]
@@ -106,7 +105,7 @@ CompareComment = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=REPORTS,
-        help="Writes Markdown that is short enough for a comment (64 KB).",
+        help="Writes a report in Markdown that is short enough for a comment (64 KB).",
         show_default=False,
     ),
 ]
@@ -115,7 +114,7 @@ CompareHtml = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=REPORTS,
-        help="Writes a page with pictures and all cells; it needs no network.",
+        help="Writes an HTML page with charts and all cells, which needs no network.",
         show_default=False,
     ),
 ]
@@ -124,7 +123,7 @@ CompareJunit = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=REPORTS,
-        help="Writes JUnit XML, which GitLab and Jenkins show: a slower cell fails.",
+        help="Writes JUnit XML, which GitLab and Jenkins show. A slower cell is a failed test.",
         show_default=False,
     ),
 ]
@@ -161,9 +160,8 @@ CompareFormats = Annotated[
         "--format",
         metavar="NAME=FILE",
         rich_help_panel=REPORTS,
-        help="Writes a report in any format that is installed, by its name: those above, and "
-        "what other packages add. The option may be repeated, as in --format "
-        "junit=junit.xml.",
+        help="Writes a report in the named format, as in --format junit=junit.xml. Other packages "
+        "may add formats to those above. The option may be repeated.",
         show_default=False,
     ),
 ]

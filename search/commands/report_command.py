@@ -1,6 +1,6 @@
-"""compofa-report: pages about tables, and `compare`, the verdict for CI.
+"""compofa-report: pages about tables, and `compare`, which gives the verdict for CI.
 
-It stands in this room because the verdict on the Pareto front needs accuracies.
+It is part of search/ and not of profiler/ because the verdict on the Pareto front needs accuracies.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def compare_command(
     formats: options.CompareFormats = None,
     json_: Json = False,
 ) -> None:
-    """Say whether anything became slower. Exit code 0: no. 1: yes. 3: it cannot be told."""
+    """Say whether anything became slower. The exit code is 0 if not, 1 if so, 3 if in doubt."""
     named = {
         "markdown": markdown,
         "comment": comment,
@@ -74,7 +74,7 @@ def compare_command(
         "bencher": bencher,
     }
     files = [(name, path) for name, path in named.items() if path is not None]
-    # Before anything is measured: a format that does not exist is the user's mistake.
+    # Checked before anything is measured, so that a misspelt format costs no time.
     outputs = _outputs([*files, *map(_named_file, formats or ())])
     for report_format, path in outputs:
         report_format.check(path)
@@ -100,8 +100,9 @@ class ConfirmOptions:
     """How --confirm measures again.
 
     Attributes:
+        inventory: the file that describes the devices.
         models: folders with model files.
-        seconds: to spend on each device at most.
+        seconds: the most time to spend on each device.
         pause: whether to wait while a device is busy or hot.
     """
 
@@ -116,11 +117,12 @@ class CompareOptions:
     """How tables are compared.
 
     Attributes:
-        min_effect: the smallest change that counts, as a fraction.
-        confidence: that nothing is falsely called slower or faster, over all devices.
-        allowed: facts in which the set-ups may differ.
-        accuracy, space: for the Pareto front; what was given on the command line.
-        confirm: None where nothing is measured again.
+        min_effect: the smallest change that counts, as a fraction of the latency.
+        confidence: the probability that nothing is falsely called slower or faster, over all
+            devices.
+        allowed: the facts in which the set-ups may differ.
+        accuracy, space: those for the Pareto front, as given on the command line.
+        confirm: how to measure again; None if nothing is measured again.
     """
 
     min_effect: float
@@ -132,7 +134,7 @@ class CompareOptions:
 
 
 def _named_file(text: str) -> tuple[str, Path]:
-    """The format and the file of `--format NAME=FILE`."""
+    """Parses the value of `--format NAME=FILE`."""
     name, _, file = text.partition("=")
     if not name or not file:
         raise UserError(f"--format {text[:60]!r} names no file", hint="as in junit=junit.xml")
@@ -146,7 +148,10 @@ def _outputs(files: Sequence[tuple[str, Path]]) -> list[tuple[ReportFormat, Path
 
 
 def _compare_devices(base: Path, new: Path, options: CompareOptions) -> Report:
-    """Compares every device; what false alarms are permitted is shared out among them."""
+    """Compares the tables of every device.
+
+    The permitted probability of a false alarm is divided by the number of devices (Bonferroni).
+    """
     from compofa.profiler.comparison.changes import compare_tables
     from compofa.profiler.comparison.pairs import find_pairs
     from compofa.profiler.comparison.sides import load_side
@@ -163,7 +168,7 @@ def _compare_devices(base: Path, new: Path, options: CompareOptions) -> Report:
             confidence=each_confidence,
             allowed=options.allowed,
         )
-        # First, so that what is wrong with accuracies is told before minutes are spent.
+        # This comes first, so that an error in the accuracies is reported before measuring starts.
         front = _front(changes, options)
         if options.confirm is not None:
             confirmed = _confirmed(changes, options.space, options.confirm)
@@ -175,7 +180,7 @@ def _compare_devices(base: Path, new: Path, options: CompareOptions) -> Report:
 
 
 def _confirmed(changes: Changes, space: str | None, options: ConfirmOptions) -> Changes:
-    """The suspects measured again on the device that both tables name."""
+    """Measures the cells that may be slower again, on the device that both tables name."""
     from compofa.profiler.comparison.confirm import ModelSources, confirm
     from compofa.profiler.inventory import find_device
     from compofa.profiler.measurement.device_access import TimeLimits
@@ -206,7 +211,7 @@ def _exit_code(report: Report) -> ExitCode:
 
 
 def _front(changes: Changes, options: CompareOptions) -> FrontChange | None:
-    """What it means for the front; None, with a note, where no accuracies are known."""
+    """How the Pareto front changed; None, with a note to the user, if no accuracies are known."""
     import numpy as np
 
     from compofa.search.accuracy.accuracy import load_accuracy
@@ -221,12 +226,14 @@ def _front(changes: Changes, options: CompareOptions) -> FrontChange | None:
         source = load_accuracy(options.accuracy, common)
         before, after = (join([side], common, source) for side in sides)
     except UserError as error:
-        # Whoever named accuracies or a space wants them used; else the verdict does without.
+        # A user who gave accuracies or a space wants a verdict on the front. Without them it is
+        # an addition that the comparison can do without.
         if options.accuracy is not None or options.space is not None:
             raise
         note(f"no verdict on the Pareto front: {error.message}")
         return None
-    # What was not measured now has not become slower; what can no longer be measured is lost.
+    # A cell that the new table lacks has not become slower, so it must not count as lost accuracy.
+    # A cell whose measurement fails now does count as lost.
     known = {*after.cells, *changes.broken}
     before = before.keep(np.array([cell in known for cell in before.cells]))
     if not len(before):

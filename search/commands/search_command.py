@@ -1,4 +1,4 @@
-"""compofa-search: which subnet to deploy, given latency tables and limits."""
+"""compofa-search: finds the subnet to deploy, given latency tables and limits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 class _TableNamed(PlainCommand):
-    """Says how a table is named, where one was given without its option."""
+    """A command that explains --table if a table is given without it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and "--table" not in args:
@@ -41,7 +41,7 @@ class _TableNamed(PlainCommand):
 
             table = quote(args[0])
             hint = f"did you mean compofa-search --table {table}?"
-            raise UserError(f"{args[0][:60]!r} is no option", hint=hint)
+            raise UserError(f"{args[0][:60]!r} is not an option", hint=hint)
         return super().parse_args(ctx, args)
 
 
@@ -115,7 +115,7 @@ def _sizes(text: str | None) -> tuple[int, ...] | None:
 
 
 def _questions(texts: Sequence[str] | None, tables: int, *, alone: bool) -> list[Limits]:
-    """What --latency asks; `alone`: every limit of every table by itself."""
+    """The questions of --latency; if `alone`, each limit of each table is one of its own."""
     from compofa.search.commands.search_options import device_questions, parse_limits, questions
 
     limits = [parse_limits(text) for text in texts or ()]
@@ -149,16 +149,16 @@ def _deployment(
     calibration: Path | None,
     data: Path | None,
 ) -> Deployment | None:
-    """What --export asks for."""
+    """What --export writes; None without it."""
     if folder is None:
         if checkpoint is not None:
-            raise UserError("--checkpoint holds the weights of --export DIR, which is missing")
+            raise UserError("--checkpoint can only be given together with --export DIR")
         if data is not None:
-            raise UserError("--data is for the weights of --export DIR, which is missing")
+            raise UserError("--data can only be given together with --export DIR")
         return None
     if checkpoint is None:
         raise UserError(
-            "--export needs --checkpoint: a winner without its weights is of no use",
+            "--export needs --checkpoint FILE, the trained weights",
             hint="compofa-export writes subnets with random weights, for timing",
         )
     from compofa.search.export import Deployment

@@ -1,4 +1,4 @@
-"""The options of compofa-search, panel by panel, and what its help says of them."""
+"""The options of compofa-search with their help texts, panel by panel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from compofa.supernet.export.model_format import ModelFormat
 WHERE = "Which cells to look at"
 WANTED = "What is wanted"
 BOUNDS = "Bounds"
-UNSURE = "What is not measured, or not sure"
+UNSURE = "Predicted and uncertain latencies"
 VERIFYING = "Measuring the finalists (--verify)"
 OUTPUT = "Output"
 DEPLOYING = "Model files (--export)"
@@ -38,9 +38,9 @@ SearchAccuracy = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=WHERE,
-        help="The accuracies: a CSV table, a predictor of compofa-train (.npz) or OFA's "
-        "acc_predictor.pth. By default the predictions that ship with the package, which are for "
-        "the space compofa.",
+        help="The accuracies: a CSV table, a predictor that compofa-train has fitted (.npz), or "
+        "OFA's acc_predictor.pth. By default the predictions that ship with the package, which "
+        "exist for the space compofa only.",
         show_default=False,
     ),
 ]
@@ -50,8 +50,7 @@ SearchSpace = Annotated[
         metavar="NAME",
         autocompletion=complete_space,
         rich_help_panel=WHERE,
-        help="The space to search, by name or by its YAML file. By default the one that the "
-        "tables are of.",
+        help="The space to search: its name, or its YAML file. By default the space of the tables.",
         show_default=False,
     ),
 ]
@@ -61,7 +60,7 @@ SearchBatchSize = Annotated[
         min=1,
         metavar="N",
         rich_help_panel=WHERE,
-        help="Looks only at cells of this batch size. It is needed where a table has several.",
+        help="Searches only cells of this batch size. It is needed if a table has several.",
         show_default=False,
     ),
 ]
@@ -70,8 +69,8 @@ SearchResolutions = Annotated[
     typer.Option(
         metavar="LIST",
         rich_help_panel=WHERE,
-        help="Looks only at cells of these resolutions, as in 160,224 or 160-224:16. By default "
-        "at all.",
+        help="Searches only cells of these resolutions, as in 160,224 or 160-224:16. By default "
+        "all are searched.",
         show_default=False,
     ),
 ]
@@ -80,9 +79,9 @@ SearchLatency = Annotated[
     typer.Option(
         metavar="LIMIT",
         rich_help_panel=WANTED,
-        help="The most that the latency may be, in milliseconds or with a unit (us, ms, s). "
-        "Several limits are given as 15,20,25 or 15-50:5. With several tables, repeat the option: "
-        "one for each, in the same order. Without any limit the answer is the Pareto front.",
+        help="The largest latency allowed, in milliseconds or with a unit (us, ms, s), as in 25. "
+        "Several limits are given as 15,20,25 or 15-50:5. With several tables, repeat the option "
+        "once for each, in the same order. Without any limit the answer is the Pareto front.",
         show_default=False,
     ),
 ]
@@ -92,8 +91,8 @@ SearchMinTop1 = Annotated[
         "--min-top1",
         metavar="PERCENT",
         rich_help_panel=WANTED,
-        help="The least accuracy that an answer may have, as in 76%. Without --latency and "
-        "--minimise, the fastest subnet comes first.",
+        help="The least accuracy allowed, as in 76%. Without --latency and --minimise, the fastest "
+        "subnet comes first.",
         show_default=False,
     ),
 ]
@@ -102,9 +101,9 @@ SearchMinimise = Annotated[
     typer.Option(
         metavar="NAME",
         rich_help_panel=WANTED,
-        help="Takes the subnets that have the least of this instead of the most accuracy: "
-        "latency_ms, macs, params, size, memory, or a column that the table has of its own. "
-        "Several, as in latency_ms,memory, give the Pareto front over them.",
+        help="Prefers the subnets that have the least of this, instead of the most accurate ones: "
+        "latency_ms, macs, params, size, memory, or a further column of the table. Several, as in "
+        "latency_ms,memory, give the Pareto front over them.",
         show_default=False,
     ),
 ]
@@ -114,8 +113,8 @@ SearchTop = Annotated[
         min=1,
         metavar="N",
         rich_help_panel=WANTED,
-        help=f"The most results to show: by default {DEFAULT_TOP}, one per limit where there are "
-        "several limits, and all of a front.",
+        help=f"The most results to show. By default {DEFAULT_TOP}; one per limit if there are "
+        "several limits; all members of a Pareto front.",
         show_default=False,
     ),
 ]
@@ -125,7 +124,7 @@ SearchEach = Annotated[
         "--each",
         metavar="",
         rich_help_panel=WANTED,
-        help="Answers every limit of every table by itself, with a subnet of its own.",
+        help="Answers every limit of every table separately, each with a subnet of its own.",
     ),
 ]
 SearchFamily = Annotated[
@@ -162,7 +161,7 @@ SearchMaxSize = Annotated[
     typer.Option(
         metavar="BYTES",
         rich_help_panel=BOUNDS,
-        help="The most bytes of weights, as in 20MB. MB is a million bytes, MiB 1024 x 1024.",
+        help="The most bytes of weights, as in 20MB. MB is 1,000,000 bytes, MiB 1024 x 1024.",
         show_default=False,
     ),
 ]
@@ -180,8 +179,8 @@ SearchAtMost = Annotated[
     typer.Option(
         metavar="COLUMN=NUMBER",
         rich_help_panel=BOUNDS,
-        help="The most that a column which the table has of its own may hold, as in "
-        "energy_mj=50. The option may be repeated.",
+        help="The largest value allowed in a further column of the table, as in energy_mj=50. The "
+        "option may be repeated.",
         show_default=False,
     ),
 ]
@@ -190,7 +189,7 @@ SearchRisk = Annotated[
     typer.Option(
         metavar="PERCENT",
         rich_help_panel=UNSURE,
-        help="The most probability with which the true latency may exceed its limit, as in 5%. "
+        help="The largest probability with which the true latency may exceed its limit, as in 5%. "
         "Without it, the latency in the table has to meet the limit.",
         show_default=False,
     ),
@@ -200,8 +199,8 @@ SearchLike = Annotated[
     typer.Option(
         metavar="TABLE",
         rich_help_panel=UNSURE,
-        help="The table of another device. Cells that --table lacks are predicted from it. The "
-        "option may be repeated.",
+        help="The table of another device, from which the cells that --table lacks are predicted. "
+        "The option may be repeated.",
         show_default=False,
     ),
 ]
@@ -211,8 +210,8 @@ SearchPredict = Annotated[
         "--predict",
         metavar="",
         rich_help_panel=UNSURE,
-        help="Searches the whole space instead of the table's cells, with latencies that a model "
-        "of the measured cells predicts.",
+        help="Searches the whole space instead of the cells in the table. A model that is fitted "
+        "to the measured cells predicts the latencies.",
     ),
 ]
 SearchSeed = Annotated[
@@ -221,7 +220,7 @@ SearchSeed = Annotated[
         min=0,
         metavar="N",
         rich_help_panel=UNSURE,
-        help="Where a search of a large space starts from. The same seed gives the same answer.",
+        help="The random seed of the search of a large space. The same seed gives the same answer.",
     ),
 ]
 SearchVerify = Annotated[
@@ -230,7 +229,8 @@ SearchVerify = Annotated[
         "--verify",
         metavar="",
         rich_help_panel=VERIFYING,
-        help="Measures the candidates that may win on their devices, and answers from that.",
+        help="Measures the candidates that may win on the tables' devices, updates the tables, and "
+        "answers from them.",
     ),
 ]
 SearchInventory = Annotated[Path, inventory_option(VERIFYING)]
@@ -239,7 +239,7 @@ SearchMaxTime = Annotated[
     typer.Option(
         metavar="DURATION",
         rich_help_panel=VERIFYING,
-        help="The most time to spend, as in 90s, 10m or 2h. By default there is no end.",
+        help="The most time to spend, as in 90s, 10m or 2h. By default there is no limit.",
         show_default=False,
     ),
 ]
@@ -249,7 +249,7 @@ SearchPlot = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=OUTPUT,
-        help="Draws accuracy against latency, as a page (.html) or a picture (.png).",
+        help="Draws accuracy against latency as a page (.html) or a picture (.png).",
         show_default=False,
     ),
 ]
@@ -268,7 +268,8 @@ SearchExport = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=DEPLOYING,
-        help="Writes the winners to this folder as model files, with the weights of --checkpoint.",
+        help="Writes the chosen subnets to this folder as model files, with the weights of "
+        "--checkpoint.",
         show_default=False,
     ),
 ]
@@ -277,7 +278,7 @@ SearchCheckpoint = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=DEPLOYING,
-        help="The trained supernet whose weights the model files get.",
+        help="The checkpoint of the trained supernet from which the model files get their weights.",
         show_default=False,
     ),
 ]
@@ -288,7 +289,7 @@ SearchExportFormat = Annotated[
         parser=parse_format,
         metavar="|".join(FORMATS),
         rich_help_panel=DEPLOYING,
-        help="The format of the model files; onnx if left out.",
+        help="The format of the model files. By default onnx.",
     ),
 ]
 SearchExportDtype = Annotated[
@@ -298,7 +299,7 @@ SearchExportDtype = Annotated[
         parser=parse_dtype,
         metavar="|".join(DTYPES),
         rich_help_panel=DEPLOYING,
-        help="The number type that the models compute in.",
+        help="The number type in which the models compute.",
     ),
 ]
 SearchCalibration = Annotated[
@@ -306,8 +307,8 @@ SearchCalibration = Annotated[
     typer.Option(
         metavar="PATH",
         rich_help_panel=DEPLOYING,
-        help="Images from which a quantised dtype, such as int8, learns its scales: a folder of "
-        "pictures or an .npz file.",
+        help="Images for the calibration of a quantised dtype such as int8: a folder of pictures "
+        "or an .npz file.",
         show_default=False,
     ),
 ]
@@ -316,8 +317,8 @@ SearchData = Annotated[
     typer.Option(
         metavar="PATH",
         rich_help_panel=DEPLOYING,
-        help="A data set from which each winner takes its own batch norm statistics. Without it, "
-        "those of the checkpoint are used.",
+        help="A data set from which the batch norm statistics of each chosen subnet are computed. "
+        "Without it, those in the checkpoint are used.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""The values of compofa-search's options, and which limit goes with which table."""
+"""Parses the values of compofa-search's options, and pairs limits with tables."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from compofa.search.measures import LATENCY, MEASURES, Bound, Measure, measure
 PLOT_SUFFIXES = (".html", ".png")
 
 MOST_LIMITS = 10_000
-"""Of one range."""
+"""The most limits that one range may have."""
 
 LEAST_WITHOUT_UNIT = 1000
-"""Smaller amounts need a unit: nobody means 20 bytes of weights, but 20 MB."""
+"""Smaller amounts need a unit: who writes 20 means 20 MB of weights, not 20 bytes."""
 
 MILLISECONDS = {"": 1.0, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "s": 1e3}
 
@@ -29,10 +29,10 @@ _BINARY_SCALES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def parse_limit(text: str) -> float:
-    """`25`, `25ms`, `15000us` or `0.5s` in milliseconds.
+    """Parses `25`, `25ms`, `15000us` or `0.5s`, and returns milliseconds.
 
     Raises:
-        UserError: it is not a finite number above zero.
+        UserError: `text` is not a finite number above zero, with or without one of these units.
     """
     parsed = re.fullmatch(rf"\s*({_NUMBER})\s*({_UNIT})\s*", text)
     try:
@@ -40,21 +40,21 @@ def parse_limit(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        hint = "milliseconds, as in --latency 25, or with a unit, as in 15000us"
+        hint = "in milliseconds, as in --latency 25, or with a unit, as in 15000us"
         message = f"--latency must be a number above zero, not {shown(text)}"
         raise UserError(message, hint=hint)
-    # A limit in microseconds is the same number as the one in milliseconds that is meant.
+    # Rounded, so that 15100us and 15.1 are the same limit.
     return float(f"{value:.12g}")
 
 
 def parse_amount(text: str, name: str) -> int:
-    """`250000000`, `250M`, `0.25G`, `8MB` or `8MiB` as a number of things.
+    """Parses `250000000`, `250M`, `0.25G`, `8MB` or `8MiB` as a whole number.
 
-    MB is a million bytes, MiB 1024 x 1024 of them.
+    MB is 1,000,000 bytes, MiB 1024 x 1024 bytes.
 
     Raises:
-        UserError: it is not a number above zero with one of these endings, or so small a number
-            that its unit must have been forgotten.
+        UserError: `text` is not a number above zero with one of these units, or has no unit but is
+            less than `LEAST_WITHOUT_UNIT`; the message names the option `name`.
     """
     parsed = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kKmMgG]?)(i?)B?\s*", text)
     example = "20MB" if name in ("max-size", "max-memory") else "250M"
@@ -74,25 +74,29 @@ def parse_amount(text: str, name: str) -> int:
 
 
 def parse_bound(text: str) -> Bound:
-    """`energy_mj=50` as the most that a column may hold.
+    """Parses `energy_mj=50` as the largest value of a column.
 
     Raises:
-        UserError: it is not a name and a number.
+        UserError: `text` is not a name and a number.
     """
     name, _, amount = text.partition("=")
     try:
         return Bound(measure(name.strip()), parse_number(amount.strip(), "the bound"))
     except ValueError as error:
         message = f"--at-most {shown(text)}: {error}"
-        raise UserError(message, hint="a column and a number, as in energy_mj=50") from None
+        hint = "write a column and a number, as in energy_mj=50"
+        raise UserError(message, hint=hint) from None
 
 
 def parse_bounds(amounts: Mapping[str, str | None], columns: Sequence[str]) -> list[Bound]:
-    """The upper bounds that --max-NAME and --at-most ask for.
+    """The upper bounds of --max-NAME and --at-most.
 
     Args:
-        amounts: for each --max-NAME its value, None where it was not given.
+        amounts: the value of --max-NAME by NAME; None if the option was not given.
         columns: the values of --at-most.
+
+    Raises:
+        UserError: a value is not an amount, or not a column and a number.
     """
     bounds = [
         Bound(MEASURES[name], parse_amount(text, f"max-{name}"))
@@ -103,7 +107,7 @@ def parse_bounds(amounts: Mapping[str, str | None], columns: Sequence[str]) -> l
 
 
 def parse_objectives(texts: Sequence[str]) -> tuple[Measure, ...]:
-    """The objectives of --minimise: names, also several with commas between them.
+    """The objectives of --minimise, of which each value may be several names with commas.
 
     Raises:
         UserError: a name is missing, or given twice.
@@ -112,17 +116,17 @@ def parse_objectives(texts: Sequence[str]) -> tuple[Measure, ...]:
     for name in names:
         if not name:
             hint = f"as in {LATENCY}, memory, or {LATENCY},memory"
-            raise UserError("--minimise needs the name of what to have the least of", hint=hint)
+            raise UserError("--minimise needs the name of what to minimise", hint=hint)
         if names.count(name) > 1:
             raise UserError(f"--minimise {shown(name)} is given twice")
     return tuple(map(measure, names))
 
 
 def parse_limits(text: str) -> list[float]:
-    """`20`, `15,20,25` or `15-50:5` in milliseconds; a unit may follow, as in `15-50:5ms`.
+    """Parses `20`, `15,20,25` or `15-50:5` (with an optional unit), and returns milliseconds.
 
     Raises:
-        UserError: it is not such a list, or a long one.
+        UserError: `text` is not such a list, or a range has more than `MOST_LIMITS` limits.
     """
     limits: list[float] = []
     number = r"\s*([0-9.]+)\s*"
@@ -132,6 +136,7 @@ def parse_limits(text: str) -> list[float]:
             limits.append(parse_limit(part))
             continue
         first, last, step = (parse_limit(each + spread[4]) for each in spread.groups()[:3])
+        # The factor keeps the last limit where the division comes out a hair too small.
         count = int((last - first) / step * (1 + 1e-9)) + 1
         if not 1 <= count <= MOST_LIMITS:
             hint = f"at most {MOST_LIMITS}, from low to high, as in 15-50:5"
@@ -141,36 +146,40 @@ def parse_limits(text: str) -> list[float]:
 
 
 def questions(limits: Sequence[Sequence[float]], tables: int) -> list[Limits]:
-    """What is asked: with one table each limit by itself, else all limits of one subnet at once.
+    """The questions that --latency asks.
+
+    With one table, each limit is a question. With several, there is one question: a subnet that
+    meets the limit of every table.
 
     Args:
-        limits: what each --latency holds.
-        tables: how many there are.
+        limits: the limits of each --latency, in milliseconds.
+        tables: the number of tables.
 
     Raises:
-        UserError: there are several tables, and not one limit for each.
+        UserError: there are several tables but not one limit for each.
     """
     if tables == 1:
         return [(limit,) for each in limits for limit in each]
     if limits and len(limits) != tables:
         given = f"{len(limits)} --latency" if len(limits) > 1 else "one --latency"
         hint = "give one for each table, in the same order, or none for the Pareto front"
-        raise UserError(f"{tables} --table go with {tables} --latency, not {given}", hint=hint)
+        raise UserError(f"{tables} --table need {tables} --latency, not {given}", hint=hint)
     if any(len(each) > 1 for each in limits):
-        hint = "lists of limits go with --each and --family"
-        raise UserError("one subnet for several tables has one limit for each", hint=hint)
+        hint = "with --each or --family, a table may have several"
+        raise UserError("with several tables, each can have only one limit", hint=hint)
     return [tuple(each[0] for each in limits)] if limits else []
 
 
 def device_questions(limits: Sequence[Sequence[float]], tables: int) -> list[Limits]:
-    """What --each and --family ask: every limit of every table by itself.
+    """The questions of --each and --family: each limit of each table is one.
 
     Args:
-        limits: what each --latency holds: those of its table, or of all tables if it is alone.
-        tables: how many there are.
+        limits: the limits of each --latency, in milliseconds. The first are those of the first
+            table, and so on; if there is only one --latency, its limits are those of all tables.
+        tables: the number of tables.
 
     Raises:
-        UserError: there are neither one nor as many --latency as tables.
+        UserError: the number of --latency is neither one nor that of the tables.
     """
     if len(limits) not in (1, tables):
         hint = "give one for each table, in the same order, or one for all"
@@ -185,6 +194,6 @@ def device_questions(limits: Sequence[Sequence[float]], tables: int) -> list[Lim
 
 
 def check_plot(path: Path) -> None:
-    """Raises UserError where no plot can be written under that name."""
+    """Raises UserError if a plot cannot be written under that name."""
     if path.suffix.lower() not in PLOT_SUFFIXES:
         raise UserError("a plot's name ends in .html or .png", path=path)

@@ -1,6 +1,6 @@
-"""What compofa-search does once its options are read: it searches, measures, writes and tells.
+"""Runs compofa-search once its options are parsed: it searches, measures, writes and prints.
 
-Apart from the command itself, so that help and wrong options are answered without NumPy.
+This is apart from the command itself, whose help and errors about options then need no NumPy.
 """
 
 from __future__ import annotations
@@ -38,7 +38,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """How --verify measures: on which devices, for how long, and whether it waits for them."""
+    """How --verify measures.
+
+    Attributes:
+        inventory: the file that describes the devices.
+        seconds: the most time to spend; infinite without --max-time.
+        pause: whether to wait while a device is busy or hot.
+    """
 
     inventory: Path
     seconds: float
@@ -47,7 +53,14 @@ class VerifyOptions:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the answer goes besides the screen."""
+    """What the command writes.
+
+    Attributes:
+        plot: the file of --plot.
+        out: the file of --out.
+        deployment: what --export writes.
+        json: whether JSON is printed instead of text.
+    """
 
     plot: Path | None
     out: Path | None
@@ -57,12 +70,16 @@ class Outputs:
 
 @dataclass(frozen=True)
 class _Told:
-    """An answer, how to show it, and what JSON has beside it.
+    """An answer and how to show it.
 
     Attributes:
-        candidates: that it was chosen from.
-        unanswered: what to say of the questions that have no answer.
-        exit_code: where there is no such question.
+        candidates: those from which the answer was chosen.
+        answer: the answer.
+        heading: the line above the columns.
+        columns: the columns of the text for people.
+        extra: what the JSON object has besides the answer.
+        unanswered: messages about the questions that have no answer.
+        exit_code: the exit code if every question has an answer.
     """
 
     candidates: Candidates
@@ -79,9 +96,11 @@ class Search:
     """One call of the command.
 
     Attributes:
-        top: most results per question; the default where None.
-        family: how many subnets serve all questions together; None where each has its own.
-        verify: None where nothing is measured.
+        request: what to search.
+        top: the most results per question; None for the default.
+        family: the number of subnets that serve all questions together; None without --family.
+        verify: how to measure the finalists; None without --verify.
+        outputs: what to write.
     """
 
     request: SearchRequest
@@ -91,21 +110,25 @@ class Search:
     outputs: Outputs
 
     def _check(self) -> None:
-        """Raises UserError where options do not go together."""
+        """Raises UserError if options were given that cannot be combined."""
         request = self.request
         if self.outputs.plot is not None:
             check_plot(self.outputs.plot)
         if self.outputs.out is not None:
             check_suffix(self.outputs.out, ".csv")
         if request.minimise and (request.predict or self.family is not None):
-            raise UserError("--minimise looks at listed cells: not with --predict or --family")
+            raise UserError("--minimise cannot be combined with --predict or --family")
         others = self.family is not None or request.like or request.minimise
         if self.verify is not None and (not request.questions or others):
             raise UserError(
-                "--verify is for --latency limits, without --family, --like or --minimise"
+                "--verify needs --latency and cannot be combined with --family, --like or "
+                "--minimise"
             )
         if request.predict and request.like:
-            raise UserError("--predict searches the whole space, --like the cells of other tables")
+            raise UserError(
+                "--predict and --like cannot be combined",
+                hint="--predict searches the whole space, --like the cells of the other tables",
+            )
 
     def run(self) -> None:
         """Searches, and tells what came of it.
@@ -136,14 +159,14 @@ class Search:
             candidates, request.questions, top, request.risk, request.minimise, request.min_top1
         )
         if candidates.seen is not None:
-            # Of a large space the best are kept: how many more there are is not known.
+            # Of a large space only the best cells are kept, so how many more fit is not known.
             answer = replace(answer, more=())
         heading = title(candidates, *asked)
         shown = columns(candidates, answer, request.minimise)
         return _Told(candidates, answer, heading, shown, {}, _infeasible(candidates, answer))
 
     def _tell(self, told: _Told) -> None:
-        """Writes the files, prints the answer, and leaves with what it comes to."""
+        """Writes the files, prints the answer, and exits with the code that it calls for."""
         answer, outputs = told.answer, self.outputs
         written: list[Path] = []
         if answer.results:
@@ -178,14 +201,14 @@ class Search:
         extra: Mapping[str, object],
         code: ExitCode = ExitCode.DONE,
     ) -> NoReturn:
-        """Ends the command with exit code 1, or `code`, after what there is to print."""
+        """Prints JSON if asked for, then the reasons, and exits with `code`, or 1 if that is 0."""
         if self.outputs.json:
             print_json(as_json(candidates, answer) | dict(extra))
         leave(printable("; ".join(reasons)), code or ExitCode.NO)
 
 
 def _winners(answer: Answer) -> list[Result]:
-    """The best of each question, or all of a front or family."""
+    """The best result of each question, or all members of a front or family."""
     best: dict[tuple[float | None, ...], Result] = {}
     for each in answer.results:
         if each.limit_ms is not None:
@@ -198,7 +221,7 @@ def _infeasible(candidates: Candidates, answer: Answer) -> list[str]:
 
 
 def _verified(candidates: Candidates, request: SearchRequest, options: VerifyOptions) -> _Told:
-    """The answer after the finalists have been measured."""
+    """Measures the finalists and answers from that."""
     from compofa.profiler.measurement.device_monitor import PATIENCE_S
     from compofa.search.verification.measure_finalists import FinalistMeasurement, devices_of
     from compofa.search.verification.verification_output import (

@@ -1,1 +1,1 @@
-"""Families: a few subnets that together serve many devices and limits."""
+"""Finds a few subnets that together serve many devices and limits."""

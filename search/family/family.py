@@ -1,4 +1,4 @@
-"""A family of subnets for a whole fleet: every device and limit takes the member that suits it."""
+"""Finds a family of subnets for a fleet: each device and limit uses the member that suits it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Served:
     """One question and the family member that answers it.
 
     Attributes:
-        limit_ms: one per table; infinite for tables that it is not about.
-        member: position among the members; None where none meets the limit.
-        top1: the member's accuracy; 0 without one.
-        best: the most accurate candidate's; 0 where no candidate meets the limit.
+        limit_ms: the limits in milliseconds, one per table; infinite for a table without one.
+        member: the position of the member in the family; None if none meets the limits.
+        top1: the member's accuracy as a fraction of one; 0 without a member.
+        best: the accuracy of the best candidate of all; 0 if no candidate meets the limits.
     """
 
     limit_ms: Limits
@@ -36,10 +36,10 @@ class SubnetFamily:
     """Candidates that serve a fleet together.
 
     Attributes:
-        members: positions of the candidates, most accurate first.
-        served: the questions, in their order.
-        loss: mean of the best accuracy less the member's, over the questions that any candidate
-            can answer.
+        members: the positions of the candidates, most accurate first.
+        served: the questions in the order in which they were asked.
+        loss: the mean of the best candidate's accuracy minus the member's, as a fraction of one,
+            over the questions that any candidate can answer.
     """
 
     members: IntArray
@@ -50,22 +50,23 @@ class SubnetFamily:
 def find_family(
     candidates: Candidates, questions: Sequence[Limits], count: int, risk: float | None = None
 ) -> SubnetFamily:
-    """The `count` candidates that answer `questions` with the least loss; exact.
+    """Finds the at most `count` candidates that answer `questions` with the least loss.
 
-    A question that no member can answer loses the whole accuracy that the best candidate has.
+    The result is exact. A question that no member can answer counts as a loss of the whole accuracy
+    of the best candidate.
 
     Args:
         candidates: at least one.
-        questions: at least one.
-        count: most members; there are fewer where more would add nothing.
+        questions: the limits of each question; at least one.
+        count: the most members; there are fewer if more would not reduce the loss.
         risk: as in `answer.ask`.
 
     Raises:
-        UserError: `risk` is asked of latencies that have no interval.
+        UserError: `risk` is given but the latencies have no intervals.
     """
     cost = costs_at(candidates, risk)
     limits = np.array(questions, dtype=np.float64)
-    # The family is chosen for all questions together, and each then takes the member that suits it.
+    # The family is chosen for all questions together; then each question gets its best member.
     members = choose_family(candidates.top1, cost, limits, count)
     order = ranking(candidates.top1, candidates.latency_ms)
     best = first_within(order, cost, limits)

@@ -1,4 +1,4 @@
-"""A family as text for people and as JSON for programs."""
+"""Shows a family as text for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def family_answer(candidates: Candidates, family: SubnetFamily) -> Answer:
 
 
 def family_title(candidates: Candidates, family: SubnetFamily) -> str:
-    """How many serve what, and at which loss."""
+    """The heading: how many members serve how many limits, and with which loss."""
     possible = [each for each in family.served if each.best]
     unserved = sum(each.member is None for each in possible)
     left = f", {unserved} of them without a subnet" if unserved else ""
@@ -42,7 +42,7 @@ def family_title(candidates: Candidates, family: SubnetFamily) -> str:
 
 
 def family_columns(candidates: Candidates, family: SubnetFamily) -> list[Column]:
-    """Which limits each member serves, table by table."""
+    """Columns with the limits that each member serves, one column per table."""
     columns = []
     for i, table in enumerate(candidates.tables):
         spans = [
@@ -54,7 +54,7 @@ def family_columns(candidates: Candidates, family: SubnetFamily) -> list[Column]
 
 
 def _span(limits: Sequence[float]) -> str:
-    """`15 to 25 ms` for the finite ones of `limits`."""
+    """The range of the finite limits, such as `15 to 25 ms`."""
     known = sorted(limit for limit in limits if math.isfinite(limit))
     if not known:
         return "none"
@@ -63,7 +63,7 @@ def _span(limits: Sequence[float]) -> str:
 
 
 def family_json(candidates: Candidates, family: SubnetFamily) -> dict[str, Any]:
-    """What `--json` adds: the loss, and for each question its member among the results."""
+    """The object `family` of `--json`: the loss, and each question with its member's position."""
     return {"loss": family.loss, "served": [_served(candidates, each) for each in family.served]}
 
 
@@ -79,5 +79,5 @@ def _served(candidates: Candidates, served: Served) -> dict[str, Any]:
 
 
 def _table(limits: Limits) -> int:
-    """The table that a question is about."""
+    """The table of a question that has a limit for one table only."""
     return next(i for i, limit in enumerate(limits) if math.isfinite(limit))

@@ -1,10 +1,10 @@
-"""The k candidates that together serve many questions with the least loss of accuracy.
+"""Chooses the k candidates that together serve many questions with the least loss of accuracy.
 
-Every question takes the most accurate member that meets its limit, and counts as accuracy 0 where
-none does. Choosing k members for the largest sum is the k-median (uncapacitated location) problem.
-It is solved exactly: Lagrangian relaxation bounds it from above (Cornuejols, Fisher and Nemhauser,
-Management Science 23, 1977) and says which candidates can be in a best family at all; of those,
-every family that could still be better than the best one known is looked at.
+Each question uses the most accurate member that meets its limit, and counts with accuracy 0 if none
+does. Choosing k members for the largest sum is the k-median (uncapacitated location) problem. It is
+solved exactly. Lagrangian relaxation gives an upper bound (Cornuejols, Fisher and Nemhauser,
+Management Science 23, 1977) and excludes the candidates that cannot be in a best family. A branch
+and bound search then examines every family that may be better than the best one found so far.
 """
 
 from __future__ import annotations
@@ -18,33 +18,38 @@ from compofa.common.arrays import FloatArray, IntArray
 from compofa.search.exact import meeting, ranking
 
 STEPS = 400
-"""Steps of the subgradient method; more make the bound tighter, none changes the answer."""
+"""Steps of the subgradient method. More of them make the bound tighter, but the answer the same."""
 
 PATIENCE = 10
-"""Steps without a tighter bound after which they become half as long."""
+"""After this many steps without a tighter bound, the steps become half as long."""
 
 TOLERANCE = 1e-9
-"""Sums of accuracies closer than this are equal."""
+"""Sums of accuracies that differ by less than this count as equal."""
 
 
 def choose_family(
     top1: FloatArray, latency_ms: FloatArray, limits_ms: FloatArray, count: int
 ) -> IntArray:
-    """The members of a best family, most accurate first; fewer than `count` where more add nothing.
+    """Chooses the members of a best family.
 
     Args:
-        top1: [n].
-        latency_ms: [n, t]; NaN where a candidate must not be chosen.
-        limits_ms: [questions, t]; infinite for tables that a question is not about.
-        count: most members.
+        top1: the accuracies of n candidates, [n].
+        latency_ms: their latencies in t tables, [n, t]; NaN for a candidate that must not be
+            chosen.
+        limits_ms: the limits of the questions, [questions, t]; infinite for a table without one.
+        count: the most members.
+
+    Returns:
+        The positions of the members, most accurate first; fewer than `count` if more would not
+        serve any question better.
     """
     meets = meeting(latency_ms, limits_ms)
-    # Of two candidates, the more accurate one that meets all that the other meets is enough.
+    # A candidate is not needed if a more accurate one meets all questions that it meets.
     order = ranking(top1, latency_ms)
     useful = _undominated(order[meets[order].any(axis=1)], meets)
     if not len(useful):
         return useful
-    # Questions that the same candidates meet are one question that counts several times.
+    # Questions that the same candidates meet are merged into one question with a weight.
     packed = np.packbits(meets[useful], axis=0)
     _, columns, weights = np.unique(packed, axis=1, return_index=True, return_counts=True)
     values: FloatArray = np.where(meets[useful][:, columns], top1[useful, None], 0.0) * weights
@@ -53,7 +58,10 @@ def choose_family(
 
 
 def _undominated(order: IntArray, meets: npt.NDArray[np.bool_]) -> IntArray:
-    """Those of `order`, best first, that meet a question which none before them meets alone."""
+    """The candidates of `order` that no single candidate before them makes superfluous.
+
+    One does so if it meets all questions that the later one meets.
+    """
     kept: list[int] = []
     left = order
     while len(left):
@@ -64,13 +72,13 @@ def _undominated(order: IntArray, meets: npt.NDArray[np.bool_]) -> IntArray:
 
 
 def _best_rows(values: FloatArray, count: int) -> IntArray:
-    """The rows, at most `count`, whose column-wise maximum has the largest sum."""
+    """The at most `count` rows whose column-wise maximum has the largest sum."""
     start = _greedy(values, count)
     low = _worth(values, start)
     prices, high = _prices(values, count, low)
     gains = np.maximum(values - prices, 0).sum(axis=1)
     descending = np.sort(gains)[::-1]
-    # With this row in it, no family is worth more than this bound.
+    # For each row, an upper bound on the sum of any family that contains it.
     bound = prices.sum() + gains + descending[: count - 1].sum()
     bound = np.minimum(bound, high)
     possible = np.flatnonzero(bound > low + TOLERANCE)
@@ -81,7 +89,7 @@ def _best_rows(values: FloatArray, count: int) -> IntArray:
 
 
 def _greedy(values: FloatArray, count: int) -> IntArray:
-    """A good family: the best addition again and again, then exchanges while they help."""
+    """A good family: rows are added one by one, the best first, then exchanged while that helps."""
     chosen: list[int] = []
     for _ in range(count):
         chosen.append(_addition(values, chosen))
@@ -106,10 +114,15 @@ def _worth(values: FloatArray, rows: IntArray | list[int]) -> float:
 
 
 def _prices(values: FloatArray, count: int, low: float) -> tuple[FloatArray, float]:
-    """What each column is worth at most to a family: the multipliers of the tightest bound found.
+    """Finds Lagrange multipliers, one per column, that bound the sum of any family tightly.
+
+    Args:
+        values: [rows, columns].
+        count: the most rows of a family.
+        low: the sum of a known family.
 
     Returns:
-        The multipliers, [columns], and the bound.
+        The multipliers, [columns], and the upper bound.
     """
     prices = np.sort(values, axis=0)[-min(count + 1, len(values))]
     best, tightest, pace, idle = prices, np.inf, 1.0, 0
@@ -123,6 +136,7 @@ def _prices(values: FloatArray, count: int, low: float) -> tuple[FloatArray, flo
             best, tightest, idle = prices, bound, 0
         if idle == PATIENCE:
             pace, idle = pace / 2, 0
+        # Polyak's step: as far as the bound would fall to the known sum along the subgradient.
         slope = 1.0 - over[top].sum(axis=0)
         length = float(slope @ slope)
         if tightest - low <= TOLERANCE or not length:
@@ -133,11 +147,14 @@ def _prices(values: FloatArray, count: int, low: float) -> tuple[FloatArray, flo
 
 @dataclass
 class _Families:
-    """Branch and bound over rows in the order of their gains.
+    """Branch and bound over families of rows, which are sorted by their gains.
 
     Attributes:
-        offset: sum of the prices: with the gains of its rows, it bounds what a family is worth.
-        known: what the best family so far is worth.
+        values: the value of each row for each question, [rows, columns].
+        gains: what each row gains above the prices, [rows], descending.
+        offset: the sum of the prices. Together with the gains of a family's rows it is an upper
+            bound on the family's sum.
+        known: the sum of the best family so far.
     """
 
     values: FloatArray
@@ -146,7 +163,7 @@ class _Families:
     known: float
 
     def best(self, count: int) -> list[int] | None:
-        """The best family worth more than `known`, if there is one."""
+        """The best family whose sum is larger than `known`, if there is one."""
         self.best_rows: list[int] | None = None
         self._extend([], np.zeros(self.values.shape[1]), 0, count)
         return self.best_rows
@@ -163,6 +180,7 @@ class _Families:
             return
         for row in range(start, len(self.values)):
             priced = self.offset + self.gains[rows].sum() + self.gains[row : row + left].sum()
+            # Rows come in descending order of gains, so no later row can do better.
             if priced <= self.known + TOLERANCE:
                 return
             others = np.sort(added[row - start + 1 :])[::-1][: left - 1].sum()

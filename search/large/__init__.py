@@ -1,1 +1,1 @@
-"""Search of spaces that are too large to list."""
+"""Searches spaces that have too many subnets to list."""

@@ -1,17 +1,19 @@
-"""Search of spaces too large to list: one pool of subnets serves all questions.
+"""Beam search of spaces that are too large to list, with one pool of subnets for all questions.
 
-1. Accuracies and costs of a random sample give a linear model of each: one number per block
-   choice. Maximising accuracy less lambda times cost then falls apart into units, so that the best
-   subnet by the model is found at once for every lambda (Lagrangian relaxation of a
-   multiple-choice knapsack; Fisher, Management Science 27, 1981). These subnets start the pool.
-2. For each question the best subnets of the pool (its beam) are taken apart: every subnet one step
-   away is looked at. What a step changes is then known exactly; pairs of steps are ranked by the
-   sum of their changes, and the most promising pairs are looked at too. That is a dynamic local
-   search in which a pair can trade time in one block for accuracy in another.
-3. It ends when every subnet of every beam has been taken apart. Where it ends depends on where it
-   began, so it begins several times, from samples of their own, and goes on with what all found.
+1. Linear models of accuracy and of cost are fitted to a random sample of subnets, with one
+   coefficient per block choice. Maximising accuracy minus lambda times cost then separates into
+   units, so that the best subnet by the models is found at once for every lambda (Lagrangian
+   relaxation of a multiple-choice knapsack; Fisher, Management Science 27, 1981). These subnets are
+   the first in the pool.
+2. For each question, the best subnets of the pool (its beam) are expanded: all subnets that differ
+   from one of them by one step are evaluated. Pairs of steps are ranked by the sum of the changes
+   that the single steps made, and the most promising pairs are evaluated too. Such a pair can make
+   one block faster and another one more accurate.
+3. The search ends when every subnet of every beam has been expanded. The result depends on the
+   start, so the search starts several times from different samples, and a last search continues
+   from all that these have found.
 
-Nothing is assumed of accuracies and costs but that they can be asked for many subnets at once.
+Accuracies and costs can be any functions of subnets that can be computed for many at once.
 """
 
 from __future__ import annotations
@@ -27,34 +29,44 @@ from compofa.search.large.costs import costs_of
 from compofa.search.large.pool import Problem, SubnetPool
 
 SAMPLE = 2000
-"""Random subnets that the linear models are fitted on."""
+"""Random subnets to which the linear models are fitted."""
 
 PRICES = np.geomspace(1e-3, 3, 40)
-"""Values of lambda: accuracy per limit's worth of cost."""
+"""Values of lambda: the accuracy that a cost as large as the limit is worth."""
 
 BEAM = 4
-"""Subnets per question that are taken apart."""
+"""How many subnets per question are expanded."""
 
 PAIRS = 60
-"""Pairs of steps that are looked at, per subnet taken apart."""
+"""How many pairs of steps are evaluated for each expanded subnet."""
 
 STARTS = 3
-"""Samples that it starts from: three beams of 4 find more than one of 12, in the same time."""
+"""How often the search starts. Three beams of 4 find better subnets than one of 12 in that time."""
 
 MOST_ROUNDS = 60
-"""A search ends after so many rounds; some twenty are usual."""
+"""A search ends after this many rounds; about twenty are usual."""
 
 RIDGE = 0.1
+"""Penalty of the linear models' ridge regression; one-hot features alone would be singular."""
 
 
 def explore(problem: Problem, limits: FloatArray, seed: int) -> SubnetPool:
-    """Looks for the most accurate subnets within each row of `limits`, [questions, k].
+    """Searches for the most accurate subnets within each row of `limits`, [questions, k].
 
-    Where nothing is within the limits, it looks for what exceeds them by the smallest factor. Where
-    the least of a cost is known and above its limit, the question ends with that.
+    If no subnet is within the limits, it searches for those that exceed them by the smallest
+    factor. If the smallest possible cost is known and exceeds its limit, the question is not
+    searched further.
+
+    Args:
+        problem: what is searched.
+        limits: the limits of each question on the k costs of the problem.
+        seed: the random seed.
+
+    Returns:
+        All subnets that were evaluated.
 
     Raises:
-        UserError: the accuracy source knows nothing of the space.
+        UserError: the accuracy source has no accuracies of the space.
     """
     rng = np.random.default_rng(seed)
     pool = SubnetPool(problem, rng)
@@ -72,7 +84,7 @@ def explore(problem: Problem, limits: FloatArray, seed: int) -> SubnetPool:
 
 
 def _climb(pool: SubnetPool, limits: FloatArray) -> None:
-    """Takes the beams apart until nothing new is in them."""
+    """Expands the beams until they contain no subnet that was not expanded yet."""
     beams = [np.empty(0, dtype=np.int64) for _ in limits]
     done: set[tuple[int, int]] = set()
     seen = 0
@@ -98,7 +110,11 @@ def _climb(pool: SubnetPool, limits: FloatArray) -> None:
 
 
 def _may_be_met(pool: SubnetPool, limits: FloatArray) -> npt.NDArray[np.bool_]:
-    """Looks at what costs least, where that is known; which questions it leaves open, [q]."""
+    """Evaluates the cheapest subnets, where they are known without a search.
+
+    Returns:
+        Whether the limits of each question may be met, [q].
+    """
     known = [(i, cost.least()) for i, cost in enumerate(pool.problem.costs)]
     cheapest = {i: genome for i, genome in known if genome is not None}
     if not cheapest:
@@ -110,7 +126,14 @@ def _may_be_met(pool: SubnetPool, limits: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def best(pool: SubnetPool, limit: FloatArray, count: int, among: IntArray) -> IntArray:
-    """The `count` best subnets for a question of those at the positions `among`, in no order."""
+    """The positions of the `count` best subnets for a question, in no particular order.
+
+    Args:
+        pool: the subnets evaluated so far.
+        limit: the question's limits on the k costs, [k].
+        count: how many subnets to return.
+        among: the positions from which to choose.
+    """
     if count >= len(among):
         return among
     worth = _worth(pool.top1[among], pool.costs[among], limit)
@@ -118,17 +141,19 @@ def best(pool: SubnetPool, limit: FloatArray, count: int, among: IntArray) -> In
 
 
 def _worth(top1: FloatArray, costs: FloatArray, limit: FloatArray) -> FloatArray:
-    """What is best has most: accuracy within the limits, else less the more they are exceeded."""
+    """A score for ranking: the accuracy within the limits, else minus the factor of the excess."""
     excess = (costs / limit).max(axis=-1)
     return np.where(excess <= 1, top1, -excess)
 
 
 @dataclass(frozen=True)
 class _Steps:
-    """A subnet of the pool and the subnets one step away, at `positions` [m].
+    """A subnet of the pool and the m subnets that differ from it by one step.
 
     Attributes:
-        changed: which number of the genome a step changes, [m].
+        start: the position of the subnet in the pool.
+        positions: the positions of the others, [m].
+        changed: which number of the genome each step changes, [m].
     """
 
     start: int
@@ -136,7 +161,7 @@ class _Steps:
     changed: IntArray
 
     def pairs(self, pool: SubnetPool, limit: FloatArray) -> IntArray:
-        """The genomes that two steps lead to, where their sum promises most."""
+        """The `PAIRS` genomes, two steps away, with the best sum of the changes of both steps."""
         first, second = np.nonzero(self.changed[:, None] < self.changed)
         top1, costs = pool.top1[self.positions], pool.costs[self.positions]
         start = pool.top1[self.start], pool.costs[self.start]
@@ -152,7 +177,7 @@ class _Steps:
         return genomes
 
     def jumps(self, pool: SubnetPool, limit: FloatArray) -> IntArray:
-        """The genomes that the best step in every unit leads to, at each price and resolution.
+        """Genomes that combine the best step of every unit, for each lambda and resolution.
 
         Those that exceed the limits are left out.
         """
@@ -173,7 +198,7 @@ class _Steps:
 
 
 def _take_apart(pool: SubnetPool, positions: Iterable[int]) -> dict[int, _Steps]:
-    """Looks at all subnets one step from those at `positions`, in one go."""
+    """Evaluates all subnets that differ by one step from those at `positions`, together."""
     steps = {each: pool.problem.genomes.steps(pool.genomes[each]) for each in positions}
     there = pool.look(np.concatenate([genomes for genomes, _ in steps.values()]))
     ends = np.cumsum([len(changed) for _, changed in steps.values()])
@@ -184,10 +209,10 @@ def _take_apart(pool: SubnetPool, positions: Iterable[int]) -> dict[int, _Steps]
 
 
 def _by_linear_models(pool: SubnetPool, limits: FloatArray) -> IntArray:
-    """The best genomes by linear models of accuracy and cost, at every price and resolution."""
+    """The best genomes by linear models of accuracy and cost, for every lambda and resolution."""
     genomes = pool.problem.genomes
     features = genomes.one_hot(pool.genomes)
-    # The costs as one: in units of the limits, on average over the questions.
+    # The k costs are made one: each in units of its limit, averaged over the questions.
     cost = (pool.costs / limits[:, None]).mean(axis=0).sum(axis=1)
     targets = np.column_stack([pool.top1, cost])
     square = features.T @ features + RIDGE * np.eye(features.shape[1], dtype=np.float32)
@@ -202,7 +227,7 @@ def _by_linear_models(pool: SubnetPool, limits: FloatArray) -> IntArray:
 
 
 def _at_each_resolution(problem: Problem, choices: IntArray) -> IntArray:
-    """Genomes of the units' `choices`, [n, units], with every resolution."""
+    """The genomes with the units' `choices`, [n, units], each at every resolution."""
     sizes = len(problem.genomes.resolutions)
     resolutions = np.tile(np.arange(sizes), len(choices))
     return np.column_stack([np.repeat(choices, sizes, axis=0), resolutions]).astype(np.int64)

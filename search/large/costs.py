@@ -1,4 +1,4 @@
-"""What subnets of a large space cost, as functions of genomes: of terms, or a model's word."""
+"""The costs of subnets as functions of genomes."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from compofa.supernet.blocks import Block
 
 
 class SubnetCost(Protocol):
-    """Something that a limit can be put on."""
+    """A cost of subnets that can be limited, such as the latency on a device."""
 
     def of(self, genomes: IntArray) -> FloatArray:
         """The cost of each genome, [n]."""
 
     def least(self) -> IntArray | None:
-        """The genome that costs least, where that is known without a search."""
+        """The cheapest genome, [numbers]; None if it is not known without a search."""
 
 
 @dataclass(frozen=True)
 class UnitCost:
-    """A cost made of one term for each unit, at each resolution.
+    """A cost that is the sum, or the maximum, of one term per unit.
 
     Attributes:
-        fixed: [resolutions], of the blocks that every subnet has.
-        terms: for each unit, [resolutions, choices].
-        combine: how they make a total: `np.add`, or `np.maximum` where the worst decides.
+        fixed: the term of the blocks that every subnet has, [resolutions].
+        terms: for each unit the terms of its choices, [resolutions, choices].
+        combine: how the terms make a total: `np.add` or `np.maximum`.
     """
 
     fixed: FloatArray
@@ -45,7 +45,12 @@ class UnitCost:
 
     @classmethod
     def from_slots(cls, genomes: Genomes, at: Callable[[int], SlotTerms]) -> UnitCost:
-        """Of the terms of slots that `at` gives for a resolution."""
+        """Makes the cost from the terms of block slots.
+
+        Args:
+            genomes: the subnets of the space.
+            at: returns the terms of the slots at a resolution.
+        """
         slots = [at(resolution) for resolution in genomes.resolutions]
         terms = [
             np.stack([each.part(positions, unit.expands, unit.kernels) for each in slots])
@@ -63,7 +68,7 @@ class UnitCost:
         return total
 
     def least(self) -> IntArray | None:
-        """Least in every unit, at the resolution where the total of those is least."""
+        """The cheapest choice of every unit, at the resolution where their total is smallest."""
         totals = self.combine.reduce([self.fixed, *(terms.min(axis=1) for terms in self.terms)])
         size = int(totals.argmin())
         return np.array([*(int(terms[size].argmin()) for terms in self.terms), size])
@@ -71,7 +76,13 @@ class UnitCost:
 
 @dataclass(frozen=True)
 class GraphCost:
-    """A total over blocks, such as MACs, where blocks depend on more than their slot."""
+    """A total over blocks, such as MACs, in a space where a block's cost depends on other blocks.
+
+    Attributes:
+        genomes: the subnets of the space.
+        block: the cost of one block.
+        combine: how the costs make a total: `np.add` or `np.maximum`.
+    """
 
     genomes: Genomes
     block: Callable[[Block], float]
@@ -89,14 +100,20 @@ class GraphCost:
         return totals
 
     def least(self) -> IntArray | None:
-        """Not known."""
+        """None: the cheapest subnet is not known without a search."""
         return None
 
 
 def block_cost(
     genomes: Genomes, block: Callable[[Block], float], combine: np.ufunc = np.add
 ) -> SubnetCost:
-    """`block` combined over the blocks of a subnet."""
+    """The total of `block` over the blocks of a subnet, as a cost.
+
+    Args:
+        genomes: the subnets of the space.
+        block: the cost of one block.
+        combine: how the costs make a total: `np.add` or `np.maximum`.
+    """
     if not is_separable(genomes.space):
         return GraphCost(genomes, block, combine)
 
@@ -107,5 +124,5 @@ def block_cost(
 
 
 def costs_of(costs: Sequence[SubnetCost], genomes: IntArray) -> FloatArray:
-    """[n, costs]."""
+    """Each of `costs` for each genome, [n, costs]."""
     return np.column_stack([cost.of(genomes) for cost in costs])

@@ -1,8 +1,8 @@
-"""Subnets of a large space as rows of numbers: which choice each unit takes, and which resolution.
+"""Encodes subnets of a large space as rows of integers: the choice of each unit, and a resolution.
 
-A unit has some hundreds or thousands of choices (of depth, and of expand ratio and kernel of every
-block), which a table lists once. What a search does to subnets (drawing them, changing one block,
-taking them apart for an accuracy predictor) is then indexing.
+A unit has hundreds or thousands of choices (of its depth, and of the expand ratio and kernel of
+each block), which a table lists once. Drawing random subnets, changing one block, or looking up the
+inputs of an accuracy predictor is then array indexing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet, SubnetArrays, Unit, UnitChoice
 
 SMALL_UNIT = 150
-"""Units with up to so many choices may change to any other in one step."""
+"""A unit with at most this many choices may change to any other choice in one step."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class UnitTable:
     """The c choices of one unit.
 
     Attributes:
-        depths: [c].
-        expands, kernels: [c, slots]; 0 where no block is.
-        codes: [c, 1 + slots], the choice as small numbers: one that stands for its width, then
-            for each slot one that stands for its block's expand ratio and kernel, or for none.
-        one_hot: [c, features], which code each position has, as zeros and ones.
-        neighbours: [c, m], the choices one step away; -1 fills up.
+        choices: the choices.
+        depths: their depths, [c].
+        expands, kernels: their blocks' expand ratios and kernels, [c, slots]; 0 without a block.
+        codes: each choice as small integers, [c, 1 + slots]: the first stands for the width, and
+            each of the others for the expand ratio and kernel of a slot's block, or for no block.
+        one_hot: the codes as one-hot vectors, [c, features].
+        neighbours: the positions of the choices one step away, [c, m], padded with -1.
     """
 
     choices: tuple[UnitChoice, ...]
@@ -47,7 +48,7 @@ class UnitTable:
 
     @cached_property
     def alike(self) -> IntArray:
-        """The choices whose blocks are all alike; all choices where there is none such."""
+        """The positions of the choices whose blocks are all alike, or of all if there are none."""
         uniform = [
             i
             for i, choice in enumerate(self.choices)
@@ -57,7 +58,7 @@ class UnitTable:
 
 
 def unit_table(unit: Unit, choices: Sequence[UnitChoice]) -> UnitTable:
-    """The table of some `choices` of `unit`."""
+    """Makes the table of some `choices` of `unit`."""
     slots = unit.slots
 
     def padded(values: Sequence[float]) -> list[float]:
@@ -84,7 +85,7 @@ def unit_table(unit: Unit, choices: Sequence[UnitChoice]) -> UnitTable:
 
 
 def _even(values: IntArray) -> FloatArray:
-    """Probabilities, [n], that give each distinct value the same chance."""
+    """Probabilities, [n], by which every distinct value is drawn equally often."""
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     share: FloatArray = 1 / counts[which] / len(counts)
     return share
@@ -97,7 +98,8 @@ def _one_hot(codes: IntArray) -> Float32Array:
 
 
 def _find(table: IntArray, codes: IntArray) -> IntArray:
-    """Which row of `table` each row of `codes` is, [n]; -1 where none."""
+    """The position in `table` of each row of `codes`, [n]; -1 where it is not in it."""
+    # A row is looked up as one integer, whose digits are the row's numbers.
     weights = (int(table.max()) + 1) ** np.arange(table.shape[1])
     names, wanted = table @ weights, codes @ weights
     order = np.argsort(names)
@@ -106,9 +108,13 @@ def _find(table: IntArray, codes: IntArray) -> IntArray:
 
 
 def _neighbours(codes: IntArray) -> IntArray:
-    """[c, m]: all other choices of a small unit, else those that differ in one code."""
+    """The positions of the choices one step away from each choice, [c, m], padded with -1.
+
+    These are all others in a small unit, else those that differ in one code.
+    """
     every = np.arange(len(codes))
     if len(codes) <= SMALL_UNIT:
+        # Row i gets 0, 1, ... without i.
         others = every[:-1] + np.zeros((len(codes), 1), dtype=np.int64)
         return others + (others >= every[:, None])
     neighbours = []
@@ -128,10 +134,15 @@ def _whole_table(unit: Unit) -> UnitTable:
 
 @dataclass(frozen=True)
 class Genomes:
-    """How the subnets of a space, at some resolutions, are written as numbers.
+    """Encodes the subnets of a space, at some resolutions, as genomes.
 
     A genome is a row of integers: for each unit the position of its choice in the unit's table,
-    then the position of its resolution.
+    then the position of its resolution in `resolutions`.
+
+    Attributes:
+        space: the space.
+        resolutions: the resolutions in pixels.
+        units: the table of each unit's choices.
     """
 
     space: Space
@@ -140,8 +151,8 @@ class Genomes:
 
     @classmethod
     def of(cls, space: Space, resolutions: Sequence[int]) -> Genomes:
-        """All subnets of `space`."""
-        # Units with the same choices share a table: it does not depend on channels and strides.
+        """The encoding of all subnets of `space` at `resolutions`."""
+        # A table does not depend on channels and strides. Units with the same choices share one.
         plain = [
             replace(unit, width=8, stride=1, activation="none", squeeze_excite=False)
             for unit in space.units
@@ -154,10 +165,11 @@ class Genomes:
         return (*map(len, self.units), len(self.resolutions))
 
     def random(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draws n genomes: depths and resolutions uniform, then each choice of that depth alike.
+        """Draws n random genomes, [n, numbers].
 
-        In every other genome all blocks of a unit are alike, which reaches further towards the
-        smallest and the largest than independent blocks do.
+        Depths and resolutions are uniform, and so are the choices among those of a depth. In every
+        other genome all blocks of a unit are alike, because independent blocks would hardly ever
+        give a subnet near the smallest or the largest.
         """
         columns = []
         for unit in self.units:
@@ -179,7 +191,7 @@ class Genomes:
         )
 
     def pixels(self, genomes: IntArray) -> IntArray:
-        """The resolutions of `genomes`, [n]."""
+        """The resolutions of `genomes` in pixels, [n]."""
         return np.array(self.resolutions, dtype=np.int64)[genomes[:, -1]]
 
     def subnet(self, genome: IntArray) -> Subnet:
@@ -188,7 +200,11 @@ class Genomes:
         return self.space.subnet([unit.choices[at] for unit, at in pairs])
 
     def steps(self, genome: IntArray) -> tuple[IntArray, IntArray]:
-        """All genomes one step from `genome`, [m, numbers], and which number changed, [m]."""
+        """All genomes one step away from `genome`.
+
+        Returns:
+            The m genomes, [m, numbers], and which number each step changed, [m].
+        """
         changed, which = [], []
         for i, size in enumerate(self.sizes):
             if i < len(self.units):
@@ -203,7 +219,7 @@ class Genomes:
         return np.concatenate(changed), np.concatenate(which)
 
     def one_hot(self, genomes: IntArray) -> Float32Array:
-        """[n, features]: the units' `one_hot` side by side, then that of the resolution."""
+        """`genomes` as one-hot vectors, [n, features]: those of the units, then the resolution."""
         parts = [unit.one_hot[at] for unit, at in zip(self.units, genomes.T, strict=False)]
         sizes = np.eye(len(self.resolutions), dtype=np.float32)[genomes[:, -1]]
         return np.concatenate([*parts, sizes], axis=1)

@@ -1,7 +1,8 @@
-"""Search of spaces too large to list: what `beam` found, scored again from its keys.
+"""Searches spaces that are too large to list, and evaluates what was found again by the keys.
 
-The search itself works on numbers. What it found goes through the same join as a table that was
-read from a file: latencies, accuracies and limits are computed from the subnets' keys alone.
+The search itself (`beam`) works on arrays of integers. The subnets that it finds go through the
+same `join` as the rows of a table that was read from a file, so that an error in these arrays
+cannot lead to a wrong answer.
 """
 
 from __future__ import annotations
@@ -29,19 +30,20 @@ if TYPE_CHECKING:
     from compofa.search.large.latency_sources import LatencySource
 
 KEPT = 30
-"""Subnets kept per question, of those that were looked at: most results of each."""
+"""How many of the evaluated subnets are kept per question, and so the most results of each."""
 
 FRONT_LIMITS = 16
-"""Limits at which the front is looked for where none are given."""
+"""How many limits are searched to find the front if no limits are given."""
 
 
 @dataclass(frozen=True)
 class SearchBounds:
-    """What holds in every question of a search.
+    """The bounds that every result of a search has to keep.
 
     Attributes:
-        resolutions: to choose from; those that space, devices and accuracies share where None.
-        constraints: upper bounds on what a subnet costs.
+        resolutions: the resolutions to choose from, in pixels; None for all that the space, the
+            devices and the accuracies have in common.
+        constraints: upper bounds on costs of a subnet other than latency, such as MACs.
         risk: as in `answer.ask`.
     """
 
@@ -58,25 +60,25 @@ def search_large(
     bounds: SearchBounds | None = None,
     seed: int = 0,
 ) -> Candidates:
-    """The best subnets of `space` that a search finds within the limits of each question.
+    """Searches a large space for the best subnets within the limits of each question.
 
     Args:
-        devices: t of them, at least one.
-        space: of any size.
-        accuracy: has to know every subnet (`ArrayAccuracy`), as a predictor does.
-        questions: the limits of each in milliseconds, t; without questions, the front is looked
-            for, along limits that are spread evenly from the fastest to the slowest.
-        bounds: what else has to hold; nothing unless given.
-        seed: of the random sample that the search starts from; same seed, same answer.
+        devices: the sources of the latencies, t of them, at least one.
+        space: the space, of any size.
+        accuracy: a source that knows every subnet (`ArrayAccuracy`), such as a predictor.
+        questions: the limits of each in milliseconds, t each; without any, the front is searched.
+        bounds: further bounds; None for none.
+        seed: the random seed of the search. The same seed gives the same answer.
 
     Raises:
-        UserError: no resolution is known to all; the accuracies know listed subnets only; a
-            device's table lacks a block; a constraint is on a table's own column.
+        UserError: devices and accuracies share no resolution, `accuracy` knows only some subnets, a
+            table lacks a block, or a constraint is on a column of a table.
     """
-    # A table of accuracies lists some subnets; the search asks about any.
+    # The search needs the accuracy of any subnet.
     if not hasattr(accuracy, "top1_of"):
         raise UserError(
-            f"space {space.name} has {space.size:.3g} subnets, and an accuracy table lists some",
+            f"space {space.name} has {space.size:.3g} subnets, but an accuracy table lists only "
+            "some of them",
             hint="give --accuracy a predictor, such as OFA's released acc_predictor.pth",
         )
     bounds = bounds or SearchBounds()
@@ -91,7 +93,7 @@ def search_large(
         bound.most / measure.unit(*dtypes)
         for bound, measure in zip(bounds.constraints, measures, strict=True)
     ]
-    # A front has no limits to search within: some are laid along it.
+    # The search needs limits; to find a front, some are spread along it.
     asked = questions or _spread(problem, len(devices))
     limits = np.array([(*each, *most) for each in asked], dtype=np.float64)
     pool = explore(problem, limits, seed)
@@ -101,11 +103,12 @@ def search_large(
         for i, size in enumerate(genomes.resolutions)
     }
     subnets = {size: here for size, here in subnets.items() if here}
-    # Scored again from the keys alone: what the search believed of them does not count.
+    # Latencies and accuracies are computed again from the keys; see the top of this file.
     joined = join(_tables(devices, space, subnets), space, accuracy)
     cells = float(space.size) * len(genomes.resolutions)
     notes = list(joined.notes)
-    if len(pool) > len(costs):  # more than the least of each, which is known without a search
+    # If only the cheapest subnet of each cost was evaluated, nothing was searched.
+    if len(pool) > len(costs):
         looked = f"looked at {len(pool):,} of {cells:.2g} cells (seed {seed})"
         notes.append(f"{looked}: a better one may exist")
     return replace(joined, notes=tuple(notes), seen=len(pool))
@@ -114,10 +117,14 @@ def search_large(
 def _block_measure(bound: Bound, space: Space) -> BlockMeasure:
     if not isinstance(bound.measure, BlockMeasure):
         name = bound.measure.name
-        # A latency is bounded by a question, which the search knows how to look for.
+        # The latency is limited by the questions, which the search is built for.
         if isinstance(bound.measure, LatencyMeasure):
             raise UserError("a large space is searched within --latency, not --at-most latency_ms")
-        raise UserError(f"{name} is not known of all {space.size:.3g} subnets of {space.name}")
+        raise UserError(
+            f"{name} is not known for all {space.size:.3g} subnets of {space.name}",
+            hint="a large space can be bounded by --max-macs, --max-params, --max-size and "
+            "--max-memory",
+        )
     return bound.measure
 
 
@@ -127,7 +134,12 @@ def _resolutions(
     accuracy: AccuracySource,
     wanted: Sequence[int] | None,
 ) -> tuple[int, ...]:
-    """The resolutions to choose from; those that were asked for must be known to all."""
+    """The resolutions to choose from.
+
+    Raises:
+        UserError: a wanted resolution is not known to a device or to the accuracies, or none is
+            wanted and they have none in common.
+    """
     sources = [("the accuracies have", accuracy.resolutions(space))]
     sources += [
         (f"{device.path} has", device.resolutions)
@@ -138,7 +150,7 @@ def _resolutions(
         shared = [size for size in space.resolutions if all(size in known for _, known in sources)]
         if not shared:
             held = "; ".join(f"{who} {_listed(known)}" for who, known in sources)
-            raise UserError(f"no resolution of space {space.name} is known to all: {held}")
+            raise UserError(f"they have no resolution of space {space.name} in common: {held}")
         return tuple(shared)
     for size in wanted:
         for who, known in sources:
@@ -148,7 +160,7 @@ def _resolutions(
 
 
 def _spread(problem: Problem, tables: int) -> list[tuple[float, ...]]:
-    """Limits from the least costs to the largest, in even ratios."""
+    """Limits from the smallest latencies to the largest, spaced evenly on a logarithmic scale."""
     genomes = problem.genomes
     last = np.array([[*(len(unit) - 1 for unit in genomes.units), len(genomes.resolutions) - 1]])
     ends = np.concatenate([np.zeros_like(last), last])
@@ -158,7 +170,7 @@ def _spread(problem: Problem, tables: int) -> list[tuple[float, ...]]:
 
 
 def _kept(pool: SubnetPool, limits: FloatArray, front_too: bool) -> IntArray:
-    """Positions of the best for each question and, where it is asked for, of the whole front."""
+    """The positions of the best subnets for each question and, if `front_too`, of the front."""
     kept = [best(pool, limit, KEPT, np.arange(len(pool))) for limit in limits]
     if front_too:
         kept.append(front(ranking(pool.top1, pool.costs), pool.costs))

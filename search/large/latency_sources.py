@@ -1,4 +1,4 @@
-"""Where the latencies of a large space come from: block tables, or a model of measured cells."""
+"""Sources of latencies for a large space: block tables, or a model fitted to measured cells."""
 
 from __future__ import annotations
 
@@ -24,50 +24,52 @@ from compofa.supernet.subnet import Subnet
 
 
 class LatencySource(Protocol):
-    """Something that knows the latency of every subnet of a space."""
+    """A source that knows the latency of every subnet of a space on one device."""
 
     @property
     def path(self) -> Path:
-        """Where it was read; names it in messages."""
+        """The file or folder from which it was read."""
 
     @property
     def resolutions(self) -> tuple[int, ...] | None:
-        """The resolutions it knows, ascending; None where it knows all."""
+        """The resolutions that it knows, ascending; None if it knows all."""
 
     @property
     def dtype(self) -> str:
-        """Of the weights and activations that were timed."""
+        """The dtype of the weights and activations that were timed."""
 
     def cost(self, genomes: Genomes, risk: float | None) -> SubnetCost:
-        """What a latency limit is put on: the latency, or what it exceeds with that `risk`.
+        """The milliseconds that are compared with a latency limit, as a cost.
+
+        These are the latencies; with `risk`, what the true latencies exceed with that probability.
 
         Raises:
-            UserError: it does not know all subnets, or not how sure its latencies are.
+            UserError: a latency is missing, or `risk` is given but there are no intervals.
         """
 
     def table(self, space: Space, subnets: Mapping[int, Sequence[Subnet]]) -> Table:
-        """The latencies of some subnets at each resolution, computed from the subnets alone."""
+        """A table of the latencies of some subnets, which are given by resolution."""
 
 
 @dataclass(frozen=True)
 class BlockDevice:
-    """A device whose block latencies add up."""
+    """A device of which the latency of each block is known; they are summed up."""
 
     blocks: BlockTable
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The folder of the block tables."""
         return self.blocks.folder
 
     @property
     def resolutions(self) -> tuple[int, ...] | None:
-        """Those of the folder."""
+        """The resolutions of which the folder has a block table."""
         return self.blocks.resolutions
 
     @property
     def dtype(self) -> str:
-        """Block tables do not say."""
+        """The word "unknown", because block tables do not state it."""
         return "unknown"
 
     def cost(self, genomes: Genomes, risk: float | None) -> SubnetCost:
@@ -79,12 +81,14 @@ class BlockDevice:
         cost = UnitCost.from_slots(
             genomes, lambda resolution: self.blocks.slot_terms(space, resolution)
         )
+        # A block that the table lacks is reported now. In the search, its NaN would only keep
+        # subnets from being found.
         for i, resolution in enumerate(genomes.resolutions):
             for unit, terms in enumerate(cost.terms):
                 for choice in np.flatnonzero(np.isnan(cost.fixed[i] + terms[i]))[:1]:
                     genome = np.zeros(len(genomes.sizes), dtype=np.int64)
                     genome[unit] = choice
-                    # Names the block that is missing.
+                    # This raises an error that names the missing block.
                     self.blocks.latency(space, genomes.subnet(genome), resolution)
         return cost
 
@@ -95,10 +99,13 @@ class BlockDevice:
 
 @dataclass(frozen=True)
 class ModelDevice:
-    """A device of which a latency model was fitted on the measured rows of a table.
+    """A device whose latencies are predicted by a model that was fitted to a table's measured rows.
 
     Attributes:
-        batch_size: of the cells to predict.
+        path: the file of the table.
+        measured: the table.
+        model: the fitted model.
+        batch_size: the batch size of the predicted cells.
     """
 
     path: Path
@@ -108,10 +115,16 @@ class ModelDevice:
 
     @classmethod
     def fit(cls, path: Path, table: Table, space: Space, batch_size: int | None) -> ModelDevice:
-        """Fits the model.
+        """Fits the model to the measured rows of `space`.
+
+        Args:
+            path: the file of the table.
+            table: the table.
+            space: the space of the rows.
+            batch_size: that of the cells to predict; needed only if the table has several.
 
         Raises:
-            UserError: too few measured rows, or several batch sizes to choose from.
+            UserError: too few rows are measured, or `batch_size` is needed but not given.
         """
         rows = {
             row.cell: row.latency_ms
@@ -135,12 +148,12 @@ class ModelDevice:
 
     @property
     def resolutions(self) -> tuple[int, ...] | None:
-        """Any."""
+        """None, since the model can predict any resolution."""
         return None
 
     @property
     def dtype(self) -> str:
-        """The table's."""
+        """The dtype of the table's set-up."""
         return self.measured.setup.dtype
 
     def cost(self, genomes: Genomes, risk: float | None) -> SubnetCost:
@@ -163,7 +176,14 @@ class ModelDevice:
 
 @dataclass(frozen=True)
 class PredictedCost:
-    """Latencies that a model predicts."""
+    """Latencies that a model predicts, as a `SubnetCost`.
+
+    Attributes:
+        model: the latency model.
+        genomes: the subnets of the space.
+        batch_size: the batch size of the cells.
+        risk: as in `LatencySource.cost`.
+    """
 
     model: LatencyModel
     genomes: Genomes
@@ -184,5 +204,5 @@ class PredictedCost:
         return upper_ms(predicted.latency_ms, predicted.high_ms, level, self.risk)
 
     def least(self) -> IntArray | None:
-        """Not known."""
+        """None: the fastest subnet is not known without a search."""
         return None

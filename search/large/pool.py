@@ -1,4 +1,4 @@
-"""The subnets that a search has looked at, each once, with their accuracies and costs."""
+"""The subnets that a search has evaluated, each once, with their accuracies and costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from compofa.search.large.genomes import Genomes
 
 @dataclass(frozen=True)
 class Problem:
-    """What is searched: subnets with an accuracy, and k costs that limits can be put on."""
+    """What is searched: subnets that have an accuracy and k costs, which can be limited."""
 
     genomes: Genomes
     accuracy: ArrayAccuracy
@@ -28,12 +28,13 @@ class Problem:
 
 
 class SubnetPool:
-    """The subnets looked at so far, in the order in which they came.
+    """The subnets that were evaluated so far, in the order in which they were added.
 
     Attributes:
-        genomes: [n, numbers].
-        top1: [n].
-        costs: [n, k].
+        problem: what is searched.
+        genomes: the subnets, [n, numbers].
+        top1: their accuracies as fractions of one, [n].
+        costs: their costs, [n, k].
     """
 
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
@@ -42,8 +43,9 @@ class SubnetPool:
         self.genomes = np.empty((0, numbers), dtype=np.int64)
         self.top1 = np.empty(0)
         self.costs = np.empty((0, len(problem.costs)))
-        # A genome's name is a random linear hash of it, modulo 2^64. Two of a million share one
-        # with probability 3e-8; the second would then be taken for the first.
+        # A genome is looked up by a name, which is a random linear hash modulo 2^64. The
+        # probability that any two of a million genomes have the same name is 3e-8; the second
+        # would then be taken for the first.
         self._multipliers = rng.integers(1, 2**63, size=numbers, dtype=np.int64)
         self._names = np.empty(0, dtype=np.int64)
         self._where = np.empty(0, dtype=np.int64)
@@ -52,7 +54,7 @@ class SubnetPool:
         return len(self.genomes)
 
     def look(self, genomes: IntArray) -> IntArray:
-        """The positions of `genomes` in the pool, [n], where those that are new are added."""
+        """Evaluates those of `genomes` that are new, and returns the positions of all, [n]."""
         names = genomes @ self._multipliers
         new = np.flatnonzero(~self._known(names))
         _, first = np.unique(names[new], return_index=True)
@@ -63,7 +65,7 @@ class SubnetPool:
         return self._where[np.searchsorted(self._names, names)]
 
     def take_in(self, other: SubnetPool) -> None:
-        """Adds what another pool of the same problem has looked at."""
+        """Adds the subnets of another pool of the same problem."""
         names = other.genomes @ self._multipliers
         order = np.argsort(names)
         new = order[~self._known(names[order])]

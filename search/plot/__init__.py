@@ -1,1 +1,1 @@
-"""Accuracy against latency as a picture."""
+"""Draws accuracy against latency."""

@@ -1,8 +1,8 @@
-"""Subnets drawn unit by unit, so that a person sees depth, width and kernel at a glance.
+"""Draws subnets unit by unit, so that a person sees depth, width and kernels at a glance.
 
-One row per subnet and one column per block slot, so that rows can be compared. A block is a bar: as
-high as its expand ratio, in the colour of its kernel. Where the subnet is shallower than it could
-be, the slot shows an outline.
+There is one row per subnet and one column per block slot, so that subnets can be compared. A block
+is a bar: its height is the expand ratio, and its colour the kernel. A slot without a block is drawn
+as a dashed outline.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from compofa.supernet.subnet import Subnet
 
 ROW_HEIGHT = 64
 GAP = 0.6
-"""Between units, in slots."""
+"""The distance between units, as a share of a slot's width."""
 
 KERNEL_COLOURS = ("#bcd9ea", "#5b9bc8", "#1f4e79")
-"""From the smallest kernel to the largest."""
+"""The colours from the smallest kernel to the largest."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A subnet to draw: its cell's key and resolution, and what it is called."""
+    """A subnet to draw, with the key and resolution of its cell.
+
+    Attributes:
+        title: the text above its row.
+    """
 
     key: str
     resolution: int
@@ -33,9 +37,16 @@ class Drawn:
 
 
 def drawing(space: Space, drawn: list[Drawn], width: int, name: str) -> Spec:
-    """Rows of `width` pixels, one for each subnet.
+    """The drawing as a Vega-Lite specification, with one row per subnet.
 
-    The first is called `name`0 as a view, the next `name`1, so that a selection can refer to them.
+    The view of the first row is called `name`0, the next `name`1, so that a selection can refer to
+    them.
+
+    Args:
+        space: the space of the subnets.
+        drawn: the subnets, at least one.
+        width: the width of a row in pixels.
+        name: the prefix of the views' names.
     """
     kernels = sorted({kernel for unit in space.units for kernel in unit.kernels})
     tallest = max(expand for unit in space.units for expand in unit.expands)
@@ -49,9 +60,10 @@ class _Frame:
     """What all rows have in common, so that they can be compared.
 
     Attributes:
-        kernels: of the space, in rising order.
-        tallest: its largest expand ratio.
-        width: of a row, in pixels.
+        space: the space of the subnets.
+        kernels: the kernels of the space, ascending.
+        tallest: the largest expand ratio of the space.
+        width: the width of a row in pixels.
     """
 
     space: Space
@@ -60,7 +72,7 @@ class _Frame:
     width: int
 
     def row(self, drawn: Drawn, name: str, last: bool) -> Spec:
-        """One subnet as the view `name`; the last row has the legend and the names of the units."""
+        """The row of one subnet as the view `name`; the last has the legend and the unit names."""
         blocks = list(_blocks(self.space, drawn, self.tallest))
         end = max(block["x2"] for block in blocks)
         across = {"scale": {"domain": [0, end], "nice": False}, "type": "quantitative"}
@@ -110,7 +122,7 @@ class _Frame:
 
 
 def _blocks(space: Space, drawn: Drawn, tallest: float) -> Iterator[Spec]:
-    """Every slot as a bar or an outline."""
+    """The data of every slot: a bar if it has a block, else an outline."""
     for u, slots in enumerate(space.slot_ranges):
         for slot in slots:
             expand, kernel = drawn.subnet.expands[slot], drawn.subnet.kernels[slot]

@@ -1,9 +1,8 @@
-"""Accuracy against latency as a picture: every cell, the Pareto front, and what was chosen.
+"""Draws accuracy against latency: all cells, the Pareto front, and the chosen subnets.
 
 Below, the chosen subnets are drawn unit by unit. Pointing at a subnet in one panel marks it in all.
-Where the device is one of the paper's, its published points are drawn too. One Vega-Lite
-specification is both the HTML page, which carries its scripts inside and needs no network, and the
-PNG.
+For a device of the CompOFA paper, its published points are drawn too. The HTML page and the PNG are
+made from the same Vega-Lite specification; the page contains its scripts and needs no network.
 """
 
 from __future__ import annotations
@@ -23,10 +22,11 @@ from compofa.search.plot.drawing import Drawn, drawing
 from compofa.search.plot.published import published_for
 
 MOST_POINTS = 5000
-"""Cells drawn per panel; beyond that a regular part of them, with the front and the chosen."""
+"""The most cells drawn per panel. Of more, every k-th is drawn, and the front and the chosen ones.
+"""
 
 MOST_LABELS = 6
-"""Chosen subnets that are labelled in the picture; all are on hover."""
+"""The most chosen subnets that have a label. All show their names when the pointer is on them."""
 
 KINDS = {
     "cell": "#9db7d5",
@@ -37,7 +37,7 @@ KINDS = {
     "CompOFA (published)": "#9c36b5",
     "CompOFA elastic (published)": "#d477e8",
 }
-"""What is drawn, and its colour."""
+"""The kinds of points, and their colours."""
 
 CELL, FRONT, CHOSEN, FULL = list(KINDS)[:4]
 
@@ -45,14 +45,14 @@ POINTED_AT = "pointed_at"
 """The selection of the subnet that the pointer is on."""
 
 NO_EDITOR = {"source": False, "compiled": False, "editor": False}
-"""The page's menu saves pictures only: the editor that it could open is a web site."""
+"""The page's menu only saves pictures. Vega's online editor would send the data to a web site."""
 
 LESS_THAN = "\ue000"
-"""Stands for "<" while a specification passes into a page: no table can hold this character."""
+"""Stands for "<" while a specification is put into a page. No table can contain this character."""
 
 
 def write_plot(path: Path, candidates: Candidates, answer: Answer) -> None:
-    """Draws the search to `path`: a page if it ends in .html, else a PNG.
+    """Draws the candidates and the answer into a file: a page if it ends in .html, else a PNG.
 
     Raises:
         UserError: the file cannot be written.
@@ -69,7 +69,10 @@ def write_plot(path: Path, candidates: Candidates, answer: Answer) -> None:
 
 
 def _guarded(spec: Spec) -> str:
-    """`spec` as JSON that cannot end the script it will stand in: names come from files."""
+    """`spec` as JSON that cannot end the script element around it.
+
+    Names in tables may contain "</script>".
+    """
     return json.dumps(spec, ensure_ascii=False).replace("<", LESS_THAN)
 
 
@@ -79,7 +82,7 @@ def _page(html: str) -> str:
 
 
 def plot_spec(candidates: Candidates, answer: Answer) -> Spec:
-    """The Vega-Lite specification: one panel per table."""
+    """The Vega-Lite specification of the plot, with one panel per table."""
     tables = range(len(candidates.tables))
     panels = [_panel(candidates, answer, table) for table in tables]
     drawn = _drawn(candidates, answer)
@@ -185,12 +188,12 @@ def _accuracy_title(candidates: Candidates) -> str:
 
 
 def _chosen(candidates: Candidates, answer: Answer) -> IntArray:
-    """The candidates that answer the questions: the best of each."""
+    """The positions of the candidates that are the best answer to a question."""
     position = {cell: i for i, cell in enumerate(candidates.cells)}
     best: dict[tuple[float | None, ...], Result] = {}
     for result in answer.results:
         if result.limit_ms:
-            # Results come best first, question by question.
+            # For each question, the best result comes first.
             best.setdefault(result.limit_ms, result)
     keys = {(each.subnet, each.resolution, each.batch_size) for each in best.values()}
     here = [
@@ -205,7 +208,7 @@ def _thinned(n: int) -> IntArray:
 
 
 def _points(candidates: Candidates, table: int, which: IntArray, kind: str) -> list[Spec]:
-    """The data of some candidates, with what is shown on hover."""
+    """The data of some candidates, with the texts that are shown when the pointer is on them."""
     points = []
     for i in which.tolist():
         cell, row = candidates.cells[i], candidates.rows[table][i]
@@ -274,7 +277,7 @@ def _cross() -> Spec:
 
 
 def _ring(points: list[Spec], position: Spec) -> Spec:
-    """A ring around the subnet that is pointed at, in whichever panel that happens."""
+    """A ring around the subnet that the pointer is on, in any panel."""
     return {
         "data": {"values": points},
         "transform": [{"filter": {"param": POINTED_AT, "empty": False}}],
@@ -284,7 +287,7 @@ def _ring(points: list[Spec], position: Spec) -> Spec:
 
 
 def _full_network(candidates: Candidates) -> IntArray:
-    """The largest subnet at the highest resolution, where it is among the candidates."""
+    """The position of the largest subnet at its highest resolution; empty if not a candidate."""
     key = candidates.space.key(candidates.space.extreme(True))
     sizes = [cell.resolution for cell in candidates.cells if cell.subnet == key]
     here = [
@@ -296,7 +299,7 @@ def _full_network(candidates: Candidates) -> IntArray:
 
 
 def _published(device: str) -> list[Spec]:
-    """The paper's points for this device."""
+    """The points that the CompOFA paper has for this device."""
     return [
         {
             "kind": f"{point.method} (published)",
@@ -311,7 +314,7 @@ def _published(device: str) -> list[Spec]:
 
 
 def _drawn(candidates: Candidates, answer: Answer) -> list[Drawn]:
-    """The chosen subnets, then the full network to compare with; nothing where none was chosen."""
+    """The chosen subnets, then the full network for comparison; empty if none was chosen."""
     chosen = [
         Drawn(
             cell.subnet,
@@ -332,7 +335,7 @@ def _drawn(candidates: Candidates, answer: Answer) -> list[Drawn]:
 
 
 def _limit_rules(answer: Answer, table: int) -> Spec:
-    """A dashed line at each limit that was met."""
+    """A dashed line at each limit that a result meets."""
     limits = dict.fromkeys(each.limit_ms[table] for each in answer.results if each.limit_ms)
     values = [{"limit_ms": limit} for limit in limits if limit is not None]
     return {
@@ -343,7 +346,7 @@ def _limit_rules(answer: Answer, table: int) -> Spec:
 
 
 def _labels(marked: list[Spec], position: Spec) -> list[Spec]:
-    """The names of chosen subnets, below and right of their points: above them is the front."""
+    """The names of chosen subnets, below and to the right of their points, off the front's line."""
     values = [{**each, "label": f"{each['subnet']} at {each['resolution']}"} for each in marked]
     text = {"type": "text", "align": "left", "dx": 10, "dy": 14, "fontSize": 13}
     halo = {"stroke": "white", "strokeWidth": 4, "strokeOpacity": 0.8}

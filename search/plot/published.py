@@ -1,4 +1,4 @@
-"""Points that the papers publish, to compare with where the device is the same."""
+"""Points that the OFA and CompOFA papers publish, for comparison on the same device."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ class Point:
     """A network on a published front.
 
     Attributes:
-        match: what a device's name has to hold, in small letters and digits.
+        match: what a device's name has to contain, in small letters and digits.
         method: OFA, CompOFA (fixed kernels) or CompOFA elastic.
+        latency_ms: the latency in milliseconds.
+        top1_percent: top-1 accuracy on ImageNet's validation set, in percent.
     """
 
     match: str
@@ -25,7 +27,7 @@ class Point:
 
 
 def published_for(device: str) -> tuple[Point, ...]:
-    """The points measured on a device of that name; none for most."""
+    """The points that were measured on a device of that name; most devices have none."""
     name = re.sub(r"[^a-z0-9]", "", device.lower())
     return tuple(point for point in _points() if point.match in name)
 

@@ -1,1 +1,1 @@
-"""Verification: finalists are measured on their device before one is named."""
+"""Verification: the finalists of a search are measured before one of them becomes the answer."""

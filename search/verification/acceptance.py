@@ -1,8 +1,8 @@
-"""Acceptance: when a measured latency surely keeps its limit, and when measuring on is no use.
+"""Decides when a measured latency surely keeps its limit, and when further measuring is useless.
 
-Many candidates are looked at again and again, and one of them is accepted for looking fast. An
-interval that holds at one look does not hold then, so acceptance goes by a bound that holds at all
-looks together.
+Many candidates are examined again and again, and one of them is accepted because it looks fast. The
+coverage of an ordinary interval holds for a single examination only, so acceptance uses a bound
+that holds for all of them together.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ PROMISING = 0.1
 """A candidate is worth measuring if it meets its limit with at least this probability."""
 
 TOLERANCE = 0.01
-"""A latency that exceeds its limit by this share of it counts as equal: no number of sessions would
-show that it does not exceed it at all."""
+"""A latency may exceed its limit by this share. Without a tolerance, no number of sessions could
+show that a latency very close to the limit keeps it."""
 
 MISS = 0.01
-"""The probability of ever accepting a cell that exceeds its limit by more than the tolerance."""
+"""The largest probability of ever accepting a cell that exceeds its limit by more than that."""
 
 
 def surely_keeps(known: Estimate, limit: float) -> bool:
-    """Whether a latency is at most `limit`, but for the tolerance, at whatever time one looks."""
+    """Whether a latency is at most `limit`, with the tolerance, however often this is asked."""
     if known.n_sessions == 0:
         return False
     deviation = standard_deviation(known.high - known.value, known.confidence)
@@ -35,11 +35,11 @@ def surely_keeps(known: Estimate, limit: float) -> bool:
 
 
 def decided(known: Estimate, limits: Iterable[float]) -> bool:
-    """Whether a latency surely keeps each limit, or hardly keeps it."""
+    """Whether it is settled for each limit that a latency surely keeps it or is hopeless."""
     return all(surely_keeps(known, limit) or hopeless(known, limit) for limit in limits)
 
 
 def hopeless(known: Estimate, limit: float) -> bool:
-    """Whether a latency is too likely over its limit to be worth measuring on."""
+    """Whether a latency so probably exceeds its limit that it is not worth measuring again."""
     keeps = probability_within(known.value, known.low, known.high, known.confidence, limit)
     return keeps is not None and keeps < PROMISING

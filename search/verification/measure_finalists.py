@@ -1,4 +1,4 @@
-"""Finalists measured on the devices of the tables, for `verify`."""
+"""Measures finalists on the devices of the tables, for `verify`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from compofa.search.verification.acceptance import decided
 from compofa.search.verification.verify import Finalists
 
 MOST_SESSIONS = Protocol.max_sessions
-"""New sessions of a cell in one round."""
+"""The most new sessions of a cell in one round."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ class FinalistMeasurement:
     """Measures finalists on the device of every table, and reads the tables again.
 
     Attributes:
-        devices: one per table.
-        again: reads what the search looks at anew.
-        until: in terms of `time.monotonic`, when to stop in any case.
-        patience_s: the longest pause on a disturbed device.
+        devices: the devices, one per table.
+        tables: the files of the tables, which are updated.
+        again: reads the candidates again from the updated tables.
+        until: when to stop at the latest, as `time.monotonic` counts seconds.
+        patience_s: how many seconds to wait at most while a device is busy or hot.
     """
 
     devices: Sequence[Device]
@@ -44,14 +45,14 @@ class FinalistMeasurement:
     patience_s: float = PATIENCE_S
 
     def __call__(self, candidates: Candidates, wanted: Finalists) -> Candidates:
-        """Measures each cell where one of its limits is about that table's device."""
+        """Measures each cell on the devices for which one of its questions has a limit."""
         for t, (device, table) in enumerate(zip(self.devices, self.tables, strict=True)):
             limits = {
                 cell: [asked[t] for asked in questions if math.isfinite(asked[t])]
                 for cell, questions in wanted.items()
             }
             cells = [cell for cell, here in limits.items() if here]
-            # With several tables, a question may be about one of them alone.
+            # With several tables, a question may have a limit for one of them only.
             if not cells:
                 continue
 
@@ -71,13 +72,12 @@ def devices_of(candidates: Candidates, inventory: Path) -> list[Device]:
     """The device of each table, with the settings that the table was measured with.
 
     Raises:
-        UserError: a table is no file that a device was measured for, or its device is not in the
-            inventory.
+        UserError: a table is a folder of block tables, or its device is not in the inventory.
     """
     devices = []
     for each in candidates.tables:
         if each.path.is_dir():
-            message = "block tables come from no device that could be measured again"
+            message = "a folder of block tables names no device that could be measured"
             raise UserError(message, path=each.path)
         devices.append(as_measured(find_device(inventory, each.device), each.table.setup))
     return devices

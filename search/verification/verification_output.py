@@ -1,4 +1,4 @@
-"""What a verification came to, for people and as JSON."""
+"""Shows the result of a verification as text for people and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compofa.search.verification.verify import Verification, Verified
 
 
 def verification_sentence(done: Verification) -> str:
-    """What was done, in one line."""
+    """One line that says what was measured and what changed."""
     moved = sum(each.changed for each in done.questions)
     undecided = sum(not each.decided for each in done.questions)
     unsure = sum(each.decided and not each.sure for each in done.questions)
@@ -23,14 +23,14 @@ def verification_sentence(done: Verification) -> str:
         f"{moved} of {len(done.questions)} answers changed",
     ]
     if undecided:
-        parts.append(f"{undecided} not decided: the same command goes on")
+        parts.append(f"{undecided} not decided: run the same command again to continue")
     if unsure:
-        parts.append(f"{unsure} not sure yet: the same command goes on")
+        parts.append(f"{unsure} not sure yet: run the same command again to continue")
     return "; ".join(parts)
 
 
 def before_column(done: Verification) -> Column:
-    """Which subnet the table had promised, where measuring led to another."""
+    """A column with the subnet that the table gave before, if measuring led to another."""
     answered = [each for each in done.questions if each.after is not None]
     names = [
         "" if not each.changed or each.before is None else each.before.name for each in answered
@@ -39,13 +39,13 @@ def before_column(done: Verification) -> Column:
 
 
 def undecided_lines(done: Verification) -> list[str]:
-    """What to say of questions that are open, each with the answer that the table gives."""
+    """Messages about the questions that are not decided, each with the table's own answer."""
     undecided = [each for each in done.questions if not each.decided]
     if not undecided:
         return []
     lines = [_undecided(done, each) for each in undecided]
     if done.updated:
-        lines.append(f"what was measured is in {', '.join(map(str, done.updated))}")
+        lines.append(f"the measurements are in {', '.join(map(str, done.updated))}")
     return lines
 
 
@@ -69,7 +69,7 @@ def _described(answer: Result) -> str:
 
 
 def verification_json(done: Verification) -> dict[str, Any]:
-    """What `--json` has under `verification`."""
+    """The object `verification` of `--json`."""
     return {
         "rounds": done.rounds,
         "measured": [asdict(cell) for cell in sorted(done.measured, key=_order)],

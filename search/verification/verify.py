@@ -1,11 +1,12 @@
-"""Verification: the finalists of a search are measured again until the winner is sure.
+"""Measures the finalists of a search until the winner surely keeps its limits.
 
-Most latencies of a table are predicted, and a winner is chosen for looking fast: of many candidates
-near a limit, those whose error is in their favour come out on top. So the most accurate candidates
-that may meet the limit are measured, the table is made anew, which moves the predictions as well,
-and the question is asked again, until its answer is a cell that was measured for it. Measured cells
-have errors too, and again the one that noise made look fast wins; so the answer is measured on
-until it surely keeps its limit, and where that takes too long, the next one is.
+Most latencies of a table are predicted, and a winner is chosen because it looks fast. Of many
+candidates near a limit, those with an error in their favour are therefore chosen too often (the
+winner's curse). So the most accurate candidates that may meet the limit are measured, the table is
+written again, which changes the predictions as well, and the question is asked again, until its
+answer is a cell that was measured. Measured latencies have errors too, with the same effect. So the
+winner is measured again until it surely keeps its limit; if that takes too long, the next candidate
+takes its place.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from compofa.search.uncertainty import probability_within
 from compofa.search.verification.acceptance import PROMISING, surely_keeps
 
 AT_ONCE = 4
-"""Finalists of a question that are measured together."""
+"""How many finalists of a question are measured together."""
 
 MOST_REPEATS = 5
-"""How often a winner is measured again until it surely keeps its limit; then it is passed over for
-the next one, if that surely does."""
+"""How often a winner is measured again to find out whether it surely keeps its limit. After that,
+the next candidate that surely does is preferred to it."""
 
 MOST_ROUNDS = 40
 
@@ -43,15 +44,15 @@ Finalists = Mapping[Cell, tuple[Limits, ...]]
 
 @dataclass(frozen=True)
 class Verified:
-    """What became of one question.
+    """The result of verifying one question.
 
     Attributes:
-        limit_ms: one per table; infinite where it asks nothing.
-        before: the answer that the table gave.
-        after: the answer after measuring; None where nothing that was measured meets the limits.
-        table: what the table answers now by itself, measured and predicted cells alike.
-        sure: whether the answer surely keeps its limits, and no candidate is left that is more
-            accurate and promising, but not measured.
+        limit_ms: the limits in milliseconds, one per table; infinite for a table without one.
+        before: the answer from the table before measuring.
+        after: the answer from the measured cells; None if none of them meets the limits.
+        table: the answer from the table after measuring, from measured and predicted cells alike.
+        sure: whether the answer surely keeps its limits, and no promising and more accurate
+            candidate is left that was not measured.
     """
 
     limit_ms: Limits
@@ -67,21 +68,23 @@ class Verified:
 
     @property
     def decided(self) -> bool:
-        """Whether there is an answer, be it that nothing meets the limits.
+        """Whether there is an answer, or it is sure that no candidate meets the limits.
 
-        Without one, candidates are left that promise to meet the limits and were not measured.
+        If not, promising candidates are left that were not measured.
         """
         return self.after is not None or self.sure
 
 
 @dataclass(frozen=True)
 class Verification:
-    """All questions, verified.
+    """The result of verifying all questions.
 
     Attributes:
-        candidates: with the tables that were made anew.
+        candidates: the candidates from the updated tables.
+        questions: the results, one per question.
         measured: the cells that were measured.
-        updated: the tables that say something else than before.
+        rounds: how many rounds of measuring there were.
+        updated: the files of the tables that changed.
     """
 
     candidates: Candidates
@@ -92,9 +95,10 @@ class Verification:
 
     @property
     def answer(self) -> Answer:
-        """The verified answers; a question that nothing meets names what comes nearest.
+        """The verified answers.
 
-        Questions that are not decided have neither.
+        A question that surely no candidate meets is infeasible. One that is not decided is neither
+        among the results nor infeasible.
         """
         cost = np.nan_to_num(self.candidates.latency_ms, nan=np.inf)
         impossible = [each.limit_ms for each in self.questions if each.after is None and each.sure]
@@ -113,15 +117,18 @@ def verify(
     measure: Callable[[Candidates, Finalists], Candidates],
     risk: float | None = None,
 ) -> Verification:
-    """Measures finalists until each question's winner is accepted, or rounds run out.
+    """Measures finalists until each question's winner is accepted, or for `MOST_ROUNDS` rounds.
 
     Args:
-        candidates: what the tables say so far.
-        questions: at least one.
-        measure: measures cells of the candidates on every table's device, until it is decided
-            whether they keep their limits or has cost enough, and returns the candidates with that
-            in their tables.
+        candidates: the candidates from the tables so far.
+        questions: the limits of each question; at least one.
+        measure: a function that measures cells on the devices of the tables, until it is decided
+            whether they keep their limits or the time for it is over, and returns the candidates
+            from the updated tables.
         risk: as in `answer.ask`.
+
+    Raises:
+        UserError, DeviceError: those of `measure`.
     """
     before = [_best(candidates, asked, risk) for asked in questions]
     known = _Known(candidates, Counter(), risk)
@@ -150,7 +157,7 @@ def _updated(before: Candidates, after: Candidates) -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the tables say after some rounds, and how often which cell was measured for it."""
+    """The candidates after some rounds, and how often each cell was measured."""
 
     candidates: Candidates
     tries: Counter[Cell]
@@ -167,11 +174,11 @@ class _Known:
         )
 
     def wanted(self, questions: Sequence[Limits]) -> Finalists:
-        """What to measure: finalists that were not tried yet, or else winners that may be over."""
+        """The cells to measure next: finalists not measured yet, or else winners not yet sure."""
         wanted: defaultdict[Cell, tuple[Limits, ...]] = defaultdict(tuple)
         for asked in questions:
             for cell in self.finalists(asked):
-                # What was tried and is not measured has failed, or there was no time for it.
+                # A cell that was tried and has no measured row has failed, or time was over.
                 if cell not in self.tries:
                     wanted[cell] += (asked,)
         if wanted:
@@ -183,9 +190,9 @@ class _Known:
         return wanted
 
     def finalists(self, asked: Limits) -> list[Cell]:
-        """The next cells to measure: promising, and more accurate than the best of the trusted.
+        """The next cells to measure: promising, and more accurate than the best trusted candidate.
 
-        None where no candidate is promising.
+        The list is empty if there are none.
         """
         enough = self._trusted(asked)
         finalists: list[Cell] = []
@@ -198,12 +205,12 @@ class _Known:
         return finalists
 
     def winner(self, asked: Limits) -> int | None:
-        """The most accurate of the trusted, or else of those that seem to meet the limits."""
+        """The most accurate trusted candidate, or else one that seems to meet the limits."""
         trusted = self._trusted(asked)
         return next(self._meeting(asked), None) if trusted is None else trusted
 
     def verified(self, asked: Limits, before: Result | None) -> Verified:
-        """What has become of a question."""
+        """The result of verifying one question."""
         winner = self.winner(asked)
         sure = winner is None or self._sure(winner, asked)
         after = None if winner is None else result(self.candidates, winner, asked)
@@ -230,7 +237,7 @@ class _Known:
                 yield i
 
     def _trusted(self, asked: Limits) -> int | None:
-        """The most accurate of those that surely keep the limits, or may still turn out to."""
+        """The most accurate measured candidate that surely keeps the limits, or still may."""
         good = (i for i in self._meeting(asked) if not self._given_up(i) or self._sure(i, asked))
         return next(good, None)
 
@@ -238,7 +245,7 @@ class _Known:
         return self.tries[self.candidates.cells[index]] > MOST_REPEATS
 
     def _estimates(self, index: int, asked: Limits) -> list[tuple[Estimate, float]]:
-        """What is known of a candidate's latencies that are asked about, and their limits."""
+        """The estimates of a candidate's latencies that have a limit, with these limits."""
         pairs = []
         for rows, limit in zip(self.candidates.rows, asked, strict=True):
             estimate = _estimate(rows[index])
@@ -247,11 +254,11 @@ class _Known:
         return pairs
 
     def _sure(self, index: int, asked: Limits) -> bool:
-        """Whether a candidate surely keeps its limits, wherever it has an interval."""
+        """Whether a candidate surely keeps its limits, in all tables that give it an interval."""
         return all(surely_keeps(each, limit) for each, limit in self._estimates(index, asked))
 
     def _probability(self, index: int, asked: Limits) -> float:
-        """The probability that a candidate meets all limits; 0 or 1 without an interval."""
+        """The probability that a candidate meets all limits; without intervals it is 0 or 1."""
         probability = 1.0
         for rows, limit in zip(self.candidates.rows, asked, strict=True):
             row = rows[index]
@@ -265,7 +272,7 @@ class _Known:
 
 
 def _estimate(row: Row) -> Estimate | None:
-    """A row's latency, where it has an interval."""
+    """A row's latency with its interval; None without one."""
     if row.latency_ms is None or row.ci_low_ms is None or row.ci_high_ms is None:
         return None
     return Estimate(row.latency_ms, row.ci_low_ms, row.ci_high_ms, row.confidence, row.n_sessions)

@@ -65,8 +65,8 @@ def test_each_winner_is_written_once(
     ("arguments", "said"),
     [
         (["--export", "d"], "--export needs --checkpoint"),
-        (["--checkpoint", "c.pt"], "--checkpoint holds the weights of --export DIR"),
-        (["--data", "images"], "--data is for the weights of --export DIR"),
+        (["--checkpoint", "c.pt"], "--checkpoint can only be given together with --export DIR"),
+        (["--data", "images"], "--data can only be given together with --export DIR"),
         (["--export", "d", "--checkpoint", "none.pt"], "none.pt: cannot read the checkpoint"),
         (["--export", "d", "--checkpoint", "c.pt", "--dtype", "int8"], "int8 needs --calibration"),
         (
@@ -93,7 +93,7 @@ def test_a_checkpoint_of_another_space_is_refused(
     arguments = ["--latency", 20, "--export", tmp_path / "d", "--checkpoint", path]
     assert search(monkeypatch, "--table", phone, *arguments) == 2
     error = capsys.readouterr().err
-    assert "a checkpoint of space ofa-mbv3, but the results are of compofa" in error
+    assert "the checkpoint is of space ofa-mbv3, but the results are of compofa" in error
     assert not (tmp_path / "d").exists()
 
 

@@ -73,7 +73,7 @@ def test_columns_of_the_table_s_own_stay() -> None:
 @pytest.mark.parametrize(
     ("new", "others", "said"),
     [
-        (make_table("new", batch_size=8), OTHERS, "no cell of it was measured at a batch size"),
+        (make_table("new", batch_size=8), OTHERS, "the table has no measured cell at a batch size"),
         (
             few(TRUTH),
             given(make_table("a", resolutions=(160,)), make_table("b", resolutions=(224,))),

@@ -101,7 +101,7 @@ def test_an_accuracy_table_may_have_intervals(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("interval", "said"),
     [
-        ("0.71,0.72,0.95", "does not hold the top1 0.7"),
+        ("0.71,0.72,0.95", "does not contain top1 0.7"),
         ("0.6,,0.95", "top1_high must be a finite number"),
         ("0.6,0.8,1.5", "confidence must be between 0 and 1"),
         ("-1,0.8,0.9", "top1_low is a fraction of one"),

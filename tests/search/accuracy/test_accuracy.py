@@ -90,13 +90,13 @@ def test_the_encoding_marks_each_block_once_and_missing_blocks_never() -> None:
 @pytest.mark.parametrize("name", ["ofa-resnet50", "ofa-proxyless-w1.3"])
 def test_the_predictor_refuses_spaces_it_cannot_describe(predictor: Predictor, name: str) -> None:
     space = SPACES[name]
-    with pytest.raises(UserError, match="of no use here: it is of MobileNetV3 spaces"):
+    with pytest.raises(UserError, match="cannot be used here: it is for MobileNetV3 spaces"):
         ask(predictor, space, space.extreme(largest=True), 224)
 
 
 def test_the_predictor_refuses_other_classes_than_imagenets(predictor: Predictor) -> None:
     space = replace(COMPOFA, name="pets", classes=37)
-    with pytest.raises(UserError, match="ImageNet's 1000 classes, pets has 37"):
+    with pytest.raises(UserError, match="ImageNet's 1000 classes, but pets has 37"):
         ask(predictor, space, space.enumerate()[0], 224)
 
 
@@ -137,7 +137,9 @@ def test_a_table_of_another_space_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"{HEADER}compofa,d22222,160,0.7,measured\n")
     space = SPACES["compofa-w1.2"]
-    with pytest.raises(UserError, match=r"nothing of space compofa-w1\.2 \(it has compofa\)"):
+    with pytest.raises(
+        UserError, match=r"no rows of space compofa-w1\.2 \(it has rows of compofa\)"
+    ):
         ask(AccuracyTable.read(path), space, space.enumerate()[0], 160)
 
 
@@ -191,7 +193,7 @@ def test_a_checkpoint_of_something_else_is_not_a_predictor(tmp_path: Path) -> No
     for state, said in (
         ({"0.weight": torch.zeros(1, 128), "0.bias": torch.zeros(2)}, "does not fit its weight"),
         ({"0.weight": torch.zeros(4, 128), "0.bias": torch.zeros(4)}, "from 128 inputs to 1"),
-        ({"conv.weight": torch.zeros(8, 3, 3, 3)}, "does not follow"),
+        ({"conv.weight": torch.zeros(8, 3, 3, 3)}, "does not fit the one before"),
         ({"0.weight": torch.full((1, 128), torch.nan), "0.bias": torch.zeros(1)}, "not finite"),
         ({}, "from 128 inputs to 1"),
         (

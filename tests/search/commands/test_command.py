@@ -89,7 +89,7 @@ def test_a_large_space_does_not_say_how_many_more_there_are(
     ran = search(*given, "--latency", 20, "--json")
     assert (ran.code, ran.json["more"]) == (0, [])
     message = refused(search(*given, "--latency", 20, "--minimise", "macs"))
-    assert message.startswith("--minimise MACs looks at listed cells only")
+    assert message.startswith("--minimise MACs cannot be used in a large space")
 
 
 def test_a_folder_of_block_tables_gives_the_same(
@@ -186,7 +186,7 @@ def test_tables_and_limits_that_do_not_pair_are_refused(
     search: Search, phone: Path, board: Path
 ) -> None:
     message = refused(search("--table", phone, "--table", board, "--latency", 20))
-    assert message.startswith("2 --table go with 2 --latency, not one --latency")
+    assert message.startswith("2 --table need 2 --latency, not one --latency")
 
 
 def test_a_limit_that_nothing_meets_leaves_with_1_and_names_the_fastest(
@@ -259,7 +259,10 @@ def test_one_limit_serves_all_tables_where_each_is_asked_alone(
     ("arguments", "said"),
     [
         (["--each"], "--each and --family answer the limits of --latency, of which there is none"),
-        (["--latency", "20,25", "--latency", 9], "one subnet for several tables has one limit"),
+        (
+            ["--latency", "20,25", "--latency", 9],
+            "with several tables, each can have only one limit",
+        ),
         (["--latency", "20-1:5", "--each"], "--latency '20-1:5' spans 0 limits (at most 10000"),
         (["--latency", "1-9e9:1", "--each"], "--latency must be a number above zero"),
     ],
@@ -327,7 +330,9 @@ def test_unknown_accuracies_name_the_options_there_are(
     search: Search, note10: tuple[Path, Path]
 ) -> None:
     message = refused(search("--table", note10[0], "--latency", 20))
-    assert message.startswith("no accuracies ship for space compofa-w1.2 (give --accuracy FILE")
+    assert message.startswith(
+        "no accuracies ship for space compofa-w1.2 (give them with --accuracy FILE"
+    )
 
 
 def test_a_resolution_the_predictor_never_saw_is_refused_by_name(
@@ -357,13 +362,13 @@ def test_a_limit_that_is_not_a_number_above_zero_is_refused(
         (["--max-macs", "250"], "--max-macs 250 has no unit (as in 250M)"),
         (["--max-params", "5"], "--max-params 5 has no unit (as in 5M)"),
         (["--min-top1", "76"], "less than 100%, not '76' (as in 76% or 0.76)"),
-        (["--minimise", ""], "--minimise needs the name of what to have the least of"),
+        (["--minimise", ""], "--minimise needs the name of what to minimise"),
         (["--minimise", "macs,macs"], "--minimise 'macs' is given twice"),
         (["--risk", "2"], "--risk must be more than"),
         (["--at-most", "energy_mj=1"], "no table has a column energy_mj"),
         (["--at-most", "energy_mj"], "--at-most 'energy_mj': the bound must be a finite number"),
         (["--minimise", "param"], "no table has a column param (did you mean 'params'?)"),
-        (["--minimise", "macs", "--predict"], "--minimise looks at listed cells"),
+        (["--minimise", "macs", "--predict"], "--minimise cannot be combined"),
         (["--min-top1", "many"], "--min-top1 must be more than 0% and less than 100%"),
         (["--resolutions", "big"], "--resolutions must be a list of sizes"),
         (["--resolutions", "192"], "no cells of resolution 192 (it has 160, 224)"),
@@ -455,10 +460,10 @@ def test_a_range_may_have_a_unit(search: Search, phone: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "note"),
     [
-        (["--latency", "1000"], "every cell meets 1000 ms on phone: that limit leaves nothing out"),
+        (["--latency", "1000"], "every cell meets 1000 ms on phone: that limit excludes none"),
         (["--latency", "15,900,1000"], "every cell meets limits from 900 ms up on phone"),
-        (["--max-macs", "900G"], "every cell has at most 900,000,000,000 MACs: that bound leaves"),
-        (["--min-top1", "10%"], "every cell reaches 10 %: that bound leaves nothing out"),
+        (["--max-macs", "900G"], "every cell has at most 900,000,000,000 MACs: that bound"),
+        (["--min-top1", "10%"], "every cell reaches 10 %: that bound excludes none"),
         (["--min-top1", "77%"], "77 % is compared with predicted accuracies (predicted by OFA's"),
     ],
 )

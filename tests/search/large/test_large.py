@@ -201,7 +201,7 @@ def test_a_column_cannot_bound_a_space_too_large_to_list(
     note10: BlockTable, predictor: Predictor
 ) -> None:
     bound = Bound(ColumnMeasure("energy_mj"), 5.0)
-    with pytest.raises(UserError, match="energy_mj is not known of all"):
+    with pytest.raises(UserError, match="energy_mj is not known for all"):
         search_large(
             [BlockDevice(note10)],
             SPACE,
@@ -299,7 +299,7 @@ def test_a_model_of_measured_cells_stands_for_the_whole_space(
 
 def test_a_table_of_listed_accuracies_cannot_serve_a_large_space(note10: BlockTable) -> None:
     listed = load_accuracy(None, SPACES["compofa"])
-    with pytest.raises(UserError, match="an accuracy table lists some"):
+    with pytest.raises(UserError, match="an accuracy table lists only some"):
         search_large([BlockDevice(note10)], SPACE, listed, [(20.0,)])
 
 

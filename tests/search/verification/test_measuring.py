@@ -187,4 +187,4 @@ def test_verify_is_for_limits(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "--verify is for --latency limits" in capsys.readouterr().err
+    assert "--verify needs --latency" in capsys.readouterr().err

@@ -216,7 +216,9 @@ def test_what_was_not_measured_is_not_decided_and_the_tables_answer_stands_besid
     assert [each.limit_ms for each in verified.answer.infeasible] == [(2.0,)]
     (line,) = undecided_lines(verified)
     assert line.startswith("not decided within 20 ms on phone: the table's own answer is d")
-    assert "1 not decided: the same command goes on" in verification_sentence(verified)
+    assert "1 not decided: run the same command again to continue" in verification_sentence(
+        verified
+    )
     first, second = verification_json(verified)["questions"]
     assert (first["decided"], second["decided"]) == (False, True)
     assert first["table"]["subnet"] == first["before"]["subnet"]

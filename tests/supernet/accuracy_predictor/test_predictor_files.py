@@ -161,8 +161,8 @@ def test_the_released_predictor_says_what_is_on_record(reference: Path) -> None:
 
 
 UNFIT = {
-    "another family": ("ofa-proxyless-w1.3", (160,), "not of ofa-proxyless-w1.3"),
-    "resnet": ("compofa-resnet50", (160,), "not of compofa-resnet50"),
+    "another family": ("ofa-proxyless-w1.3", (160,), "not for ofa-proxyless-w1.3"),
+    "resnet": ("compofa-resnet50", (160,), "not for compofa-resnet50"),
     "another resolution": ("compofa", (160, 168), "not used at resolution 168"),
 }
 
@@ -186,7 +186,7 @@ def test_other_classes_are_refused(made: Made, tmp_path: Path) -> None:
     measured = made("compofa", 12)
     measured = replace(measured, space=replace(measured.space, classes=10))
     fitted = fitted_to(measured, ModelKind.PERCEPTRON)
-    with pytest.raises(UserError, match="ImageNet's 1000 classes, compofa has 10"):
+    with pytest.raises(UserError, match="ImageNet's 1000 classes, but compofa has 10"):
         save_fitted(tmp_path / "p.pth", fitted, measured)
 
 
@@ -245,5 +245,5 @@ def test_damaged_files_are_told(
 
 def test_tensors_of_another_layout_are_told(tmp_path: Path) -> None:
     torch.save({"0.weight": torch.zeros(4, 128)}, tmp_path / "p.pth")
-    with pytest.raises(UserError, match="layer '0' does not follow from the one before"):
+    with pytest.raises(UserError, match="layer '0' does not fit the one before"):
         read_released(tmp_path / "p.pth")

@@ -165,9 +165,9 @@ def test_a_sample_of_a_large_space_is_the_same_for_a_seed(
 
 MISTAKES = {
     "a key of no subnet": (("--subnet", "d99999"), "unit 1: depth 9 is not one of 2, 3, 4"),
-    "keys and a sample": (("--subnet", "d22222", "--sample", 3), "give one of them"),
-    "no number": (("--resolutions", "12,big"), "--resolutions '12,big'"),
-    "no resolution": (("--resolutions", "4"), "4 is out of bounds, 8 to 4096"),
+    "keys and a sample": (("--subnet", "d22222", "--sample", 3), "--sample cannot be combined"),
+    "no number": (("--resolutions", "12,big"), "must be a list of whole numbers, not '12,big'"),
+    "no resolution": (("--resolutions", "4"), "--resolutions must be from 8 to 4096, not 4"),
     "an unknown device": (("--device", "tpu"), "unknown device 'tpu'"),
     "no record": (("--split-file", "none.json"), "cannot read the record of the split"),
 }
@@ -186,7 +186,7 @@ def test_mistakes_end_with_exit_code_2(
 def test_a_space_too_large_to_list_needs_a_sample(evaluate: Evaluate) -> None:
     ended = evaluate(checkpoint="large.pt")
     assert ended.code == 2
-    assert "too many to measure (--sample N measures some, --subnet KEY one)" in ended.err
+    assert "too many to measure (measure a sample with --sample N, or single ones" in ended.err
 
 
 def test_a_data_set_of_other_classes_is_told(run: Run, folder: Path, tmp_path: Path) -> None:

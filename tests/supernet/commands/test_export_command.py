@@ -315,7 +315,7 @@ MISTAKES = {
     "a missing checkpoint": (["--checkpoint", "no.pt"], "no.pt: cannot read the checkpoint"),
     "no images": (["--batch-size", 0], "Invalid value for '--batch-size'"),
     "an open size of no model": (["--out", "x.json", "--dynamic"], "it needs that format"),
-    "binary on a terminal": (["--out", "-"], "it needs --format json and no --json"),
+    "binary on a terminal": (["--out", "-"], "it needs --format json, and no --json"),
     "a missing folder": (["--out", "no/x.onnx"], "no/x.onnx: cannot write the exported file"),
     "a folder": (["--out", "."], "cannot write the exported file: is a directory"),
 }

@@ -135,13 +135,13 @@ def test_ofas_layout_is_refused_by_name_before_anything_is_measured(
     where = ("--checkpoint", trained / "c.pt", "--data", trained / "data")
     ended = predictor(*where, "--sample", 12, out="p.pth")
     assert ended.code == 2
-    assert "OFA's layout cannot hold this predictor: it is of ImageNet's 1000 classes" in ended.err
+    assert "OFA's layout cannot hold this predictor: it is for ImageNet's 1000 classes" in ended.err
     assert not list(tmp_path.iterdir())
 
 
 MISTAKES = {
     "another ending": ((), "p.txt", "a predictor's file ends in one of .npz, .pth, .pt"),
-    "a process in OFA's layout": (("--model", "gp"), "p.pth", "no Gaussian process"),
+    "a process in OFA's layout": (("--model", "gp"), "p.pth", "not a Gaussian process"),
     "nothing to fit to": ((), "p.npz", "give --accuracy TABLE, or --checkpoint and --data"),
     "no data": (("--checkpoint", "c.pt"), "p.npz", "give --accuracy TABLE, or --checkpoint and"),
     "an unknown space": (("--accuracy", "a.csv", "--space", "x"), "p.npz", "unknown space 'x'"),
@@ -165,9 +165,9 @@ def test_a_table_of_an_unknown_space_needs_to_be_told_which(
     accuracies = table(tmp_path / "a.csv", space="mine")
     ended = predictor("--accuracy", accuracies)
     assert ended.code == 2
-    assert "is of space mine, which has no definition here (--space FILE.yaml" in ended.err
+    assert "is of space mine, which is not built in (give the space file" in ended.err
     ended = predictor("--accuracy", accuracies, "--space", "compofa")
-    assert "has nothing of space compofa (it has mine)" in ended.err
+    assert "has no rows of space compofa (it has rows of mine)" in ended.err
 
 
 def test_a_wrong_key_is_told_with_its_table(predictor: Predictor, tmp_path: Path) -> None:

@@ -98,11 +98,11 @@ def test_a_dry_run_prints_the_recipe(run: Run, name: str) -> None:
 
 
 MISTAKES = {
-    "no data": (["teacher"], "a training needs --data and --out"),
+    "no data": (["teacher"], "training needs --data and --out"),
     "no teacher": (["compound", "--data", ".", "--out", "r"], "compound needs --teacher"),
     "a teacher for nothing": (
         ["deps", "--data", ".", "--out", "r", "--teacher", "t.pt"],
-        "deps takes no --teacher",
+        "deps has no use for --teacher",
     ),
     "a compound space": (
         ["progressive", "--data", ".", "--out", "r"],

@@ -82,7 +82,7 @@ def test_an_idx_file_beyond_bounds_is_refused(
     path.write_bytes(pack(idx(np.zeros(992, dtype=np.uint8))))
     assert read_idx(path).shape == (992,)
     path.write_bytes(pack(idx(np.zeros(993, dtype=np.uint8))))
-    with pytest.raises(UserError, match="it holds more than 1,000 bytes"):
+    with pytest.raises(UserError, match="the file has more than 1,000 bytes"):
         read_idx(path)
 
 

@@ -145,7 +145,7 @@ def test_a_damaged_picture_is_named_and_left_out(
         calibration_batches(tmp_path, GRAPH, 1)
     picture(tmp_path / "b.png", red=51)
     assert len(calibration_batches(tmp_path, GRAPH, 1)) == 1
-    assert f"left out, 1 so far: {tmp_path}/a.jpg: it is no picture" in capsys.readouterr().err
+    assert f"left out, 1 so far: {tmp_path}/a.jpg: it is not a picture" in capsys.readouterr().err
 
 
 def test_hidden_files_are_passed_over_as_in_training(tmp_path: Path) -> None:
