@@ -1,7 +1,7 @@
 """Search spaces, subnets as graphs, the supernet that holds their weights, and model files.
 
-The names that `__init__.pyi` lists can be imported from here (docs/python-api.md); each is loaded
-when it is first used, so that a command pays for what it uses only.
+The names in `__init__.pyi` can be imported from here (docs/python-api.md). Each is loaded when it
+is first used, so that a command loads only what it uses.
 """
 
 from compofa.common import lazy_exports

@@ -1,6 +1,6 @@
-"""Layers with their shapes, and the blocks that they form: what a network computes and costs.
+"""Layers with their shapes, the blocks that they form, and the costs of both.
 
-Layer names are also the names of the weights: a layer `units.0.1.expand` takes
+Weights are named after their layers: those of a layer `units.0.1.expand` are
 `units.0.1.expand.weight` and, once batch norm is folded, `units.0.1.expand.bias`.
 """
 
@@ -16,11 +16,11 @@ INPUT = "input"
 """The name under which layers refer to the network's input."""
 
 OUTPUT = "logits"
-"""What model files call the network's output."""
+"""The name of the network's output in model files."""
 
 
 class Shape(NamedTuple):
-    """One activation: channels, height and width (batch left out)."""
+    """The shape of an activation: channels, height and width, without the batch."""
 
     channels: int
     height: int
@@ -28,7 +28,7 @@ class Shape(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """Numbers it holds, per image."""
+        """How many numbers it has, per image."""
         return self.channels * self.height * self.width
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Shape(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a layer or a block reads: the output of the layer `name`."""
+    """The input of a layer or a block: the output of the layer `name`, and its shape."""
 
     name: str
     shape: Shape
@@ -58,7 +58,7 @@ class Conv:
 
     @property
     def depthwise(self) -> bool:
-        """One filter a channel."""
+        """Whether there is one filter per channel."""
         return self.groups > 1
 
     @property
@@ -68,7 +68,7 @@ class Conv:
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
-        """[out, in / groups, kernel, kernel]."""
+        """The shape of the weights: [out, in / groups, kernel, kernel]."""
         return (
             self.output.channels,
             self.input.channels // self.groups,
@@ -84,7 +84,7 @@ class Conv:
 
     @property
     def params(self) -> int:
-        """Weights, and two per channel for batch norm."""
+        """Trainable parameters: the weights, and two numbers per channel for batch norm."""
         per_channel = self.input.channels // self.groups * self.kernel**2
         return self.output.channels * (per_channel + (2 if self.batch_norm else 0))
 
@@ -110,12 +110,12 @@ class SqueezeExcite:
 
     @property
     def macs(self) -> int:
-        """Of its two 1x1 convolutions, as OFA counts them."""
+        """Multiply-accumulates per image of its two 1x1 convolutions, as OFA counts them."""
         return 2 * self.output.channels * self.mid
 
     @property
     def params(self) -> int:
-        """Weights and biases of both convolutions."""
+        """Trainable parameters: the weights and biases of both convolutions."""
         return 2 * self.output.channels * self.mid + self.output.channels + self.mid
 
 
@@ -151,10 +151,10 @@ class PoolLayer:
 
     @property
     def macs(self) -> int:
-        """Of an average, one per number that it adds up: it is a convolution with equal weights.
+        """Multiply-accumulates per image: an average counts as a convolution with equal weights.
 
-        OFA's flops_counter.py leaves it out; with it, the MACs that OFA publishes for its eight
-        specialised networks come out to the last digit, without it seven of the eight.
+        OFA's flops_counter.py does not count averages. With them, the MACs that OFA publishes are
+        reproduced exactly for all of its eight specialised networks, without them for seven.
         """
         return 0 if self.kind == "max" else self.input.elements
 
@@ -166,7 +166,7 @@ class PoolLayer:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """The classifier, on a [channels, 1, 1] input."""
+    """The classifier, whose input is [channels, 1, 1]."""
 
     name: str
     source: str
@@ -185,7 +185,7 @@ class Linear:
 
     @property
     def params(self) -> int:
-        """Weights and biases."""
+        """Trainable parameters: weights and biases."""
         return self.macs + self.output.channels
 
 
@@ -194,10 +194,12 @@ Layer = Conv | SqueezeExcite | Add | PoolLayer | Linear
 
 @dataclass(frozen=True)
 class Block:
-    """Layers that stand or fall together, and the key that latency tables know them by.
+    """Layers that are chosen or dropped together.
 
     Attributes:
-        unit: the elastic unit it belongs to, counted from 0; None outside them.
+        key: the key of such a block in published latency tables.
+        unit: the elastic unit that it belongs to, counted from 0; None outside of units.
+        layers: the layers in order of execution.
     """
 
     key: str
@@ -206,7 +208,7 @@ class Block:
 
     @cached_property
     def output(self) -> Source:
-        """What it gives to the next block: the output of its last layer."""
+        """The output of its last layer, which is the input of the next block."""
         return Source(self.layers[-1].name, self.layers[-1].output)
 
     @cached_property
@@ -221,7 +223,7 @@ class Block:
 
     @cached_property
     def folded_params(self) -> int:
-        """Numbers in its weights once batch norm is folded: one bias per channel is left of it."""
+        """How many weights it has once batch norm is folded into one bias per channel."""
         norms = sum(
             layer.output.channels
             for layer in self.layers
@@ -231,10 +233,11 @@ class Block:
 
     @cached_property
     def peak_activations(self) -> int:
-        """The most numbers per image that must be held at once while it runs, its input included.
+        """The most numbers per image in memory at once while it runs, including its input.
 
-        A layer's output is held until it was last read, and no layer writes over its input. What
-        channel attention computes on the way, one number per channel, is not counted.
+        A layer's output is kept until it has been read for the last time, and no layer overwrites
+        its input. The intermediate results of channel attention, one number per channel, are not
+        counted.
         """
         first = self.layers[0]
         sizes = {first.sources[0]: first.input.elements}

@@ -1,6 +1,6 @@
-"""What options of several commands are unless the user says otherwise, and the sizes they take.
+"""Defaults and bounds of options that several commands have.
 
-Apart from spaces and graphs, so that a command can print its help without loading those.
+They are apart from spaces and graphs, so that a command can print its help without loading these.
 """
 
 from __future__ import annotations
@@ -9,4 +9,4 @@ DEFAULT_SPACE = "compofa"
 
 SMALLEST_RESOLUTION = 8
 LARGEST_RESOLUTION = 4096
-"""Sides of square images that networks are built for."""
+"""The bounds of the side of the square images that networks are built for, in pixels."""

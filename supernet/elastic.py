@@ -1,10 +1,10 @@
-"""Elastic layers: each holds the largest weights and uses the part that a graph's layer asks for.
+"""Elastic layers: each holds the largest weights and uses the part that a subnet's layer needs.
 
-The layer of a subnet's graph *is* the choice: its channel counts and kernel size say which slice
-of the weights is active. Channels are always the first ones. A smaller kernel is the centre of
-the larger one, multiplied by a learned matrix where the supernet has kernel transforms (Cai et
-al., Once-for-All, ICLR 2020, section 3.3). Slices are views, so inactive weights get exactly
-zero gradient.
+The layer in a subnet's graph determines the choice: its channel counts and kernel size say which
+slice of the weights is active. The active channels are always the first ones. A smaller kernel is
+the centre of the larger one, multiplied by a learned matrix if the supernet has kernel transforms
+(Cai et al., Once-for-All, ICLR 2020, section 3.3). Slices are views, so inactive weights get
+exactly zero gradient.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ def centre(weight: Tensor, size: int) -> Tensor:
 def smaller_kernel(
     weight: Tensor, sizes: Sequence[int], size: int, transforms: Mapping[str, Tensor]
 ) -> Tensor:
-    """The kernels of `size` that `weight` [out, in, k, k] holds.
+    """The smaller kernels that are contained in the largest ones.
 
     Args:
-        weight: the largest kernels.
-        sizes: all sizes of the layer; transforms lead from each to the next smaller one.
-        size: the one wanted.
-        transforms: "7to5" -> [25, 25] and so on; empty where kernels are cropped only. The matrix
-            multiplies the flattened crop from the left, and the next step starts from its result.
+        weight: the largest kernels, [out, in, k, k].
+        sizes: all kernel sizes of the layer.
+        size: the wanted one.
+        transforms: matrices from each size to the next smaller one, such as "7to5" with shape
+            [25, 25]; empty if kernels are only cropped. A matrix multiplies the flattened crop from
+            the left, and the next step starts from its result.
+
+    Returns:
+        The kernels, [out, in, size, size].
     """
     if not transforms:
         return centre(weight, size)
@@ -50,10 +54,11 @@ def smaller_kernel(
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, layer: Conv) -> Tensor:
-    """The convolution of `layer`: [n, in, h, w] -> [n, out, h / stride, w / stride]."""
+    """Runs the convolution of `layer`: [n, in, h, w] -> [n, out, h / stride, w / stride]."""
     if layer.depthwise and x.shape[2:] == (1, 1):
-        # All but the middle of the kernel lies on padding. Torch takes a hundred times as long for
-        # this on a CPU, for one pixel has no memory layout that tells it that channels come last.
+        # All of the kernel but its middle is on padding. Torch's convolution takes a hundred times
+        # as long here on a CPU, because the memory layout of a single pixel does not show that
+        # channels come last.
         y = x * centre(weight, 1).view(-1, 1, 1)
         return y if bias is None else y + bias.view(-1, 1, 1)
     return F.conv2d(x, weight, bias, layer.stride, layer.kernel // 2, groups=layer.groups)
@@ -63,9 +68,9 @@ class ElasticConv2d(nn.Module):
     """A convolution with elastic input channels, output channels and kernel size.
 
     Attributes:
-        weight: [out, in / groups, k, k] at the largest of each.
-        kernels: the sizes to choose from, ascending.
-        transforms: the kernel transform matrices, the identity at first; empty without them.
+        weight: the largest weights, [out, in / groups, k, k].
+        kernels: the kernel sizes to choose from, ascending.
+        transforms: the kernel transform matrices, initially the identity; empty without transforms.
     """
 
     def __init__(self, largest: Conv, kernels: Sequence[int], kernel_transform: bool) -> None:
@@ -79,7 +84,7 @@ class ElasticConv2d(nn.Module):
                 self.transforms[f"{larger}to{smaller}"] = matrix
 
     def active_weight(self, layer: Conv) -> Tensor:
-        """The weights that `layer` uses; a view unless its kernel is transformed."""
+        """The weights that `layer` uses, as a view unless its kernel is transformed."""
         out, inputs, kernel, _ = layer.weight_shape
         weight = self.weight[:out, :inputs]
         if kernel == self.kernels[-1]:
@@ -92,13 +97,13 @@ class ElasticConv2d(nn.Module):
 
 
 class ElasticBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over as many channels as its input has: the first ones.
+    """Batch norm over the first channels, as many as its input has.
 
-    Its momentum is constant, so the count of batches is kept for the file format alone.
+    Its momentum is constant, so the count of batches is kept only for the file format.
     """
 
     def active(self, channels: int) -> dict[str, Tensor]:
-        """What a plain batch norm of `channels` needs, by name."""
+        """The tensors of an ordinary batch norm of `channels` channels, by name."""
         return {
             "weight": self.weight[:channels],
             "bias": self.bias[:channels],
@@ -122,14 +127,14 @@ class ElasticBatchNorm2d(nn.BatchNorm2d):
         )
 
     def scale_and_shift(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        """What normalising by these statistics [channels] multiplies by and adds, per channel."""
+        """The factor and the summand of normalisation by these statistics, each [channels]."""
         channels = len(mean)
         scale = self.weight[:channels] * (variance + self.eps).rsqrt()
         return scale, self.bias[:channels] - mean * scale
 
 
 class ElasticConvUnit(nn.Module):
-    """A graph's `Conv`: convolution, batch norm where it has one, activation."""
+    """The module of a graph's `Conv`: convolution, batch norm if it has one, activation."""
 
     def __init__(
         self, largest: Conv, kernels: Sequence[int], kernel_transform: bool, bn_epsilon: float
@@ -157,7 +162,7 @@ class ElasticConvUnit(nn.Module):
 
 
 class ElasticSqueezeExcite(nn.Module):
-    """Channel attention with elastic channels, squeezed ones included."""
+    """Channel attention with elastic channels and elastic squeezed channels."""
 
     def __init__(self, largest: SqueezeExcite) -> None:
         super().__init__()
@@ -185,7 +190,7 @@ class ElasticSqueezeExcite(nn.Module):
 
 
 class ElasticLinear(nn.Module):
-    """A classifier with elastic inputs; all classes are always there."""
+    """A classifier with elastic input channels; all classes are always active."""
 
     def __init__(self, largest: Linear) -> None:
         super().__init__()
@@ -204,7 +209,7 @@ class ElasticLinear(nn.Module):
 
 
 def _parameter(shape: Sequence[int], fill: Callable[[Tensor], object]) -> nn.Parameter:
-    """A parameter, filled unless it has no storage to fill (on the meta device)."""
+    """A parameter with initial values, unless it has no storage for them (on the meta device)."""
     parameter = nn.Parameter(torch.empty(*shape))
     if not parameter.is_meta:
         fill(parameter)

@@ -1,5 +1,6 @@
-"""Accuracy predictors: fitted to measured subnets, they know the accuracy of all of a space.
+"""Accuracy predictors: fitted to some measured subnets, they predict the accuracy of all others.
 
-`fitting.fit_predictor` fits the models to measured cells and chooses by held-out error; `files`
-reads and writes predictors. Only fitting the network of the paper needs torch.
+`fitting.fit_predictor` fits models to measured cells and orders them by their held-out errors;
+`predictor_files` reads and writes predictors. Only the network of the OFA paper needs torch, and
+only to be fitted.
 """

@@ -1,4 +1,4 @@
-"""Subnets as the numbers that an accuracy predictor takes."""
+"""Encodes subnets as the numbers that an accuracy predictor reads."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from compofa.supernet.subnet import Subnet, SubnetArrays, Unit
 
 @dataclass(frozen=True)
 class Choices:
-    """n cells: what their subnets have chosen, and their resolutions.
+    """The choices of n cells' subnets, and their resolutions.
 
     Attributes:
-        expands, kernels: [n, slots]; 0 where no block is.
-        widths: [n, units]; [n, 0] where the space has none to choose.
-        sizes: [n].
+        expands, kernels: those of each block slot, [n, slots]; 0 in a slot without a block.
+        widths: the widths of the units, [n, units]; [n, 0] if the space has fixed widths.
+        sizes: the resolutions in pixels, [n].
     """
 
     expands: FloatArray
@@ -33,30 +33,33 @@ class Choices:
         return len(self.sizes)
 
     def rows(self, which: IntArray | slice) -> Choices:
-        """Some of the cells."""
+        """The cells at the positions `which`."""
         return Choices(
             self.expands[which], self.kernels[which], self.widths[which], self.sizes[which]
         )
 
     @property
     def numbers(self) -> FloatArray:
-        """All choices as plain numbers, [n, features].
+        """All choices as numbers, [n, features].
 
-        Expand ratios and resolutions enter by their logarithms: another block or pixel matters the
-        less, the more there are.
+        Expand ratios and resolutions are given as logarithms, because one more channel or pixel
+        has less effect the more there are.
         """
         logs = np.log1p(self.expands), np.log(self.sizes)[:, None]
         return np.concatenate([logs[0], self.kernels, self.widths, logs[1]], axis=1)
 
     @property
     def groups(self) -> IntArray:
-        """For each of `numbers`, which kind of choice it is: 0 to 3, [features]."""
+        """The kind of each feature of `numbers`, [features].
+
+        0 is an expand ratio, 1 a kernel, 2 a width and 3 the resolution.
+        """
         lengths = [self.expands.shape[1], self.kernels.shape[1], self.widths.shape[1], 1]
         return np.repeat(np.arange(4), lengths)
 
 
 def choices_of(space: Space, subnets: Sequence[Subnet], sizes: Sequence[int]) -> Choices:
-    """Cells of `space`, a subnet and a resolution each."""
+    """The choices of cells of `space`, each given by a subnet and a resolution in pixels."""
     arrays = space.arrays(subnets)
     widths = np.array([subnet.widths for subnet in subnets], dtype=np.float64)
     widths = widths.reshape(len(subnets), -1)
@@ -67,31 +70,31 @@ def choices_of_arrays(space: Space, subnets: SubnetArrays, sizes: IntArray) -> C
     """As `choices_of`, for many subnets at once.
 
     Raises:
-        UserError: the space has widths to choose freely, which arrays do not tell.
+        UserError: widths can be chosen freely in the space; `SubnetArrays` do not contain them.
     """
     widths = np.zeros((len(sizes), 0))
     if space.elastic_widths:
         if not space.compound:
-            message = f"space {space.name} has free widths, which this search leaves out"
-            raise UserError(message, hint="its subnets can be predicted one by one")
+            message = f"space {space.name} has free widths, which this search does not support"
+            raise UserError(message, hint="only the cells of a table can be searched in it")
         columns = zip(space.units, subnets.depths.T, strict=True)
         widths = np.stack([_coupled_widths(unit, depths) for unit, depths in columns], axis=1)
     return Choices(subnets.expands, subnets.kernels, widths, sizes)
 
 
 def _coupled_widths(unit: Unit, depths: IntArray) -> FloatArray:
-    """The width that each depth brings with it, [n]."""
+    """The width that is coupled to each of `depths`, [n]."""
     known = np.array([unit.coupled(depth)[1] for depth in unit.depths])
     return known[np.searchsorted(unit.depths, depths)]
 
 
 @dataclass(frozen=True)
 class OneHot:
-    """Which choice each block has, and the resolution, as zeros and ones.
+    """A one-hot encoding of the choices of each block and of the resolution.
 
     Attributes:
-        kernels, expands, widths, sizes: the values that have an input each; a block that does not
-            exist has zeros alone, and so has a resolution without input.
+        kernels, expands, widths, sizes: the values that have an input of their own. A block that
+            does not exist is encoded as zeros, and so is any value that has no input.
     """
 
     kernels: tuple[int, ...]
@@ -100,7 +103,7 @@ class OneHot:
     sizes: tuple[int, ...]
 
     def encode(self, choices: Choices) -> npt.NDArray[np.float32]:
-        """[n, inputs]: kernels slot by slot, then expand ratios, widths, and the resolution."""
+        """Encodes n cells, [n, inputs]: kernels slot by slot, expand ratios, widths, resolution."""
         parts = (
             (choices.kernels, self.kernels),
             (choices.expands, self.expands),

@@ -1,4 +1,4 @@
-"""Fitting accuracy predictors, and choosing one by its error on subnets it has not seen."""
+"""Fits accuracy predictors, and compares them by their errors on subnets they have not seen."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from compofa.supernet.accuracy_predictor.released_layout import LAYOUT, why_not_
 from compofa.supernet.space import Space
 
 HELD_OUT = 0.2
-"""Share of the subnets that models are compared on."""
+"""The share of the subnets on which models are compared."""
 
 LEAST_SUBNETS = 10
 
 
 class ModelKind(StrEnum):
-    """What can be fitted."""
+    """The kinds of models that can be fitted."""
 
     GAUSSIAN = "gp"
     PERCEPTRON = "mlp"
@@ -33,12 +33,14 @@ class ModelKind(StrEnum):
 
 @dataclass(frozen=True)
 class Error:
-    """How far predictions are from measurements of n held-out cells.
+    """How far predictions are from the measurements of some cells.
 
     Attributes:
-        resolution: of the cells; None for those of all resolutions together.
-        rmse: root mean square, as a fraction of one; the noise of measuring is part of it.
-        rank_correlation: Spearman's; NaN where there is nothing to rank.
+        resolution: the resolution of the cells; None for those of all resolutions together.
+        cells: how many cells there are.
+        rmse: the root mean square error as a fraction of one; it contains measurement noise.
+        rank_correlation: Spearman's rank correlation; NaN if all predictions or all measurements
+            are equal.
     """
 
     resolution: int | None
@@ -49,7 +51,14 @@ class Error:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model of all measurements, and the errors of one fitted without the held-out subnets."""
+    """A fitted model and its held-out errors.
+
+    Attributes:
+        kind: the kind of the model.
+        model: the model, fitted to all measurements.
+        errors: the errors on held-out subnets of a model that was fitted to the others, for each
+            resolution and then for all together.
+    """
 
     kind: ModelKind
     model: AccuracyModel
@@ -57,24 +66,29 @@ class Fitted:
 
     @property
     def rmse(self) -> float:
-        """Over all resolutions."""
+        """The held-out root mean square error over all resolutions, as a fraction of one."""
         return self.errors[-1].rmse
 
 
 def fit_predictor(
     measured: MeasuredAccuracies, kinds: Sequence[ModelKind], seed: int = 0
 ) -> list[Fitted]:
-    """Fits models and orders them by held-out error, the best first.
+    """Fits models and orders them by their held-out errors, the best first.
 
-    A fifth of the subnets is held out with all their resolutions; the errors are those of models
-    fitted to the rest. Then each is fitted again to everything.
+    A fifth of the subnets is held out, with all their resolutions. The errors are those of models
+    that are fitted to the rest; then each model is fitted again to all measurements.
+
+    Args:
+        measured: the measurements.
+        kinds: the kinds of models to fit.
+        seed: the random seed, for the choice of the held-out subnets and for the fits.
 
     Raises:
-        UserError: too few subnets.
+        UserError: fewer than `LEAST_SUBNETS` subnets were measured.
     """
     names = {subnet: i for i, subnet in enumerate(dict.fromkeys(measured.subnets))}
     if len(names) < LEAST_SUBNETS:
-        hint = f"measure {LEAST_SUBNETS} or more; some hundred make a good predictor"
+        hint = f"measure {LEAST_SUBNETS} or more; a good predictor needs a few hundred"
         raise UserError(f"{len(names)} subnets are too few to fit a predictor to", hint=hint)
     of = np.array([names[subnet] for subnet in measured.subnets])
     drawn = np.random.default_rng(seed).permutation(len(names))
@@ -100,7 +114,11 @@ def _fitter(
 
 
 def encoding_of(space: Space, resolutions: Sequence[int]) -> OneHot:
-    """The inputs of a network for these cells: those of the released one where it has them."""
+    """The inputs of a network for cells of `space` at `resolutions`.
+
+    They are those of OFA's released network if it can encode these cells, so that the network can
+    be written in that layout.
+    """
     if why_not_released(space, resolutions) is None:
         return LAYOUT
     kernels = {kernel for unit in space.units for kernel in unit.kernels}
@@ -112,14 +130,14 @@ def encoding_of(space: Space, resolutions: Sequence[int]) -> OneHot:
 
 
 def _errors(sizes: IntArray, top1: FloatArray, predicted: FloatArray) -> tuple[Error, ...]:
-    """Per resolution, ascending, and then over all."""
+    """The errors for each resolution, ascending, and then for all together."""
     every = [(int(size), sizes == size) for size in np.unique(sizes)]
     parts = [*every, (None, np.ones(len(sizes), dtype=bool))]
     return tuple(_error(size, top1[part], predicted[part]) for size, part in parts)
 
 
 def errors_of(model: AccuracyModel, measured: MeasuredAccuracies) -> tuple[Error, ...]:
-    """How a model errs on measurements, per resolution and then over all."""
+    """The errors of a model on measurements, for each resolution and then for all together."""
     choices = measured.choices
     return _errors(choices.sizes, measured.top1, model.predict(choices))
 
@@ -130,6 +148,6 @@ def _error(resolution: int | None, top1: FloatArray, predicted: FloatArray) -> E
     rmse = float(np.sqrt(np.mean((top1 - predicted) ** 2)))
     correlation = float("nan")
     if np.ptp(top1) > 0 and np.ptp(predicted) > 0:
-        # Spearman's correlation is Pearson's of the ranks.
+        # Spearman's rank correlation is Pearson's correlation of the ranks.
         correlation = float(np.corrcoef(rankdata(top1), rankdata(predicted))[0, 1])
     return Error(resolution, len(top1), rmse, correlation)

@@ -1,9 +1,8 @@
 """Accuracy as a Gaussian process of a subnet's choices: the model for few measurements.
 
-Its covariance is a constant trend in every choice (linear) plus a smooth remainder (squared
-exponential), with one scale of either for each kind of choice; they and the noise are set by
-the marginal likelihood (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006,
-chapters 4 and 5).
+Its covariance is the sum of a linear and a squared exponential kernel, each with one scale for each
+kind of choice. The scales and the noise maximise the marginal likelihood (Rasmussen and Williams,
+Gaussian Processes for Machine Learning, 2006, chapters 4 and 5).
 """
 
 from __future__ import annotations
@@ -18,28 +17,29 @@ from compofa.common.arrays import FloatArray, IntArray
 from compofa.supernet.accuracy_predictor.choices import Choices
 
 MOST_FOR_SCALES = 300
-"""Measurements that the scales are set by; the time grows with the cube, the gain little."""
+"""The most measurements to which the scales are fitted, since the time grows with their cube."""
 
 JITTER = 1e-6
-"""Least variance of the noise, relative to that of the accuracies."""
+"""The least variance of the noise, relative to that of the accuracies."""
 
 AT_ONCE = 4096
-"""Cells predicted in one go."""
+"""How many cells are predicted together, which bounds the memory."""
 
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """A fitted process.
+    """A Gaussian process that was fitted to m measurements.
 
     Attributes:
-        mean: of the features, [features].
-        scaling: one over their standard deviation, [features]; 0 for what never varied, of which
-            nothing can be said.
-        inputs: the scaled features of what was measured, [m, features].
-        groups: which kind of choice each feature is, [features].
-        scales: logarithms, [2 kinds + 2]: of the smooth part's inputs by kind, the linear part's by
-            kind, the smooth part's height, the noise.
-        weights: what the covariances with the measurements are multiplied by, [m].
+        mean: the means of the features, [features].
+        scaling: one over the standard deviations of the features, [features]; 0 for a feature that
+            did not vary, whose effect is therefore not known.
+        inputs: the scaled features of the measurements, [m, features].
+        groups: the kind of each feature, [features]; see `Choices.groups`.
+        scales: logarithms, [2 kinds + 2]: the inverse length scales of the squared exponential
+            kernel by kind, the standard deviations of the linear kernel by kind, the standard
+            deviation of the squared exponential kernel, and that of the noise.
+        weights: the factors of the covariances with the measurements, [m].
         level: the mean accuracy.
     """
 
@@ -53,7 +53,7 @@ class GaussianProcess:
 
     @classmethod
     def fit(cls, choices: Choices, top1: FloatArray, seed: int = 0) -> GaussianProcess:
-        """Fits a process to accuracies `top1` [m]."""
+        """Fits a process to the accuracies `top1` of m cells, [m]."""
         features = choices.numbers
         mean, deviation = features.mean(axis=0), features.std(axis=0)
         varied = deviation > 1e-9
@@ -68,7 +68,7 @@ class GaussianProcess:
         return cls(mean, scaling, inputs, choices.groups, scales, weights, level)
 
     def predict(self, choices: Choices) -> FloatArray:
-        """The expected accuracy of n cells, [n]."""
+        """The expected accuracies of n cells, [n]."""
         inputs = (choices.numbers - self.mean) * self.scaling
         top1 = np.empty(len(inputs))
         for start in range(0, len(inputs), AT_ONCE):
@@ -79,7 +79,11 @@ class GaussianProcess:
 
 
 def _covariance(a: FloatArray, b: FloatArray, groups: IntArray, scales: FloatArray) -> FloatArray:
-    """Between cells with scaled features `a` [n, features] and `b` [m, features]: [n, m]."""
+    """The covariance of cells with scaled features `a` [n, features] and `b` [m, features].
+
+    Returns:
+        The covariances, [n, m].
+    """
     kinds = groups.max() + 1
     near, trend = np.exp(scales[:kinds])[groups], np.exp(2 * scales[kinds : 2 * kinds])[groups]
     smooth = np.exp(2 * scales[-2] - _squares(a * near, b * near) / 2)
@@ -94,16 +98,17 @@ def _squares(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _noisy(covariance: FloatArray, scales: FloatArray) -> FloatArray:
-    """`covariance` [m, m] of measurements, noise included."""
+    """`covariance` of m measurements, [m, m], with the variance of the noise added."""
     noisy = covariance.copy()
     noisy[np.diag_indices_from(noisy)] += np.exp(2 * scales[-1]) + JITTER
     return noisy
 
 
 def _best_scales(inputs: FloatArray, targets: FloatArray, groups: IntArray) -> FloatArray:
-    """The scales with the highest marginal likelihood, with a weak pull towards where they start.
+    """The scales that maximise the marginal likelihood with a weak penalty.
 
-    The pull keeps the scales of what does not vary, or matters little, from running away.
+    The penalty pulls them towards their initial values. It keeps the scales of features that do
+    not vary, or have little effect, from growing without bounds.
     """
     kinds = groups.max() + 1
     start = np.array([-1.5] * kinds + [-1.0] * kinds + [0.0, -2.0])
@@ -121,7 +126,7 @@ def _best_scales(inputs: FloatArray, targets: FloatArray, groups: IntArray) -> F
 def _unlikelihood(
     inputs: FloatArray, targets: FloatArray, groups: IntArray, scales: FloatArray
 ) -> tuple[float, FloatArray]:
-    """The negative logarithm of the marginal likelihood, and its slope along each scale.
+    """The negative log marginal likelihood and its gradient with respect to the scales.
 
     Rasmussen and Williams, equations 5.8 and 5.9; constants are left out.
     """
@@ -133,7 +138,7 @@ def _unlikelihood(
     inverse = cho_solve(factor, np.eye(len(targets)))
     weights = inverse @ targets
     value = targets @ weights / 2 + np.log(np.diag(factor[0])).sum()
-    # Half the trace of this matrix times a slope of the covariance is a slope of the value.
+    # A derivative of the value is half the trace of this matrix times that of the covariance.
     sensitivity = inverse - np.outer(weights, weights)
     slope = np.empty(len(scales))
     for kind in range(kinds):

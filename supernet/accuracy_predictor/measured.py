@@ -1,4 +1,4 @@
-"""What accuracy predictors are fitted to: measured cells of one space."""
+"""The measurements to which accuracy predictors are fitted."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class MeasuredAccuracies:
     """n measured cells of one space.
 
     Attributes:
-        subnets: of each cell.
-        sizes: the resolution of each.
-        top1: the accuracy of each, as a fraction of one.
+        space: the space.
+        subnets: the subnets of the cells, [n].
+        sizes: the resolutions of the cells in pixels, [n].
+        top1: the accuracies of the cells as fractions of one, [n].
     """
 
     space: Space
@@ -33,37 +34,41 @@ class MeasuredAccuracies:
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """Those that were measured, ascending."""
+        """The resolutions of the measurements, ascending, each once."""
         return tuple(sorted(set(self.sizes)))
 
     @property
     def choices(self) -> Choices:
-        """What predictors take."""
+        """The cells in the form that predictors read."""
         return choices_of(self.space, self.subnets, self.sizes)
 
 
 def read_measured(path: Path, space: Space | None) -> MeasuredAccuracies:
-    """The rows of an accuracy table that are of `space`; of the only one it has, if None.
+    """Reads the rows of one space from an accuracy table.
+
+    Args:
+        path: the table.
+        space: the space; None for the only one in the table.
 
     Raises:
-        UserError: the table cannot be read, has nothing of that space, or several and none is
-            named, or a key of no subnet.
+        UserError: the table cannot be read, has no rows of `space`, or has a key that names no
+            subnet; or `space` is None and the table has several spaces or an unknown one.
     """
     _, rows = read_accuracy_table(path)
     names = sorted({row.space for row in rows})
     if space is None:
         if len(names) != 1:
             message = f"the accuracy table has {len(names)} spaces"
-            raise UserError(message, path=path, hint="--space says which")
+            raise UserError(message, path=path, hint="choose one with --space")
         if names[0] not in SPACES:
-            message = f"the accuracy table is of space {names[0]}, which has no definition here"
-            hint = "--space FILE.yaml names the space file that it was trained with"
+            message = f"the accuracy table is of space {names[0]}, which is not built in"
+            hint = "give the space file with which it was trained as --space FILE.yaml"
             raise UserError(message, path=path, hint=hint)
         space = SPACES[names[0]]
     rows = [row for row in rows if row.space == space.name]
     if not rows:
-        hint = f"it has {', '.join(names)}"
-        message = f"the accuracy table has nothing of space {space.name}"
+        hint = f"it has rows of {', '.join(names)}"
+        message = f"the accuracy table has no rows of space {space.name}"
         raise UserError(message, path=path, hint=hint)
     try:
         subnets = tuple(space.parse(row.subnet) for row in rows)

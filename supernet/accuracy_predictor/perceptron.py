@@ -1,8 +1,8 @@
-"""The accuracy predictor of the OFA paper: a small fully connected network on zeros and ones.
+"""The accuracy predictor of the OFA paper: a small fully connected network on one-hot choices.
 
-Three hidden layers of 400 with ReLU, one output, whose bias starts at the mean accuracy; Adam at
-1e-3 with weight decay 1e-4 (Cai et al., Once-for-All, ICLR 2020, appendix A, and its authors'
-answers on GitHub). Epochs and batches are not published.
+It has three hidden layers of 400 with ReLU, and one output, whose bias starts at the mean accuracy.
+It is trained by Adam at 1e-3 with weight decay 1e-4 (Cai et al., Once-for-All, ICLR 2020, appendix
+A, and its authors' answers on GitHub). Epochs and batch size are not published; ours are below.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Perceptron:
     """A fitted network.
 
     Attributes:
-        encoding: what its inputs stand for.
-        weights: of each layer, [out, in].
-        biases: of each layer, [out].
+        encoding: how cells become its inputs.
+        weights: the weights of each layer, [out, in].
+        biases: the biases of each layer, [out].
     """
 
     encoding: OneHot
@@ -37,7 +37,7 @@ class Perceptron:
     biases: tuple[Float32Array, ...]
 
     def predict(self, choices: Choices) -> FloatArray:
-        """The accuracy of n cells, [n]."""
+        """The accuracies of n cells, [n]."""
         y = self.encoding.encode(choices)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             y = np.maximum(y @ weight.T + bias, 0)
@@ -48,9 +48,15 @@ class Perceptron:
 def fit_perceptron(
     choices: Choices, top1: FloatArray, encoding: OneHot, seed: int = 0
 ) -> Perceptron:
-    """Fits a network to accuracies `top1` [m], on the CPU.
+    """Fits a network to the accuracies `top1` of m cells, [m], on the CPU.
 
-    The learning rate falls to zero along a cosine.
+    The learning rate follows a cosine to zero.
+
+    Args:
+        choices: the cells.
+        top1: their accuracies as fractions of one.
+        encoding: how cells become inputs of the network.
+        seed: the random seed of the initial weights and of the batches.
     """
     import torch
     from torch import nn
@@ -58,7 +64,7 @@ def fit_perceptron(
     inputs = torch.from_numpy(encoding.encode(choices))
     targets = torch.from_numpy(top1.astype(np.float32))
     generator = torch.Generator().manual_seed(seed)
-    # The layers' initial values come from torch's global generator, which is left as it was.
+    # The initial values of layers come from torch's global generator, whose state is restored.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         widths = (inputs.shape[1], *HIDDEN, 1)

@@ -1,7 +1,8 @@
-"""A fitted accuracy predictor with what it is of, and the file it is kept in.
+"""A fitted accuracy predictor with facts about it, and its file.
 
-The file is an `.npz` archive of plain arrays, so that nothing in it is ever run: `about` (JSON: the
-format, the space, the resolutions, the model, its held-out error) and the model's arrays.
+The file is an `.npz` archive of plain arrays, so that reading it never runs code. It contains the
+model's arrays and `about`: JSON with the format, the space, the resolutions, the kind of model and
+its held-out error.
 """
 
 from __future__ import annotations
@@ -28,21 +29,22 @@ from compofa.supernet.space import Space
 FORMAT = "compofa accuracy predictor"
 VERSION = 1
 LARGEST = 500_000_000
-"""Bytes, packed or unpacked; larger files are refused."""
+"""Bytes, packed or unpacked. Larger files are refused."""
 
 AccuracyModel = GaussianProcess | Perceptron
 
 
 @dataclass(frozen=True)
 class AccuracyPredictor:
-    """Knows the accuracy of the subnets of one space.
+    """Predicts the accuracies of the subnets of one space.
 
     Attributes:
-        space: its name.
-        definition: names what it consists of (`definition_of`).
-        resolutions: those it was fitted on, ascending.
-        rmse: root mean square error on held-out subnets, as a fraction of one.
-        source: what it was fitted to, for people.
+        space: the name of the space.
+        definition: a digest of the definition of the space; see `definition_of`.
+        resolutions: the resolutions that it was fitted on, ascending.
+        model: the fitted model.
+        rmse: the root mean square error on held-out subnets, as a fraction of one.
+        source: the measurements that it was fitted to, as text for people.
     """
 
     space: str
@@ -53,13 +55,13 @@ class AccuracyPredictor:
     source: str
 
     def top1(self, choices: Choices) -> FloatArray:
-        """The accuracy of n cells as a fraction of one, [n]; NaN at other resolutions."""
+        """The accuracies of n cells as fractions of one, [n]; NaN at other resolutions."""
         top1 = np.clip(self.model.predict(choices), 0.0, 1.0)
         top1[~np.isin(choices.sizes, self.resolutions)] = np.nan
         return top1
 
     def why_not(self, space: Space) -> str | None:
-        """Why it does not know the subnets of `space`; None where it does."""
+        """The reason why it cannot predict subnets of `space`; None if it can."""
         if space.name != self.space:
             return f"it is of space {self.space}, not of {space.name}"
         if definition_of(space) != self.definition:
@@ -68,17 +70,17 @@ class AccuracyPredictor:
 
 
 def definition_of(space: Space) -> str:
-    """Names the networks of a space, in hexadecimal: all but its name and its usual resolutions."""
+    """A hexadecimal digest of the networks of a space, without its name and usual resolutions."""
     plain = json.dumps(asdict(replace(space, name="", resolutions=())))
-    # A space file says 3 where the space in a checkpoint says 3.0.
+    # The same number may be 3 in a space file and 3.0 in a checkpoint.
     return sha256(repr(json.loads(plain, parse_int=float)).encode())
 
 
 def write_predictor(path: Path, predictor: AccuracyPredictor) -> None:
-    """Writes a predictor.
+    """Writes a predictor to a file.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     about: dict[str, Any] = {
         "format": FORMAT,
@@ -111,10 +113,10 @@ _GAUSSIAN = ("mean", "scaling", "inputs", "groups", "scales", "weights", "level"
 
 
 def read_predictor(path: Path) -> AccuracyPredictor:
-    """Reads what `write_predictor` wrote.
+    """Reads a file that `write_predictor` wrote.
 
     Raises:
-        UserError: it cannot be read, is damaged, or is something else.
+        UserError: the file cannot be read, is damaged, or is not such a predictor.
     """
     arrays = _arrays(path)
     try:
@@ -135,13 +137,13 @@ def read_predictor(path: Path) -> AccuracyPredictor:
             str(about["source"]),
         )
     except Exception as error:
-        # What an archive holds can be of any type and shape, so that anything can go wrong here.
+        # The arrays of a damaged file can have any type and shape, so any error may occur here.
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"it is not an accuracy predictor: {reason[:200]}", path=path) from error
 
 
 def _gaussian(arrays: Mapping[str, npt.NDArray[Any]]) -> GaussianProcess:
-    """The process of a file; ValueError where its arrays do not belong together."""
+    """The Gaussian process in a file; raises ValueError if its arrays do not fit together."""
     model = GaussianProcess(
         mean=np.asarray(arrays["mean"], dtype=np.float64),
         scaling=np.asarray(arrays["scaling"], dtype=np.float64),
@@ -163,13 +165,13 @@ def _gaussian(arrays: Mapping[str, npt.NDArray[Any]]) -> GaussianProcess:
 
 
 def _perceptron(arrays: Mapping[str, npt.NDArray[Any]], encoding: Mapping[str, Any]) -> Perceptron:
-    """The network of a file; ValueError where its layers do not follow from each other."""
+    """The network in a file; raises ValueError if its layers do not fit together."""
     layers = range(len(arrays) // 2)
     weights = tuple(np.asarray(arrays[f"weight{i}"], dtype=np.float32) for i in layers)
     biases = tuple(np.asarray(arrays[f"bias{i}"], dtype=np.float32) for i in layers)
     outer = [weight.shape[0] for weight in weights]
     if [weight.shape[1] for weight in weights[1:]] + [1] != outer:
-        raise ValueError("its layers do not follow from each other")
+        raise ValueError("its layers do not fit together")
     if [bias.shape for bias in biases] != [(width,) for width in outer]:
         raise ValueError("its biases do not fit its layers")
     values = {name: tuple(each) for name, each in encoding.items()}
@@ -177,7 +179,7 @@ def _perceptron(arrays: Mapping[str, npt.NDArray[Any]], encoding: Mapping[str, A
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an archive, all of finite numbers or text."""
+    """The arrays of an archive, which may contain finite numbers and text only."""
     arrays = read_npz(path, "the predictor", LARGEST)
     for name, values in arrays.items():
         if values.dtype.kind in "fi" and not np.isfinite(values).all():

@@ -1,4 +1,4 @@
-"""Predictors by the endings of their files: `.npz` is ours, `.pth` and `.pt` OFA's layout."""
+"""Reads and writes predictors by suffix: `.npz` is ours, `.pth` and `.pt` are in OFA's layout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RELEASED_SUFFIXES = (".pth", ".pt")
 
 
 def check_file(path: Path, space: Space, resolutions: Sequence[int]) -> None:
-    """Whether the form that the file's ending asks for can hold a predictor of these cells.
+    """Checks that a file with the suffix of `path` can hold a predictor of these cells.
 
     Raises:
         UserError: it cannot.
@@ -36,19 +36,19 @@ def check_file(path: Path, space: Space, resolutions: Sequence[int]) -> None:
     reason = why_not_released(space, resolutions) if path.suffix in RELEASED_SUFFIXES else None
     if reason is not None:
         message = f"OFA's layout cannot hold this predictor: {reason}"
-        raise UserError(message, path=path, hint=f"--out NAME{SUFFIX} can")
+        raise UserError(message, path=path, hint=f"write it to NAME{SUFFIX} instead")
 
 
 def save_fitted(path: Path, fitted: Fitted, measured: MeasuredAccuracies) -> None:
-    """Writes a fitted predictor in the form that the file's ending asks for.
+    """Writes a fitted predictor in the format that the suffix of `path` stands for.
 
     Raises:
-        UserError: it cannot be written, or that form cannot hold it.
+        UserError: the file cannot be written, or the format cannot hold the predictor.
     """
     check_file(path, measured.space, measured.resolutions)
     if path.suffix in RELEASED_SUFFIXES:
         if not isinstance(fitted.model, Perceptron):
-            message = "OFA's layout holds the paper's network, no Gaussian process"
+            message = "OFA's layout holds the paper's network only, not a Gaussian process"
             raise UserError(message, path=path)
         write_released(path, fitted.model)
         return
@@ -64,10 +64,10 @@ def save_fitted(path: Path, fitted: Fitted, measured: MeasuredAccuracies) -> Non
 
 
 def read_model(path: Path, space: Space, resolutions: tuple[int, ...]) -> AccuracyModel:
-    """The model in a predictor's file, if it is one for these cells.
+    """Reads the model in a predictor's file, to predict cells of `space` at `resolutions`.
 
     Raises:
-        UserError: it cannot be read, or is for others.
+        UserError: the file cannot be read, or the predictor is for other cells.
     """
     if path.suffix in RELEASED_SUFFIXES:
         reason = why_not_released(space, resolutions)
@@ -76,7 +76,7 @@ def read_model(path: Path, space: Space, resolutions: tuple[int, ...]) -> Accura
         predictor = read_predictor(path)
         reason, model = predictor.why_not(space), predictor.model
         if reason is None and not set(resolutions) <= set(predictor.resolutions):
-            reason = "it was not fitted at all these resolutions"
+            reason = "it was not fitted at all of these resolutions"
     if reason is not None:
         raise UserError(f"it is not a predictor for this table: {reason}", path=path)
     return model

@@ -1,1 +1,1 @@
-"""Reading and writing weights: our own checkpoints, and the released ones of OFA and CompOFA."""
+"""Reads and writes checkpoints of this toolkit, and reads those that OFA and CompOFA released."""

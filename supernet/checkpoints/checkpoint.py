@@ -1,8 +1,8 @@
-"""Our own checkpoints: a supernet's weights, and of which space they are.
+"""Checkpoints of this toolkit: the weights of a supernet, and its space.
 
-A checkpoint is a `torch.save` file of plain values and tensors: `format`, `version`, `space` (a
-name, or the full definition of a space that has none), `kernel_transform`, `state_dict` and
-`metadata`. Reading one never runs code from it.
+A checkpoint is a `torch.save` file of plain values and tensors: `format`, `version`, `space` (the
+name of a built-in space, or the full definition of another), `kernel_transform`, `state_dict` and
+`metadata`. Reading a checkpoint never runs code from it.
 """
 
 from __future__ import annotations
@@ -27,24 +27,29 @@ FORMAT = "compofa checkpoint"
 VERSION = 1
 
 TEACHER = "teacher"
-"""The recipe of checkpoints that were trained as one network."""
+"""The recipe whose checkpoints were trained as one network instead of as many subnets."""
 
 Metadata = Mapping[str, str | int | float | bool]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A supernet with weights, and what else its file says (where they come from, and so on)."""
+    """A supernet with weights.
+
+    Attributes:
+        supernet: the supernet.
+        metadata: further facts in the file, such as the recipe that it was trained with.
+    """
 
     supernet: Supernet
     metadata: Metadata
 
     @property
     def mixed(self) -> bool:
-        """Whether its batch norm statistics mix those of many subnets, so that none works by them.
+        """Whether its batch norm statistics mix those of many subnets, and so fit none of them.
 
-        So it is for what was trained as many subnets, by us or by those who released it; a
-        `TEACHER` was trained as one network, and its statistics are its own.
+        That is the case if it was trained as many subnets, here or by those who released it. A
+        `TEACHER` was trained as one network, whose statistics it has.
         """
         trained_as = self.metadata.get("recipe", TEACHER)
         return "imported_from" in self.metadata or trained_as != TEACHER
@@ -68,24 +73,24 @@ def checkpoint_bytes(supernet: Supernet, metadata: Metadata) -> bytes:
 
 
 def save_checkpoint(path: Path, supernet: Supernet, metadata: Metadata) -> None:
-    """Writes a checkpoint; an old file stays whole until the new one is.
+    """Writes a checkpoint. An old file is replaced only once the new one is complete.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     write_atomically(path, checkpoint_bytes(supernet, metadata), "the checkpoint")
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Reads a checkpoint of ours, in evaluation mode and on the CPU.
+    """Reads a checkpoint of this toolkit. The supernet is on the CPU and in evaluation mode.
 
     Raises:
-        UserError: it cannot be read, is truncated, is not one of ours, or its weights are not
-            those of its space.
+        UserError: the file cannot be read, is truncated, is not a checkpoint of this toolkit, or
+            its weights are not those of its space.
     """
     content = read_torch_file(path, "the checkpoint")
     if not is_checkpoint(content):
-        hint = "released OFA and CompOFA files are read by `compofa-train import`"
+        hint = "`compofa-train import` reads the files that OFA and CompOFA released"
         raise UserError("it is not a checkpoint of compofa", path=path, hint=hint)
     if content.get("version") != VERSION:
         message = (
@@ -104,15 +109,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def is_checkpoint(content: object) -> bool:
-    """Whether what a file holds is one of our checkpoints."""
+    """Whether the content of a torch file is a checkpoint of this toolkit."""
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
 def float_tensors(state: object, path: Path) -> dict[str, Tensor]:
-    """A state dict from a file, its floating-point tensors as float32.
+    """Checks that `state` is a state dict, and converts its floating-point tensors to float32.
 
     Raises:
-        UserError: it is no mapping of names to tensors.
+        UserError: it is not a mapping of names to tensors; the message names the file `path`.
     """
     if not isinstance(state, dict) or not state:
         raise UserError("it has no state dict", path=path)
@@ -131,7 +136,7 @@ def _space_type() -> Any:
 
 
 def _read_space(record: object, tensors: int, path: Path) -> Space:
-    """The space of a checkpoint with that many tensors."""
+    """The space of a checkpoint that has `tensors` tensors, from its entry `space`."""
     from pydantic import ValidationError
 
     if isinstance(record, str):
@@ -148,14 +153,15 @@ def _read_space(record: object, tensors: int, path: Path) -> Space:
         place = ".".join(map(str, first["loc"])) or "it"
         message = f"its space is not well defined: {place}: {first['msg']}"
         raise UserError(message, path=path) from None
-    # A block has several tensors, so a definition with more blocks than that is not worth building.
+    # A block has several tensors. A damaged definition may have so many blocks that building them
+    # would take too long.
     if not space.units or not space.resolutions or space.slots > tensors:
         raise UserError(f"its weights are not those of space {space.name}", path=path)
     return space
 
 
 def _empty_supernet(space: Space, kernel_transform: bool, path: Path) -> Supernet:
-    """A supernet of shapes alone; the weights are put in later."""
+    """A supernet without storage for its weights, which are assigned later."""
     try:
         with torch.device("meta"):
             return Supernet(space, kernel_transform)

@@ -1,9 +1,9 @@
-"""Released OFA and CompOFA checkpoints as supernets of ours.
+"""Converts checkpoints that OFA and CompOFA released to supernets of this toolkit.
 
-Their names are those of the reference implementations (mit-han-lab/once-for-all and
-gatech-sysml/CompOFA): blocks counted through, `blocks.0` the first, 7x7 kernels in every elastic
-block, with or without the matrices that transform them. A space with fixed kernels takes the
-kernels that those networks would have used, transforms included, and nothing else.
+Their tensors are named as in the reference implementations (mit-han-lab/once-for-all and
+gatech-sysml/CompOFA). Blocks are numbered across units, from `blocks.0`. Every elastic block has
+7x7 kernels, with or without the matrices that transform them. A space with fixed kernels gets only
+the kernels that those networks would have used, after the transforms.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ ReleasedName = Callable[[str, Space], str]
 
 
 def import_released(path: Path, space: Space) -> Supernet:
-    """The supernet of `space` with the weights of a released checkpoint.
+    """Makes a supernet of `space` with the weights of a released checkpoint.
 
-    Smaller kernels are transformed where the file has the matrices, else cropped.
+    Smaller kernels are transformed if the file has the matrices for that, and cropped otherwise.
 
     Raises:
-        UserError: the file cannot be read, is no released checkpoint, or is one of another space
-            (then the spaces that fit are named).
+        UserError: the file cannot be read, is not a released checkpoint, or is one of another space
+            (the message then names the spaces that it fits).
     """
     name_of = family_of(space).released_name
     if name_of is None:
@@ -54,7 +54,7 @@ def import_released(path: Path, space: Space) -> Supernet:
     shapes = shapes_of(supernet.state_dict())
     names = {name_of(name, space): name for name in shapes}
     expected = {released: shapes[ours] for released, ours in names.items()}
-    # Files of old torch versions lack the counts of batches, which nothing depends on.
+    # Files of old versions of torch lack the counts of batches. Nothing depends on their values.
     counts = {name: torch.tensor(0) for name in expected if name.endswith("num_batches_tracked")}
     completed = counts | tensors
     wrong = difference(expected, shapes_of(completed))
@@ -70,11 +70,11 @@ def import_released(path: Path, space: Space) -> Supernet:
 
 
 def restrict(source: Supernet, space: Space) -> Supernet:
-    """The supernet of `space` with the part of the weights of `source` that it has use for.
+    """Makes a supernet of `space` with the weights that it has in common with `source`.
 
     Args:
         source: a supernet whose space contains `space`.
-        space: with fewer expand ratios or kernels.
+        space: the space, which may have fewer expand ratios or kernels.
     """
     target = _empty(space, source.kernel_transform and not space.fixed_kernels)
     tensors = source.state_dict()
@@ -100,14 +100,14 @@ def _released_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise UserError(f"{what} holds a {type(content).__name__}, not a state dict", path=path)
     state = content.get("state_dict", content)
-    # Checkpoints saved from inside DataParallel or DDP prefix every name.
+    # In checkpoints that were saved from DataParallel or DDP, every name has this prefix.
     return {
         name.removeprefix("module."): tensor for name, tensor in float_tensors(state, path).items()
     }
 
 
 def _layout(space: Space, name_of: ReleasedName, tensors: Mapping[str, Tensor]) -> Space:
-    """`space` as the released supernets hold it: any expand ratio, kernels as large as stored."""
+    """`space` with the freedom of the released supernets: no coupling, and all stored kernels."""
     units = []
     for index, unit in enumerate(space.units):
         name = name_of(f"units.{index}.0.depthwise.conv.weight", space)
@@ -116,7 +116,7 @@ def _layout(space: Space, name_of: ReleasedName, tensors: Mapping[str, Tensor]) 
 
 
 def _stored_kernels(unit: Unit, weight: Tensor | None) -> tuple[int, ...]:
-    """The kernel sizes that a unit's stored kernels give; at least those that the unit needs."""
+    """The kernel sizes up to that of the stored weight, and at least those that the unit has."""
     largest = max(unit.kernels)
     if weight is not None and weight.dim() == 4:
         largest = max(largest, weight.shape[-1])
@@ -129,7 +129,7 @@ def _empty(space: Space, kernel_transform: bool) -> Supernet:
 
 
 def _fitting(tensors: Mapping[str, Tensor], space: Space) -> str | None:
-    """Which known spaces these released tensors are of, as a hint."""
+    """A hint that names the spaces that these tensors fit."""
     fitting = []
     for other in SPACES.values():
         name_of = family_of(other).released_name

@@ -1,4 +1,4 @@
-"""Reading files that torch wrote, without trusting them, and comparing their tensors."""
+"""Reads files that torch wrote without trusting them, and compares their tensors."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from compofa.common.errors import UserError
 from compofa.common.files import read_bounded
 
 LARGEST = 2 * 1024**3
-"""Bytes; larger files are refused. The released ones have under 200 MB."""
+"""Bytes. Larger files are refused; the released checkpoints have less than 200 MB."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 def read_torch_file(path: Path, what: str) -> Any:
-    """What `torch.save` wrote to `path`: tensors and plain values only, never code.
+    """Reads a file that `torch.save` wrote: only tensors and plain values, never code.
 
     Args:
         path: the file.
-        what: names it in messages, as in "the checkpoint".
+        what: what messages call the file, as in "the checkpoint".
 
     Raises:
-        UserError: it cannot be read, is too large, truncated, not torch's, or holds more than data.
+        UserError: the file cannot be read, is too large, is truncated, was not written by torch, or
+            contains other objects than tensors and plain values.
     """
     too_large = f"{what} is too large: more than {LARGEST:,} bytes"
     raw = read_bounded(path, LARGEST, what, too_large=too_large)
@@ -41,7 +42,7 @@ def read_torch_file(path: Path, what: str) -> Any:
         if raw.startswith(b"PK"):
             _check_archive(raw)
         with warnings.catch_warnings():
-            # Torch warns of odd versions in damaged files, on which it then fails.
+            # On some damaged files torch warns of strange versions before it raises an error.
             warnings.simplefilter("ignore")
             content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -49,10 +50,10 @@ def read_torch_file(path: Path, what: str) -> Any:
         if refused is None:
             raise _unreadable(path, what, raw) from None
         message = f"{what} holds more than tensors and plain values: {refused[1]}"
-        hint = "save its state dict alone from the program that made it"
+        hint = "save only its state dict in the program that made it"
         raise UserError(message, path=path, hint=hint) from None
     except Exception as error:
-        # On damaged files torch's readers raise whatever they stumble over.
+        # On damaged files torch's readers may raise any kind of error.
         raise _unreadable(path, what, raw) from error
     reason = _why_not_plain(content)
     if reason is not None:
@@ -61,14 +62,14 @@ def read_torch_file(path: Path, what: str) -> Any:
 
 
 def _why_not_plain(content: object) -> str | None:
-    """What a file holds that is no ordinary tensor with its numbers; None where all is well."""
+    """The first thing in a file that is not an ordinary tensor of bounded size; None if none."""
     size = 0
     for tensor in _tensors(content):
         if tensor.layout is not torch.strided or tensor.is_quantized:
             return "sparse or quantised tensors, not plain ones"
         if tensor.is_meta:
             return "tensors without numbers (on the meta device)"
-        # A small file can claim any size, by a shape that repeats the same numbers.
+        # A tensor in a small file can have any size, since it may repeat the same numbers.
         size += tensor.numel() * tensor.element_size()
         if size > LARGEST:
             return f"tensors of more than {LARGEST:,} bytes"
@@ -88,14 +89,14 @@ def _tensors(content: object) -> Iterator[Tensor]:
 
 
 def _unreadable(path: Path, what: str, raw: bytes) -> UserError:
-    # How torch's archives begin, and the pickles that it wrote before 1.6.
+    # The first bytes of torch's archives, and of the pickles that it wrote before version 1.6.
     ours = raw.startswith((b"PK", b"\x80"))
     reason = "is truncated or damaged" if ours else "is not a file of torch.save"
     return UserError(f"{what} {reason}", path=path)
 
 
 def _check_archive(raw: bytes) -> None:
-    """Raises BadZipFile if a part is damaged, or grows beyond bounds when unpacked."""
+    """Raises BadZipFile if a part is damaged, or the parts are too large when unpacked."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         if sum(part.file_size for part in archive.infolist()) > LARGEST:
             raise zipfile.BadZipFile("too large when unpacked")
@@ -109,7 +110,7 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def difference(expected: Shapes, actual: Shapes) -> str | None:
-    """In what `actual` is not as `expected`, the first few names each; None where it agrees."""
+    """How `actual` differs from `expected`, with the first names of each kind; None if equal."""
     missing = [name for name in expected if name not in actual]
     unexpected = [name for name in actual if name not in expected]
     misshaped = [

@@ -1,1 +1,1 @@
-"""The commands of this room: `compofa-train` and `compofa-export`."""
+"""The commands `compofa-train` and `compofa-export`."""

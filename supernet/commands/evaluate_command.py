@@ -1,4 +1,4 @@
-"""compofa-train evaluate: the accuracy table that `compofa-search --accuracy` reads."""
+"""compofa-train evaluate: writes the accuracy table that `compofa-search --accuracy` reads."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _TableOption = Annotated[
     Path,
     typer.Option(
-        help="Accuracy table to write (CSV). Rows that it already has are kept, so that an "
-        "interrupted command can be given again.",
+        help="The accuracy table to write (CSV). Rows that it already has are kept, so that the "
+        "command can be run again after an interruption.",
         rich_help_panel=shared.OUTPUT,
     ),
 ]
@@ -34,7 +34,8 @@ _SubnetOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY",
-        help="Measure only this subnet, such as d23422. May be given several times.",
+        help="Measures only this subnet, such as d23422. The option may be repeated. By default "
+        "all subnets of the space are measured.",
         rich_help_panel=shared.MEASURING,
     ),
 ]
@@ -42,7 +43,8 @@ _SampleOption = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Measure this many subnets, drawn at random, instead of all of the space.",
+        metavar="N",
+        help="Measures N subnets, drawn at random, instead of all subnets of the space.",
         rich_help_panel=shared.MEASURING,
     ),
 ]
@@ -67,7 +69,7 @@ def evaluate(
 ) -> None:
     """Measure the accuracy of subnets of a supernet.
 
-    Each subnet gets batch norm statistics of its own first. The result is a table that
+    The batch norm statistics of each subnet are computed first. The result is a table that
     `compofa-search --accuracy` reads.
     """
     check_suffix(out, ".csv")
@@ -87,7 +89,7 @@ def evaluate(
 
 
 def _tell(out: Path, rows: list[AccuracyRow], as_json: bool) -> None:
-    """The best row, and how many there are."""
+    """Prints the number of rows and the best one."""
     best = max(rows, key=lambda row: row.top1)
     if as_json:
         print_json(

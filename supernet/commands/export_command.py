@@ -1,4 +1,4 @@
-"""compofa-export: one subnet as a model file, or described as JSON."""
+"""compofa-export: writes one subnet as a model file, or describes it as JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _FormatOption = Annotated[
         "--format",
         parser=parse_format,
         metavar="|".join(FORMATS),
-        help="The format to write. Without it the suffix of --out decides, and a name without a "
+        help="The format to write. By default the suffix of --out decides, and a file without a "
         "suffix is written as onnx.",
         rich_help_panel="Output",
     ),
@@ -49,8 +49,8 @@ _DtypeOption = Annotated[
     typer.Option(
         parser=parse_dtype,
         metavar="|".join(DTYPES),
-        help="What the model computes in. Not every format can hold every dtype; other usual "
-        "names, such as fp16, are taken as well.",
+        help="The number type in which the model computes. Not every format supports every type. "
+        "Other usual names, such as fp16, are accepted.",
         rich_help_panel="Output",
     ),
 ]
@@ -60,60 +60,68 @@ WEIGHTS, INPUT, OUTPUT = "Weights", "Input", "Output"
 """Panels of the help."""
 
 _SubnetOption = Annotated[
-    str, typer.Option(metavar="KEY", help="Key of the subnet to write, such as d34334.")
+    str, typer.Option(metavar="KEY", help="The key of the subnet to write, such as d34334.")
 ]
 _ResolutionOption = Annotated[
     int,
-    typer.Option(metavar="PIXELS", help="Side of the square input image, such as 224."),
+    typer.Option(metavar="PIXELS", help="The side of the square input image, such as 224."),
 ]
 _SpaceOption = Annotated[
     str | None,
     typer.Option(
         autocompletion=complete_space,
-        help="Space of the subnet: a name or a space file. Without it, the space of the "
-        f"checkpoint, else {DEFAULT_SPACE}.",
+        metavar="NAME",
+        help="The space of the subnet: its name, or its YAML file. By default the space of the "
+        f"checkpoint, or {DEFAULT_SPACE} without a checkpoint.",
     ),
 ]
 _OutOption = Annotated[
     Path,
     typer.Option(
-        help="File to write; - prints the JSON description on the screen.", rich_help_panel=OUTPUT
+        metavar="FILE",
+        help="The file to write, such as net.onnx; - prints the JSON description.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 _CalibrationOption = Annotated[
     Path | None,
     typer.Option(
-        help="Images from which a quantised --dtype, such as int8, learns the range of "
-        "activations: a folder of pictures, or an .npz file with one array of preprocessed images.",
+        metavar="PATH",
+        help="Images for the calibration of a quantised --dtype such as int8: a folder of "
+        "pictures, or an .npz file with one array of preprocessed images.",
         rich_help_panel=OUTPUT,
     ),
 ]
 _CheckpointOption = Annotated[
     Path | None,
     typer.Option(
-        help="Checkpoint to take the weights from. Without it the weights are random, which is "
-        "enough to measure latency.",
+        metavar="FILE",
+        help="The checkpoint with the weights. Without it the weights are random, which is enough "
+        "to measure latency.",
         rich_help_panel=WEIGHTS,
     ),
 ]
 _DataOption = Annotated[
     Path | None,
     typer.Option(
-        help="Data set to compute the subnet's own batch norm statistics on, as "
-        "`compofa-train evaluate` does. Without it the checkpoint's statistics are used.",
+        metavar="FOLDER",
+        help="The data set from which the subnet's own batch norm statistics are computed, as "
+        "`compofa-train evaluate` does. Without it, those in the checkpoint are used.",
         rich_help_panel=WEIGHTS,
     ),
 ]
 _SeedOption = Annotated[
-    int, typer.Option(min=0, help="Seed of random weights.", rich_help_panel=WEIGHTS)
+    int,
+    typer.Option(min=0, metavar="N", help="The seed of random weights.", rich_help_panel=WEIGHTS),
 ]
 _BatchOption = Annotated[
     int | None,
     typer.Option(
         min=1,
         max=LARGEST_BATCH,
-        help="Images of one inference. Without it, an ONNX file takes any number and other formats "
-        "take one.",
+        metavar="N",
+        help="The number of images per inference. By default it is left open in an ONNX file, and "
+        "is 1 in other formats.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -121,13 +129,13 @@ _DynamicOption = Annotated[
     bool,
     typer.Option(
         "--dynamic",
-        help="Leave the size of the input image open. Only ONNX can.",
+        help="Leaves the size of the input image open, which only ONNX supports.",
         rich_help_panel=INPUT,
     ),
 ]
 _JsonOption = Annotated[
     bool,
-    typer.Option("--json", help="Print one JSON object at the end.", rich_help_panel=OUTPUT),
+    typer.Option("--json", help="Prints one JSON object at the end.", rich_help_panel=OUTPUT),
 ]
 
 
@@ -153,7 +161,7 @@ def export(
     """
     to_stdout = str(out) == "-"
     if to_stdout and (format_ is not JSON or json_):
-        raise UserError("--out - prints a description: it needs --format json and no --json")
+        raise UserError("--out - prints a description: it needs --format json, and no --json")
     form = JSON if to_stdout else format_for(out, format_)
     request = ExportRequest(form, dtype, batch_size, dynamic, calibration)
     source = open_source(space, checkpoint, seed, data)
@@ -174,7 +182,7 @@ def export(
 def _report(
     out: Path, request: ExportRequest, graph: Graph, source: WeightSource, content: bytes
 ) -> dict[str, Any]:
-    """Of a package, `sha256` and `bytes` are those of its zip."""
+    """The object of `--json`; for a package, `sha256` and `bytes` are those of its zip."""
     return {
         "path": str(out),
         "format": request.format.name,

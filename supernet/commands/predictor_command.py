@@ -1,4 +1,4 @@
-"""compofa-train predictor: accuracies of a whole space from measurements of some subnets."""
+"""compofa-train predictor: predicts the accuracies of a space from those of some subnets."""
 
 from __future__ import annotations
 
@@ -30,66 +30,72 @@ if TYPE_CHECKING:
 
 
 class ModelOption(StrEnum):
-    """What is fitted."""
+    """The values of --model."""
 
     AUTO = "auto"
     GP = "gp"
     MLP = "mlp"
 
 
-FIT = "What is fitted, and to what"
+FIT = "Fitting"
 MEASURE = "Measuring accuracies first"
 """Panels of the help."""
 
 _OutOption = Annotated[
     Path,
     typer.Option(
-        help="Predictor to write: NAME.npz, or NAME.pth in the layout of OFA's released predictor.",
+        metavar="FILE",
+        help="The predictor to write: NAME.npz, or NAME.pth in the layout of OFA's released "
+        "predictor.",
         rich_help_panel=shared.OUTPUT,
     ),
 ]
 _AccuracyOption = Annotated[
     Path | None,
     typer.Option(
-        help="Accuracy table to fit to. With --checkpoint, what it lacks is measured and added; "
-        "without it, the table is named like --out.",
+        metavar="FILE",
+        help="The accuracy table to fit to. With --checkpoint, the rows that it lacks are measured "
+        "and added to it. By default it has the name of --out with the suffix .csv.",
         rich_help_panel=FIT,
     ),
 ]
 _SpaceOption = Annotated[
     str | None,
     typer.Option(
-        help="Space of the subnets: a name or a space file. Without it, the space that the table "
-        "names.",
+        metavar="NAME",
+        help="The space of the subnets: its name, or its YAML file. By default the space of the "
+        "table.",
         rich_help_panel=FIT,
     ),
 ]
 _ModelChoice = Annotated[
     ModelOption,
     typer.Option(
-        help="Kind of predictor: gp is a Gaussian process, mlp the network of the OFA paper; auto "
-        "tries both and keeps the one with the smaller error on held-out subnets.",
+        help="The kind of predictor: gp is a Gaussian process, mlp the network of the OFA paper. "
+        "auto fits both and keeps the one with the smaller error on held-out subnets.",
         rich_help_panel=FIT,
     ),
 ]
 _CompareOption = Annotated[
     Path | None,
     typer.Option(
-        help="Another predictor, whose errors on the same table are shown beside.",
+        metavar="FILE",
+        help="Another predictor, whose errors on the same table are shown for comparison.",
         rich_help_panel=FIT,
     ),
 ]
 _MeasuredCheckpoint = Annotated[
     Path | None,
     typer.Option(
-        help="Checkpoint of the supernet to measure subnets of; needs --data.",
+        metavar="FILE",
+        help="The checkpoint of the supernet whose subnets are measured. It needs --data.",
         rich_help_panel=MEASURE,
     ),
 ]
 _MeasuredData = Annotated[Path | None, typer.Option(help=shared.DATA_HELP, rich_help_panel=MEASURE)]
 _SampleOption = Annotated[
     int,
-    typer.Option(min=10, help="How many subnets to measure.", rich_help_panel=MEASURE),
+    typer.Option(min=10, metavar="N", help="How many subnets to measure.", rich_help_panel=MEASURE),
 ]
 
 
@@ -114,8 +120,8 @@ def predictor(
 ) -> None:
     """Fit a predictor of accuracies, so that all subnets of a large space can be searched.
 
-    It is fitted to the accuracies of some subnets on held-out images, from a table or measured
-    here. `compofa-search --accuracy` reads it.
+    It is fitted to the accuracies of some subnets on held-out images. They are read from a table,
+    or measured first. `compofa-search --accuracy` reads the predictor.
     """
     fit = _Fit(out, accuracy or out.with_suffix(".csv"), _kinds(model, out), compare, seed)
     if (checkpoint is None) != (data is None) or (checkpoint is None and accuracy is None):
@@ -138,13 +144,14 @@ def predictor(
 
 @dataclass(frozen=True)
 class _Fit:
-    """What is to be fitted.
+    """What to fit, and to what.
 
     Attributes:
-        out: the predictor's file.
-        table: the accuracies.
-        kinds: the models to try.
-        compare: another predictor, to see its errors.
+        out: the file of the predictor.
+        table: the table with the accuracies.
+        kinds: the kinds of models to fit.
+        compare: another predictor, whose errors are shown for comparison.
+        seed: the random seed.
     """
 
     out: Path
@@ -156,19 +163,24 @@ class _Fit:
     def measure(
         self, options: EvaluationOptions, sample: int, resolutions: str | None, ranks: Ranks
     ) -> Space:
-        """Fills the table with a sample of the checkpoint's space, which it returns."""
+        """Measures a sample of subnets into the table, and returns the checkpoint's space."""
         from compofa.supernet.accuracy_predictor.predictor_files import check_file
 
         supernet = options.load(ranks)
         space, sizes = supernet.space, shared.resolutions_of(resolutions, supernet.space)
-        # Before hours of measuring, not after them.
+        # Checked here too, because measuring may take hours.
         check_file(self.out, space, sizes)
         subnets = shared.chosen_subnets(space, None, sample, self.seed)
         shared.measure(options, self.table, supernet, ranks, subnets, sizes)
         return space
 
     def fit(self, space: Space | None) -> tuple[MeasuredAccuracies, dict[str, Sequence[Error]]]:
-        """Fits and writes the predictor; the errors of each model, of the one written first."""
+        """Fits and writes the predictor.
+
+        Returns:
+            The measurements, and the errors of each model by its name; the first model is the one
+            that was written.
+        """
         from compofa.supernet.accuracy_predictor.fitting import errors_of, fit_predictor
         from compofa.supernet.accuracy_predictor.measured import read_measured
         from compofa.supernet.accuracy_predictor.predictor_files import (
@@ -189,10 +201,10 @@ class _Fit:
 
 
 def _kinds(model: ModelOption, out: Path) -> list[ModelKind]:
-    """The models to fit: those that were asked for and that the file can hold.
+    """The kinds of models to fit: those that --model allows and the file can hold.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or the file has an unknown suffix.
     """
     from compofa.supernet.accuracy_predictor.fitting import ModelKind
     from compofa.supernet.accuracy_predictor.predictor_files import RELEASED_SUFFIXES, SUFFIX
@@ -204,14 +216,15 @@ def _kinds(model: ModelOption, out: Path) -> list[ModelKind]:
     if out.suffix in RELEASED_SUFFIXES:
         kinds = [kind for kind in kinds if kind is ModelKind.PERCEPTRON]
     if not kinds:
-        raise UserError("OFA's layout holds the paper's network, no Gaussian process", path=out)
+        message = "OFA's layout holds the paper's network only, not a Gaussian process"
+        raise UserError(message, path=out)
     return kinds
 
 
 def _print_report(
     out: Path, measured: MeasuredAccuracies, errors: Mapping[str, Sequence[Error]]
 ) -> None:
-    """What was fitted, as JSON; the first model is the one that was written."""
+    """Prints the errors as JSON; the first model is the one that was written."""
     print_json(
         {
             "path": str(out),
@@ -231,7 +244,7 @@ def _as_json(error: Error) -> dict[str, Any]:
 
 
 def _show(out: Path, measured: MeasuredAccuracies, errors: Mapping[str, Sequence[Error]]) -> None:
-    """The errors as a table; the first model is the one that was written."""
+    """Prints the errors as a table; the first model is the one that was written."""
     first = next(iter(errors))
     told = f"{out}: {first}, fitted to {len(measured.sizes)} cells of {measured.space.name}"
     print(printable(told))

@@ -1,4 +1,4 @@
-"""compofa-train teacher, compound, progressive and deps: one command a recipe."""
+"""compofa-train teacher, compound, progressive and deps: one command for each recipe."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Precision(StrEnum):
-    """What networks compute in while they train."""
+    """The values of --precision."""
 
     AUTO = "auto"
     FLOAT32 = "fp32"
@@ -46,7 +46,8 @@ _OutOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Folder for the files of this training. The same command goes on from what is there.",
+        help="The folder for the files of this training. Run the same command again to continue an "
+        "interrupted training from them.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -54,38 +55,49 @@ _SpaceOption = Annotated[
     str,
     typer.Option(
         autocompletion=complete_space,
-        help="Search space to train: a name or a space file.",
+        metavar="NAME",
+        help="The search space to train: its name, or its YAML file.",
         rich_help_panel=WHAT,
     ),
 ]
 _TeacherOption = Annotated[
     Path | None,
     typer.Option(
-        help="Checkpoint whose largest subnet the training starts from and learns from.",
+        metavar="FILE",
+        help="The checkpoint whose largest subnet is the teacher. The training also starts from "
+        "its weights.",
         rich_help_panel=WHAT,
     ),
 ]
 _SeedOption = Annotated[
     int,
-    typer.Option(min=0, help="Seed of everything that is random.", rich_help_panel=WHAT),
+    typer.Option(min=0, metavar="N", help="The seed of all random choices.", rich_help_panel=WHAT),
 ]
 _ScaleOption = Annotated[
     float,
     typer.Option(
         min=1e-6,
-        help="Multiplies the epochs of all phases: 0.1 trains for a tenth of the published time.",
+        metavar="FACTOR",
+        help="Multiplies the epochs of all phases: 0.1 trains for a tenth of the published epochs.",
         rich_help_panel=SCHEDULE,
     ),
 ]
 _LrScaleOption = Annotated[
     float,
-    typer.Option(min=1e-9, help="Multiplies all learning rates.", rich_help_panel=SCHEDULE),
+    typer.Option(
+        min=1e-9,
+        metavar="FACTOR",
+        help="Multiplies all learning rates.",
+        rich_help_panel=SCHEDULE,
+    ),
 ]
 _BatchOption = Annotated[
     int,
     typer.Option(
         min=2,
-        help="Images of one step, over all GPUs. Learning rates are scaled in proportion.",
+        metavar="N",
+        help="The number of images per step, over all GPUs. Learning rates are scaled in "
+        "proportion.",
         rich_help_panel=SCHEDULE,
     ),
 ]
@@ -93,8 +105,9 @@ _ClipOption = Annotated[
     float | None,
     typer.Option(
         min=1e-6,
-        help="Scale down gradients whose norm is larger than this. Without it they are used as "
-        "they are.",
+        metavar="NORM",
+        help="Scales down gradients whose norm is larger than this. By default gradients are not "
+        "changed.",
         rich_help_panel=SCHEDULE,
     ),
 ]
@@ -102,8 +115,9 @@ _HeldoutOption = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="How many training images to hold out for validation. Without it, a tenth of them, "
-        "10,000 at most.",
+        metavar="N",
+        help="How many training images to hold out for validation. By default a tenth of them, but "
+        "at most 10,000.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -112,32 +126,38 @@ _CropOption = Annotated[
     typer.Option(
         min=0.01,
         max=1,
-        help="Smallest area of random crops, as a share of the image. Without it, 0.08 for "
-        "pictures and 0.6 for small images such as CIFAR's.",
+        metavar="SHARE",
+        help="The smallest area of random crops, as a share of the image. By default 0.08 for "
+        "pictures, and 0.6 for small images such as CIFAR's.",
         rich_help_panel=IMAGES,
     ),
 ]
 _FlipOption = Annotated[
     bool,
-    typer.Option("--flip/--no-flip", help="Mirror half of the images.", rich_help_panel=IMAGES),
+    typer.Option(
+        "--flip/--no-flip", help="Mirrors half of the images, at random.", rich_help_panel=IMAGES
+    ),
 ]
 _PrecisionOption = Annotated[
     Precision,
     typer.Option(
-        help="Number type of the computation: auto takes bf16 on GPUs and fp32 elsewhere.",
+        help="The number type of the computation: auto is bf16 on GPUs and fp32 elsewhere.",
         rich_help_panel=RUNNING,
     ),
 ]
 _CompileOption = Annotated[
     bool,
     typer.Option(
-        "--compile", help="Compile the blocks with torch.compile.", rich_help_panel=RUNNING
+        "--compile", help="Compiles the blocks with torch.compile.", rich_help_panel=RUNNING
     ),
 ]
 _ValidateOption = Annotated[
     float,
     typer.Option(
-        min=1e-3, metavar="EPOCHS", help="Epochs between two validations.", rich_help_panel=FILES
+        min=1e-3,
+        metavar="EPOCHS",
+        help="The number of epochs between two validations.",
+        rich_help_panel=FILES,
     ),
 ]
 _SaveOption = Annotated[
@@ -145,30 +165,31 @@ _SaveOption = Annotated[
     typer.Option(
         min=0,
         metavar="MINUTES",
-        help="Minutes between two states on disk, from which an interrupted training goes on.",
+        help="The number of minutes after which the state is saved again. An interrupted training "
+        "continues from the last state.",
         rich_help_panel=FILES,
     ),
 ]
 _TensorboardOption = Annotated[
     bool,
-    typer.Option("--tensorboard", help="Write curves for TensorBoard.", rich_help_panel=FILES),
+    typer.Option("--tensorboard", help="Writes curves for TensorBoard.", rich_help_panel=FILES),
 ]
 _FreshOption = Annotated[
     bool,
     typer.Option(
         "--fresh",
-        help="Discard an earlier training in the folder and start anew.",
+        help="Discards an earlier training in the folder and starts again.",
         rich_help_panel=FILES,
     ),
 ]
 _DryRunOption = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print the recipe and train nothing.", rich_help_panel=FILES),
+    typer.Option("--dry-run", help="Prints the recipe and trains nothing.", rich_help_panel=FILES),
 ]
 
 
 def add_recipes(app: typer.Typer) -> None:
-    """Gives `app` a command for each recipe."""
+    """Adds a command for each recipe to `app`."""
     for recipe in RECIPES.values():
         app.command(recipe.name, help=f"Train {recipe.about}.")(_command(recipe))
 
@@ -205,7 +226,7 @@ def _command(recipe: Recipe) -> Callable[..., None]:
             _show(scaled, batch_size, json_)
             return
         if data is None or out is None:
-            raise UserError("a training needs --data and --out", hint="--dry-run needs neither")
+            raise UserError("training needs --data and --out", hint="--dry-run needs neither")
         _check_teacher(scaled, teacher)
         require_package("torch", "train")
         images = TrainingSource(data, heldout, workers, crop, flip)
@@ -218,14 +239,24 @@ def _command(recipe: Recipe) -> Callable[..., None]:
 
 def _check_teacher(recipe: Recipe, teacher: Path | None) -> None:
     if (teacher is None) == recipe.needs_teacher:
-        need = "needs" if recipe.needs_teacher else "takes no"
+        need = "needs" if recipe.needs_teacher else "has no use for"
         hint = "`compofa-train teacher` trains one" if recipe.needs_teacher else None
         raise UserError(f"{recipe.name} {need} --teacher", hint=hint)
 
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """Where images come from, and how they are seen; None stands for what is usual for them."""
+    """The images to train on.
+
+    Attributes:
+        path: the folder of the data set.
+        heldout: how many images to hold out.
+        workers: processes that decode pictures, for each GPU.
+        crop: the smallest area of random crops, as a share of the image.
+        flip: whether half of the images are mirrored.
+
+    None stands for the default, which depends on the images.
+    """
 
     path: Path
     heldout: int | None
@@ -236,7 +267,7 @@ class TrainingSource:
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides what the weights will be, apart from the images."""
+    """All settings on which the trained weights depend, apart from the images."""
 
     recipe: Recipe
     space: Space
@@ -248,10 +279,10 @@ class Settings:
     clip: float | None
 
     def training(self, images: TrainingSource, ranks: Ranks) -> Training:
-        """The training of these settings on `images`.
+        """The training with these settings on `images`.
 
         Raises:
-            UserError: the data cannot be read or does not suit the space, or the teacher does not.
+            UserError: the data cannot be read, or the data or the teacher does not fit the space.
         """
         from compofa.supernet.checkpoints.checkpoint import load_checkpoint
         from compofa.supernet.data.batches.loading import Loading, usual_augmentation, usual_workers
@@ -273,8 +304,8 @@ class Settings:
         half = self.precision is Precision.BFLOAT16
         if self.precision is Precision.AUTO:
             half = ranks.device.type == "cuda"
-        # Every training on the same data holds the same images out, or a teacher would have seen
-        # them.
+        # Every training on the same data holds out the same images. Otherwise a teacher would have
+        # been trained on images that are held out here.
         taught_by = {} if self.teacher is None else load_checkpoint(self.teacher).metadata
         split = split_like(data, taught_by, images.heldout)
         if ranks.first:
@@ -294,7 +325,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the files of a training go, and when they are written."""
+    """The files of a training.
+
+    Attributes:
+        out: the folder for them.
+        save_seconds: the time between two saved states.
+        validate_epochs: the epochs between two validations.
+        fresh: whether to discard an earlier training in the folder.
+        tensorboard: whether to write curves for TensorBoard.
+    """
 
     out: Path
     save_seconds: float
@@ -329,7 +368,7 @@ def _train(
 
 
 def _show(recipe: Recipe, batch_size: int, as_json: bool) -> None:
-    """The recipe, as a table or as JSON."""
+    """Prints the recipe as a table or as JSON."""
     if as_json:
         print_json({"recipe": recipe.as_json(), "batch_size": batch_size})
         return

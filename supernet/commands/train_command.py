@@ -1,4 +1,4 @@
-"""compofa-train: supernets and their weights."""
+"""compofa-train: trains supernets, measures their subnets and imports released weights."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ app.command()(predictor)
 def import_(
     released: Annotated[
         Path,
-        typer.Argument(metavar="RELEASED.pth", help="Checkpoint of OFA or CompOFA."),
+        typer.Argument(metavar="RELEASED.pth", help="The checkpoint that OFA or CompOFA released."),
     ],
     space: Annotated[
         str,
         typer.Option(
             autocompletion=complete_space,
-            help="Space of the supernet that it holds: a name or a space file.",
+            metavar="NAME",
+            help="The space of the supernet in the checkpoint: its name, or its YAML file.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The checkpoint to write.")],
     json_: JsonOption = False,
 ) -> None:
     """Convert a checkpoint that OFA or CompOFA released, for the other commands to read."""
@@ -80,5 +81,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # As `torchrun -m compofa.supernet.commands.train_command` starts it.
+    # `torchrun -m compofa.supernet.commands.train_command` starts it like this.
     main()

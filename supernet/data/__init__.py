@@ -1,5 +1,5 @@
-"""Labelled images: where they come from, how they are split, and how batches are made of them.
+"""Labelled images: data sets, their splits, and batches of tensors.
 
-`open_data(path)` recognises the data set, `split_data` parts it into training, held-out and test
-images once and for all, `Loading` turns parts into tensors.
+`open_data(path)` recognises the data set, `split_data` splits it into training, held-out and test
+images, and `Loading` turns these parts into tensors.
 """

@@ -1,4 +1,4 @@
-"""Which data set lies at a path: image folders, idx files, CIFAR's binary files, or shards."""
+"""Recognises the data set in a folder: image folders, idx files, CIFAR's binary files, shards."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from compofa.supernet.space import Space
 
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("val", "valid", "validation", "test")
-"""Where data sets keep the images that nothing is chosen by; the first that is there is taken."""
+"""Usual names of the folder with the test images; the first one that exists is used."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Labelled images, and those among them that its makers set aside for testing.
+    """The labelled images of a data set.
 
     Attributes:
+        path: the folder.
         kind: folder, shards, idx, cifar10 or cifar100.
-        train: to train on; a held-out part is split off it.
-        test: None where the makers set none aside; then `split` does.
+        train: the training images, from which held-out images are split off.
+        test: the test images; None if the data set has none, in which case `split` sets some aside.
     """
 
     path: Path
@@ -38,31 +39,32 @@ class DataSet:
 
     @cached_property
     def classes(self) -> int:
-        """How many there are: one more than the highest label."""
+        """The number of classes: one more than the highest label."""
         return 1 + max(int(each.labels.max()) for each in (self.train, self.test) if each)
 
     def check_space(self, space: Space) -> None:
-        """Raises UserError unless networks of `space` are for such images and classes."""
+        """Raises UserError if networks of `space` have other input channels or classes."""
         if space.in_channels not in (1, 3):
-            message = f"space {space.name} has {space.in_channels} input channels, images 1 or 3"
+            message = f"space {space.name} has {space.in_channels} input channels, but images have "
+            message += "1 or 3"
             raise UserError(message, path=self.path)
         if space.classes != self.classes:
             message = f"the data set has {self.classes} classes, but space {space.name} has "
-            hint = f"a space file with `classes: {self.classes}` changes that: docs/spaces.md"
+            hint = f"write a space file with `classes: {self.classes}`; see docs/spaces.md"
             raise UserError(f"{message}{space.classes}", path=self.path, hint=hint)
 
 
 def open_data(path: Path) -> DataSet:
-    """Recognises the data set at `path`, a folder.
+    """Recognises the data set in the folder `path`.
 
-    Pictures are listed and the headers of shards read, small images are loaded.
+    Pictures are listed, the headers of shards are read, and small images are loaded into memory.
 
     Raises:
-        UserError: there is no data set, or a file of it is damaged.
+        UserError: the folder has no data set that can be recognised, or a file of it is damaged.
     """
     if not path.is_dir():
         message = "not a folder" if path.exists() else "no such folder"
-        raise UserError(message, path=path, hint="--data names the folder of a data set")
+        raise UserError(message, path=path, hint="--data must be the folder of a data set")
     if has_idx(path):
         return _checked(path, "idx", idx_images(path, TRAIN), idx_images(path, TEST))
     cifar = which_cifar(path)
@@ -82,7 +84,7 @@ def open_data(path: Path) -> DataSet:
 
 
 def _sharded(path: Path, shards: list[Path], tests: list[Path]) -> DataSet:
-    """Shards in folders of their own, or told apart by how their names begin."""
+    """The data set of some shards; without `tests`, test shards are recognised by their names."""
     if not tests:
         tests = [shard for shard in shards if shard.name.startswith(TEST_FOLDERS)]
         shards = [shard for shard in shards if shard not in tests]

@@ -1,4 +1,4 @@
-"""Labelled images of two kinds: pixels in memory, and pictures that are read one by one."""
+"""Labelled images of two kinds: pixels in memory, and pictures in files."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Positions = npt.NDArray[np.int64]
-"""Numbers of images, counted from 0."""
+"""Positions of images in a data set, counted from 0."""
 
 Labels = npt.NDArray[np.int64]
-"""Numbers of classes, counted from 0, one an image."""
+"""The class of each image, counted from 0."""
 
 
 MOST_UNREADABLE = 100
-"""Pictures that may be left out before a data set counts as damaged."""
+"""How many unreadable pictures are left out before the data set counts as damaged."""
 
 
 class UnreadableImage(Exception):
-    """A picture that cannot be decoded; says which one, and why."""
+    """A picture cannot be decoded; the message names it and the reason."""
 
 
 @dataclass
 class UnreadablePictures:
-    """Pictures that were left out: each is told once, and too many are an error.
+    """The pictures that were left out. Each is reported once, and too many are an error.
 
     Attributes:
-        limit: so many are left out.
-        tell: says which one and why.
-        seen: those so far.
+        limit: how many may be left out.
+        tell: called with a message about each picture.
+        seen: the messages so far.
     """
 
     limit: int = MOST_UNREADABLE
@@ -49,10 +49,10 @@ class UnreadablePictures:
     seen: set[str] = field(default_factory=set)
 
     def add(self, message: str) -> None:
-        """One more; nothing happens if it has been told before.
+        """Adds and reports an unreadable picture, unless the same message was reported before.
 
         Raises:
-            UserError: it is one too many.
+            UserError: more than `limit` pictures are unreadable.
         """
         if message in self.seen:
             return
@@ -66,11 +66,11 @@ class UnreadablePictures:
 
 @dataclass(frozen=True)
 class PixelImages:
-    """Small images, all of one size, in memory.
+    """Small images of one size, in memory.
 
     Attributes:
-        pixels: uint8 [n, channels, height, width].
-        labels: [n].
+        pixels: the images, uint8 [n, channels, height, width].
+        labels: their labels, [n].
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -81,22 +81,22 @@ class PixelImages:
 
     @cached_property
     def groups(self) -> npt.NDArray[np.int64] | None:
-        """None: any order is as fast as any other."""
+        """None, because images in memory can be read equally fast in any order."""
         return None
 
     @cached_property
     def digest(self) -> str:
-        """Names this content, in hexadecimal."""
+        """A hexadecimal digest of the images and labels."""
         return _digest(self.labels, np.array(self.pixels.shape), self.pixels)
 
 
 class FileImages(ABC):
-    """Pictures on disk, of any size.
+    """Pictures in files, of any size.
 
     Attributes:
-        labels: [n].
-        groups: for each picture, the number of the file it lies in, where several share one and
-            are read faster together; else None.
+        labels: the label of each picture, [n].
+        groups: the number of the file in which each picture is, [n], if files contain several
+            pictures, which are read faster together; else None.
     """
 
     labels: Labels
@@ -107,11 +107,11 @@ class FileImages(ABC):
 
     @abstractmethod
     def name(self, position: int) -> str:
-        """What messages call this picture."""
+        """The name of a picture in messages."""
 
     @abstractmethod
     def content(self, position: int) -> bytes:
-        """The picture's file.
+        """The encoded content of a picture, such as that of a JPEG file.
 
         Raises:
             OSError: it cannot be read.
@@ -120,36 +120,42 @@ class FileImages(ABC):
     @property
     @abstractmethod
     def digest(self) -> str:
-        """Names this list of pictures and labels (not the pixels), in hexadecimal."""
+        """A hexadecimal digest of the list of pictures and their labels, without the pixels."""
 
     def open(self, position: int) -> Image:
-        """The picture, its header read and its pixels not yet decoded.
+        """Opens a picture: its header is read, but its pixels are not decoded yet.
 
         Raises:
-            UnreadableImage: it cannot be read, or is no picture.
+            UnreadableImage: the file cannot be read, or is not a picture.
         """
         from PIL import Image
 
         try:
             return Image.open(io.BytesIO(self.content(position)))
         except Exception as error:
-            # On damaged files decoders raise whatever they stumble over.
+            # On damaged files, decoders may raise any kind of error.
             raise unreadable_image(self.name(position), error) from error
 
 
 def unreadable_image(name: str, error: Exception) -> UnreadableImage:
-    """`error` as one of the picture `name`."""
-    reason = "it is no picture" if type(error).__name__ == "UnidentifiedImageError" else str(error)
+    """An error about the picture `name`, out of what its decoder raised."""
+    known = type(error).__name__ == "UnidentifiedImageError"
+    reason = "it is not a picture" if known else str(error)
     return UnreadableImage(f"{name}: {reason or type(error).__name__}")
 
 
 Images = PixelImages | FileImages
-"""What a data set's images are."""
+"""The images of a data set."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the images of a set: those to train on, to select by, or to test with."""
+    """Some of the images of a data set: the training, held-out or test images.
+
+    Attributes:
+        images: all images of the data set.
+        positions: the positions of those in this part, [n].
+    """
 
     images: Images
     positions: Positions
@@ -159,17 +165,17 @@ class Part:
 
     @property
     def labels(self) -> Labels:
-        """Of the images of this part."""
+        """The labels of the images in this part, [n]."""
         return self.images.labels[self.positions]
 
     def sample(self, count: int, seed: int = 0) -> Part:
-        """Some of its images, drawn at random, `count` at most."""
+        """A random sample of at most `count` images."""
         rng = np.random.default_rng(seed)
         return Part(self.images, np.sort(rng.permutation(self.positions)[:count]))
 
 
 def listing_digest(names: list[str], labels: Labels) -> str:
-    """Names a list of files and their labels."""
+    """A hexadecimal digest of a list of files and their labels."""
     return _digest(labels, np.frombuffer("\n".join(names).encode(), dtype=np.uint8))
 
 

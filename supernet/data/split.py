@@ -1,7 +1,7 @@
-"""Training, held-out and test images: parted once, from a seed, and on record.
+"""Splits a data set into training, held-out and test images, by a seed and with a record.
 
-Everything that is chosen during and after training is chosen by the held-out images. The test
-images are for the last look alone.
+All choices during and after training are made by the held-out images. The test images are for final
+results only.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from compofa.supernet.data.dataset import DataSet
 from compofa.supernet.data.images import Labels, Part, Positions
 
 MOST_HELD_OUT = 10_000
-"""As many as OFA's accuracy predictor was fitted to (Cai et al., ICLR 2020, appendix A)."""
+"""As many as those by which OFA's predictor was fitted (Cai et al., ICLR 2020, appendix A)."""
 
 FORMAT = "compofa split"
 
 LARGEST = 1_000_000
-"""Bytes of a record; larger ones are refused."""
+"""Bytes. A larger record is refused."""
 
 VERSION = 2
-"""Of the splits that are made; those of version 1 are made again from their records."""
+"""The version of new splits. Splits of version 1 can still be made again from their records."""
 
 DIGESTS = ("images_sha256", "heldout_sha256")
-"""What a checkpoint's metadata takes from a record, to tell what it was trained on."""
+"""The entries of a record that are copied to a checkpoint, to tell what it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Split:
     """The three parts of a data set.
 
     Attributes:
-        record: says in plain values how it was made, and digests that tell whether another split
-            is the same one.
+        train, heldout, test: the parts.
+        record: how the split was made, and digests by which equal splits are recognised.
     """
 
     train: Part
@@ -54,16 +54,17 @@ class Split:
         """The part called train, heldout or test.
 
         Raises:
-            UserError: none of these.
+            UserError: `name` is none of these.
         """
         parts = {"train": self.train, "heldout": self.heldout, "test": self.test}
         if name not in parts:
-            raise UserError(f"{name!r} is no part of a split: {', '.join(parts)}")
+            hint = f"known: {', '.join(parts)}"
+            raise UserError(f"{name!r} is not a part of a split", hint=hint)
         return parts[name]
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What people should know of classes without images, one sentence each."""
+        """Notes about classes that have no held-out or no test images, one for each part."""
         classes = int(self.train.images.labels.max()) + 1
         sentences = []
         for name, part in (("validated", self.heldout), ("tested", self.test)):
@@ -71,13 +72,17 @@ class Split:
             if len(missing):
                 some = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
                 sentences.append(
-                    f"{len(missing)} of {classes} classes are never {name}, for no image of "
-                    f"theirs is among the {len(part)} (labels {some})"
+                    f"{len(missing)} of {classes} classes are never {name}, because none of the "
+                    f"{len(part)} images is of such a class (labels {some})"
                 )
         return tuple(sentences)
 
     def contradicts(self, metadata: Mapping[str, object]) -> bool:
-        """Whether a checkpoint's metadata tells of these images, but of others held out."""
+        """Whether a checkpoint was trained on the same images, but with others held out.
+
+        Args:
+            metadata: the metadata of the checkpoint.
+        """
         images, heldout = (metadata.get(name) == self.record[name] for name in DIGESTS)
         return images and not heldout
 
@@ -85,17 +90,19 @@ class Split:
 def split_data(
     data: DataSet, seed: int = 0, heldout: int | None = None, version: int = VERSION
 ) -> Split:
-    """Parts `data`; the same seed, number and version give the same parts.
+    """Splits a data set. The same seed, number and version give the same parts.
 
     Args:
-        data: where it has no test images of its own, as many as are held out are set aside too.
-        seed: of the draw.
-        heldout: how many to hold out; a tenth of the training images if None, 10,000 at most.
-        version: 2 holds out of each class in proportion to its images, and leaves it one to train
-            on at least; 1, of earlier records, draws from all images alike.
+        data: the data set. If it has no test images, as many images as are held out are set aside
+            as test images.
+        seed: the random seed.
+        heldout: how many images to hold out; None for a tenth of the training images, but at most
+            10,000.
+        version: 2 holds out images of each class in proportion to its size, and leaves at least one
+            to train on. 1, as in earlier records, draws from all images equally.
 
     Raises:
-        UserError: too few images are left to train on.
+        UserError: too few images would be left to train on.
     """
     images = data.train
     count = min(MOST_HELD_OUT, len(images) // 10) if heldout is None else heldout
@@ -110,7 +117,7 @@ def split_data(
     else:
         shares = _shares(np.bincount(images.labels), count, reserved // count)
         if shares is None:
-            hint = "every class needs an image to train on"
+            hint = "every class needs at least one image to train on"
             raise UserError(message, path=data.path, hint=hint)
         parts = _stratified(rng, images.labels, shares, reserved // count)
     held, set_aside, train = (Part(images, np.sort(each)) for each in parts)
@@ -132,15 +139,20 @@ def split_data(
 
 
 def _shares(sizes: IntArray, count: int, parts: int) -> IntArray | None:
-    """How many of each class to take for each of so many parts; None where that is too many.
+    """How many images of each class to take for each part, [classes]; None if there are too few.
 
-    In proportion to the classes' sizes, what is left over going to the largest remainders.
+    They are in proportion to the sizes of the classes, rounded by the largest remainders.
+
+    Args:
+        sizes: the number of images of each class, [classes].
+        count: the number of images to take for each part.
+        parts: the number of parts, which are of the same size.
     """
     most: IntArray = (sizes - 1) // parts
     exact = count * sizes / sizes.sum()
     shares: IntArray = np.minimum(exact.astype(np.int64), most)
     while shares.sum() < count:
-        # Classes that have none left to give come last, whatever their share.
+        # A class without images to spare must not be chosen, however large its remainder.
         lacking = np.where(shares < most, exact - shares, -np.inf)
         neediest = np.argsort(-lacking, kind="stable")[: count - int(shares.sum())]
         neediest = neediest[np.isfinite(lacking[neediest])]
@@ -153,7 +165,7 @@ def _shares(sizes: IntArray, count: int, parts: int) -> IntArray | None:
 def _stratified(
     rng: np.random.Generator, labels: Labels, shares: IntArray, parts: int
 ) -> tuple[Positions, Positions, Positions]:
-    """Positions to hold out, to set aside (where there are two parts) and to train on."""
+    """The positions to hold out, to set aside as test images (with two parts), and to train on."""
     by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
     held, aside, train = [], [], []
     for positions, share in zip(by_class, shares, strict=True):
@@ -165,15 +177,17 @@ def _stratified(
 
 
 def split_like(data: DataSet, metadata: Mapping[str, object], heldout: int | None = None) -> Split:
-    """The usual split of `data`, or the one of an earlier version that a checkpoint was trained by.
+    """The split of `data` that a checkpoint was trained with, as far as it can be told.
+
+    That is the usual split, unless the checkpoint was trained with one of an earlier version.
 
     Args:
-        data: what to part.
-        metadata: of the checkpoint.
-        heldout: as for `split_data`.
+        data: the data set.
+        metadata: the metadata of the checkpoint.
+        heldout: as in `split_data`.
 
     Raises:
-        UserError: too few images are left to train on.
+        UserError: too few images would be left to train on.
     """
     usual = split_data(data, heldout=heldout)
     if usual.contradicts(metadata):
@@ -188,19 +202,19 @@ def _digest(positions: Positions) -> str:
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Puts the split on record as JSON.
+    """Writes the record of a split as JSON.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     write_atomically(path, json.dumps(split.record, indent=1) + "\n", "the record of the split")
 
 
 def recorded_split(path: Path, data: DataSet) -> Split:
-    """The split of `data` that is on record at `path`, made again.
+    """Makes the split of `data` again from its record.
 
     Raises:
-        UserError: there is no such record, or the data has changed since.
+        UserError: `path` is not such a record, or the data has changed since.
     """
     raw = read_bounded(path, LARGEST, "the record of the split")
     try:
@@ -211,13 +225,13 @@ def recorded_split(path: Path, data: DataSet) -> Split:
         raise UserError("it is not the record of a split", path=path)
     seed, heldout, version = (record.get(name) for name in ("seed", "heldout", "version"))
     if not isinstance(seed, int) or not isinstance(heldout, int) or seed < 0:
-        raise UserError("it is a damaged record of a split", path=path)
+        raise UserError("the record of the split is damaged", path=path)
     if version not in (1, VERSION):
-        message = f"it is the record of a split of version {version!r}, this program reads 1 and 2"
+        message = f"the split is of version {version!r}, but this program reads versions 1 and 2"
         raise UserError(message, path=path)
     split = split_data(data, seed, heldout, version)
     changed = [name for name, value in split.record.items() if record.get(name) != value]
     if changed:
-        message = f"the data in {data.path} is not what it was: {', '.join(changed)} differ"
+        message = f"the data in {data.path} has changed since: {', '.join(changed)} differ"
         raise UserError(message, path=path)
     return split

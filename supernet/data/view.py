@@ -1,7 +1,7 @@
-"""How images are seen: the whole of them to evaluate, random crops, flips and colours to train.
+"""Random crops, flips and colours of training images.
 
-Random views are drawn from seeds, never from a global generator: the same seed gives the same view
-in any process, so that a resumed training sees what it would have seen.
+They are drawn from seeds and never from a global generator. The same seed gives the same view in
+any process, so that a resumed training sees the images that it would have seen.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy.typing as npt
 from compofa.supernet.preprocessing import middle_box
 
 TRIES = 10
-"""Boxes drawn for an image; if none fits, the largest square in the middle is taken."""
+"""How many boxes are drawn for an image. If none fits, the largest square in the middle is used."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is random about a training image.
+    """The random changes of a training image.
 
     Attributes:
-        smallest_area: of the crop, as a share of the image; up to the whole image.
-        widest: the largest ratio of the crop's sides, either way.
+        smallest_area: the smallest area of a crop, as a share of the image; the largest is 1.
+        widest: the largest ratio of a crop's longer side to its shorter one.
         flip: whether half of the images are mirrored.
-        brightness: largest relative change up or down; 0 leaves it alone.
-        saturation: likewise; grey images have none.
+        brightness: the largest relative change of brightness, up or down; 0 for none.
+        saturation: the largest relative change of saturation; grey images are not changed.
     """
 
     smallest_area: float
@@ -38,18 +38,22 @@ class Augmentation:
 
 
 PICTURES = Augmentation(0.08, 4 / 3, True, 32 / 255, 0.5)
-"""As published for ImageNet (CompOFA's train_ofa_net.py: resize_scale, distort_color `tf`)."""
+"""The published values for ImageNet, as in CompOFA's train_ofa_net.py."""
 
 SMALL_IMAGES = Augmentation(0.6, 1.1, True, 0.0, 0.0)
-"""For images such as CIFAR's, of which a small crop would not show what they are of."""
+"""Values for images such as CIFAR's, in a small crop of which the object cannot be recognised."""
 
 
 def random_boxes(
     rng: np.random.Generator, count: int, width: int, height: int, augmentation: Augmentation
 ) -> npt.NDArray[np.float64]:
-    """Random parts of `count` images of `width` x `height`: boxes [count, 4].
+    """Draws a random crop for each of `count` images of `width` x `height` pixels.
 
-    Area and the logarithm of the sides' ratio are uniform (Szegedy et al., CVPR 2015, section 6).
+    The area and the logarithm of the ratio of the sides are uniform (Szegedy et al., CVPR 2015,
+    section 6).
+
+    Returns:
+        Boxes in pixels, [count, 4]: left, top, right, bottom.
     """
     area = width * height * rng.uniform(augmentation.smallest_area, 1, (count, TRIES))
     ratio = np.exp(rng.uniform(-1, 1, (count, TRIES)) * math.log(augmentation.widest))
@@ -65,10 +69,10 @@ def random_boxes(
 def random_flips(
     rng: np.random.Generator, count: int, augmentation: Augmentation
 ) -> npt.NDArray[np.bool_]:
-    """Which of `count` images are mirrored."""
+    """Whether each of `count` images is mirrored, [count]."""
     return (rng.random(count) < 0.5) & augmentation.flip
 
 
 def random_factors(rng: np.random.Generator, count: int, change: float) -> npt.NDArray[np.float32]:
-    """By what to multiply: uniform in 1 ± `change`, one an image."""
+    """Random factors for `count` images, uniform in 1 ± `change`, [count]."""
     return rng.uniform(1 - change, 1 + change, count).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Top-1 accuracy of subnets, each with batch norm statistics of its own, and the tables of it."""
+"""Measures top-1 accuracy of subnets with their own batch norm statistics, and writes tables."""

@@ -1,8 +1,8 @@
-"""Accuracy tables: what `compofa-train evaluate` writes and `compofa-search --accuracy` reads.
+"""Accuracy tables, which `compofa-train evaluate` writes and `compofa-search --accuracy` reads.
 
-CSV with one row for each subnet and resolution; accuracies are fractions of one. Lines that start
-with ``#`` above the header say what was measured, on what and how: rows are only ever added to a
-table whose lines say the same. This is the only reader and writer of the format.
+A table is a CSV file with one row for each subnet and resolution; accuracies are fractions of one.
+Lines above the header that start with ``#`` say what was measured and how. Rows are only added to
+a table if these lines are the same. This is the only reader and writer of the format.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from compofa.common.files import write_atomically
 from compofa.common.normal_interval import check_confidence, reach
 
 ACCURACY_COLUMNS = ("space", "subnet", "resolution", "top1", "source")
-"""What a table has at least; `top1` is a fraction of one."""
+"""The columns that a table must have; `top1` is a fraction of one."""
 
 INTERVAL_COLUMNS = ("top1_low", "top1_high", "confidence")
-"""What it may have too: an interval of `top1`, and how sure that is (`CONFIDENCE` unless given)."""
+"""Optional columns: an interval of `top1`, and its confidence (`CONFIDENCE` if not given)."""
 
 CONFIDENCE = 0.95
-"""Of the intervals that are written."""
+"""The confidence of the intervals that are written."""
 
 LARGEST_RESOLUTION = 1_000_000
-"""Larger numbers are no resolution but a damaged file."""
+"""A larger resolution can only come from a damaged file, and is refused."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class AccuracyRow:
     """The accuracy of one subnet at one resolution.
 
     Attributes:
-        subnet: its key.
-        top1: a fraction of one.
-        source: where the figure comes from, for people.
-        low, high: an interval that holds `top1`; None where it is not known.
-        confidence: of the interval.
+        space: the name of the space.
+        subnet: the key of the subnet.
+        resolution: the side of the square input in pixels.
+        top1: the accuracy as a fraction of one.
+        source: where the figure comes from, as text for people.
+        low, high: the ends of an interval around `top1`; None if it is not known.
+        confidence: the confidence of the interval.
     """
 
     space: str
@@ -54,30 +56,33 @@ class AccuracyRow:
 
 
 def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """An interval of the share that `correct` of `images` is a sample of.
+    """The Wilson interval of an accuracy of which `correct` of `images` is a sample.
 
-    It has about the confidence it claims even where the share is close to 0 or 1 (Wilson, Probable
+    Its coverage is close to `confidence` even if the accuracy is close to 0 or 1 (Wilson, Probable
     inference, the law of succession, and statistical inference, JASA 1927).
+
+    Returns:
+        The two ends, as fractions of one.
     """
     z = reach(confidence)
     share, slack = correct / images, z * z / images
     middle = share + slack / 2
     half_width = z * (share * (1 - share) / images + slack / 4 / images) ** 0.5
     low, high = (middle - half_width) / (1 + slack), (middle + half_width) / (1 + slack)
-    # At the ends of the range, rounding would leave the share itself outside.
+    # For a share of 0 or 1, rounding could leave it just outside its interval.
     return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 def write_accuracy_table(path: Path, remarks: Sequence[str], rows: Iterable[AccuracyRow]) -> None:
-    """Writes a table; an old one stays whole until the new one is.
+    """Writes a table. An old file is replaced only once the new one is complete.
 
     Args:
         path: the file.
-        remarks: the lines above its header.
-        rows: what it holds.
+        remarks: the lines above the header, without ``#``.
+        rows: the rows.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     text = io.StringIO()
     text.writelines(f"# {remark}\n" for remark in remarks)
@@ -93,13 +98,13 @@ def write_accuracy_table(path: Path, remarks: Sequence[str], rows: Iterable[Accu
 
 
 def read_accuracy_table(path: Path) -> tuple[list[str], list[AccuracyRow]]:
-    """The remarks and the rows of a table, of which there is at least one.
+    """Reads the remarks and the rows of a table, which has at least one row.
 
-    The columns may come in any order; those of `INTERVAL_COLUMNS` may be left out.
+    The columns may be in any order, and those of `INTERVAL_COLUMNS` may be missing.
 
     Raises:
-        UserError: with the file and the line, for anything that is not such a table, and where two
-            rows are of the same subnet and resolution.
+        UserError: the file is not such a table, or two rows are of the same subnet and resolution.
+            The message names the file and the line.
     """
     remarks: list[str] = []
     rows: list[AccuracyRow] = []
@@ -122,7 +127,7 @@ def read_accuracy_table(path: Path) -> tuple[list[str], list[AccuracyRow]]:
 
 
 def _row(values: Sequence[str]) -> AccuracyRow:
-    """One row from its values in the order of the columns; ValueError where one is wrong."""
+    """Parses a row's values, in the order of the columns; raises ValueError if one is wrong."""
     space, subnet, resolution, top1, source, low, high, confidence = values
     check_text(space, "space")
     check_text(subnet, "subnet")
@@ -134,7 +139,7 @@ def _row(values: Sequence[str]) -> AccuracyRow:
     ends = _fraction(low, "top1_low"), _fraction(high, "top1_high")
     sure = check_confidence(parse_number(confidence, "confidence")) if confidence else CONFIDENCE
     if not ends[0] <= accuracy <= ends[1]:
-        raise ValueError(f"the interval {ends[0]} to {ends[1]} does not hold the top1 {accuracy}")
+        raise ValueError(f"the interval {ends[0]} to {ends[1]} does not contain top1 {accuracy}")
     return AccuracyRow(space, subnet, pixels, accuracy, source, *ends, sure)
 
 

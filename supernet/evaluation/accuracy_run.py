@@ -1,4 +1,4 @@
-"""Filling an accuracy table: every cell is measured once, however often the work is interrupted."""
+"""Fills an accuracy table, measuring each cell once however often the work is interrupted."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ SizedSubnet = tuple[str, int]
 
 @dataclass(frozen=True)
 class Conditions:
-    """On what subnets are measured.
+    """The conditions under which subnets are measured.
 
     Attributes:
-        calibration: images for batch norm statistics, of the training part.
-        images: those to classify.
-        batch_size: images at once.
-        source: where figures come from, for people.
-        remarks: all that they depend on; a table is only added to under the same remarks.
+        calibration: the training images from which batch norm statistics are computed.
+        images: the images to classify.
+        loading: how batches are made.
+        batch_size: the number of images that are processed together.
+        source: where the figures come from, as text for people.
+        remarks: all that the figures depend on. Rows are only added to a table with the same
+            remarks.
     """
 
     calibration: Part
@@ -48,25 +50,25 @@ class Conditions:
     remarks: tuple[str, ...]
 
     def calibration_images(self, resolution: int) -> Iterator[Tensor]:
-        """Batches of the images for batch norm."""
+        """Batches of the calibration images, each [n, channels, resolution, resolution]."""
         batches = PlainBatches(self.loading, self.calibration, resolution, self.batch_size)
         return (batch.images for batch in batches)
 
 
 class AccuracyRun:
-    """The table in `path` as it fills; only the first rank reads and writes it."""
+    """Fills the table in a file, which only the first rank reads and writes."""
 
     def __init__(
         self, path: Path, supernet: Supernet, conditions: Conditions, ranks: Ranks, fresh: bool
     ) -> None:
-        """Takes up what the table has.
+        """Reads the rows that the table already has.
 
         Args:
-            path: the table.
+            path: the file of the table.
             supernet: the weights, on the device of `ranks`.
-            conditions: on what it is measured.
+            conditions: the conditions of the measurement.
             ranks: the processes that work together.
-            fresh: discards what the table has.
+            fresh: whether to discard the rows that the table already has.
 
         Raises:
             UserError: the table cannot be read, or was measured under other conditions.
@@ -79,13 +81,13 @@ class AccuracyRun:
             self._rows = {(row.subnet, row.resolution): row for row in rows}
 
     def fill(self, subnets: Sequence[Subnet], resolutions: Iterable[int]) -> list[AccuracyRow]:
-        """Measures what the table lacks of these cells.
+        """Measures those of the subnets at the resolutions that the table lacks.
 
         Returns:
-            All rows of the table (on the first rank).
+            All rows of the table; on other ranks than the first, only those measured now.
 
         Raises:
-            UserError: it cannot be written, or what `evaluate` raises.
+            UserError: the table cannot be written, or an error of `evaluate_groups`.
         """
         missing = {size: self._missing(subnets, size) for size in resolutions}
         pairs = len(self._conditions.images) * sum(map(len, missing.values()))
@@ -100,13 +102,14 @@ class AccuracyRun:
 
     @property
     def rows(self) -> list[AccuracyRow]:
-        """What is known so far, in the order of the table."""
+        """The rows so far, in the order of the table: by resolution, then by key."""
         return [self._rows[cell] for cell in sorted(self._rows, key=lambda cell: cell[::-1])]
 
     def _missing(self, subnets: Sequence[Subnet], size: int) -> list[Subnet]:
-        """Those that have no row at that resolution, on all ranks as the first one knows it."""
+        """The subnets without a row at that resolution, according to the first rank's table."""
         unique, space = list(dict.fromkeys(subnets)), self._supernet.space
         there = [(space.key(subnet), size) in self._rows for subnet in unique]
+        # Only the first rank has read the table. The sum tells the others which rows it has.
         known = torch.tensor(there, dtype=torch.int64, device=self._ranks.device)
         self._ranks.sum(known)
         return [s for s, measured in zip(unique, known.tolist(), strict=True) if not measured]
@@ -137,12 +140,13 @@ class AccuracyRun:
 
 
 def _check_remarks(path: Path, expected: Sequence[str], actual: Sequence[str]) -> None:
-    """Raises UserError unless a table's remarks are as expected; says where they differ."""
+    """Raises an error that says how they differ if a table's remarks are not as expected."""
     if list(expected) == list(actual):
         return
     now = [remark for remark in expected if remark not in actual]
     was = [remark for remark in actual if remark not in expected]
     message = "the table was made under other conditions: "
-    message += f"{was[0]!r}" if was else "it says less of itself"
+    message += f"{was[0]!r}" if was else "it does not state them all"
     message += f", now {now[0]!r}" if now else ""
-    raise UserError(message, path=path, hint="--out names another table, --fresh discards this one")
+    hint = "choose another table with --out, or discard this one with --fresh"
+    raise UserError(message, path=path, hint=hint)

@@ -1,14 +1,15 @@
-"""Batch norm statistics of single subnets, computed anew on some training images.
+"""Computes the batch norm statistics of single subnets on some training images.
 
-The running statistics of a supernet mix those of all the subnets it was trained as, and fit none of
-them (Cai et al., Once-for-All, ICLR 2020). A calibrated subnet takes its own: those of an ordinary
-network in training mode if all calibration images were one batch. So they do not depend on how the
-images are cut into batches. They are kept apart from the supernet, whose own buffers and training
-mode play no part.
+The running statistics of a supernet mix those of all the subnets that were trained, and fit none of
+them (Cai et al., Once-for-All, ICLR 2020). A calibrated subnet gets its own: those of an ordinary
+network in training mode for which all calibration images are one batch. They do not depend on how
+the images are divided into batches. They are kept apart from the supernet, whose own buffers and
+training mode have no influence.
 
-All images go through a layer before the next layer runs, as it builds on that layer's statistics.
-So the activations of all calibration images are in memory: the outputs of the tree's nodes on the
-way to the one that runs, and the layers of one block (`calibration_bytes` says how much).
+All images pass through a layer before the next layer runs, because the next one depends on that
+layer's statistics. The activations of all calibration images are therefore in memory: the outputs
+of the nodes on the path to the current one in the tree, and the layers of one block
+(`calibration_bytes` says how many bytes these are).
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from compofa.supernet.subnet import Subnet
 from compofa.supernet.supernet import Supernet
 
 BatchNormStatistics = Mapping[str, Tensor]
-"""Means and variances by their names in a subnet's state dict, such as `stem.bn.running_mean`."""
+"""Means and variances by their names in a subnet's state dict, as `stem.bn.running_mean`."""
 
 ImageBatches = Iterable[Tensor]
 """Batches of images, each [n, channels, height, width], all of one size."""
 
 
 def calibrate(supernet: Supernet, subnet: Subnet, images: ImageBatches) -> BatchNormStatistics:
-    """The statistics of `subnet` on `images`, on the supernet's device.
+    """Computes the statistics of `subnet` on `images`, on the supernet's device.
 
     Raises:
         UserError: there are no images, or a statistic is not finite.
@@ -47,7 +48,9 @@ def calibrate(supernet: Supernet, subnet: Subnet, images: ImageBatches) -> Batch
 def calibrate_tree(
     supernet: Supernet, tree: Node, images: ImageBatches
 ) -> dict[Node, BatchNormStatistics]:
-    """The statistics of each node's blocks; each node runs once, for all subnets that share it.
+    """Computes the statistics of the blocks of each node in a tree of subnets.
+
+    Each node runs once for all the subnets that share it.
 
     Raises:
         UserError: there are no images, or a statistic is not finite.
@@ -59,7 +62,7 @@ def calibrate_tree(
 
     def run(node: Node, xs: Sequence[Tensor]) -> Sequence[Tensor]:
         statistics: dict[str, Tensor] = {}
-        # In half precision, statistics would lose digits that all later layers build on.
+        # All later layers depend on these statistics, which half precision would make inexact.
         with torch.no_grad(), torch.autocast(batches[0].device.type, enabled=False):
             for block in node.blocks:
                 xs, of_block = _calibrate_block(supernet, block, xs)
@@ -75,9 +78,10 @@ def calibrate_tree(
 def run_calibrated(
     supernet: Supernet, blocks: Iterable[Block], x: Tensor, statistics: BatchNormStatistics
 ) -> Tensor:
-    """The output of `blocks` for `x`, normalised by `statistics`.
+    """The output of `blocks` for `x` [n, channels, h, w], normalised by `statistics`.
 
-    For inference only: they are folded into the convolutions, and activations work in place.
+    It is for inference only: batch norm is folded into the convolutions, and activations are
+    computed in place.
     """
 
     def compute(layer: WeightedLayer, x: Tensor) -> Tensor:
@@ -106,8 +110,8 @@ def extract_calibrated(supernet: Supernet, subnet: Subnet, images: ImageBatches)
 
 
 def placed(images: Tensor, supernet: Supernet) -> Tensor:
-    """Images where the supernet is, as float32 with channels last: convolutions run faster so."""
-    # With one channel, torch takes any layout for channels last and keeps the one it has.
+    """Images on the supernet's device, as float32 with channels last for faster convolutions."""
+    # With one channel, torch considers any layout to be channels last and would keep it.
     target = torch.empty(
         images.shape,
         dtype=torch.float32,
@@ -118,12 +122,12 @@ def placed(images: Tensor, supernet: Supernet) -> Tensor:
 
 
 def device_of(supernet: Supernet) -> torch.device:
-    """Where its weights are."""
+    """The device of the supernet's weights."""
     return next(supernet.parameters()).device
 
 
 def calibration_bytes(tree: Node) -> int:
-    """The most memory that activations take in `calibrate_tree`, per calibration image."""
+    """The most bytes of activations in memory during `calibrate_tree`, per calibration image."""
     first = tree
     while not first.blocks:
         first = first.children[0]
@@ -131,7 +135,7 @@ def calibration_bytes(tree: Node) -> int:
 
 
 def _most_elements(node: Node, held: int) -> int:
-    """The most numbers that are held while `node` and those below run, `held` before it."""
+    """The most numbers in memory while `node` and those below it run, with `held` before them."""
     most, given = held, 0
     for block in node.blocks:
         made = sum(layer.output.elements for layer in block.layers)
@@ -143,7 +147,7 @@ def _most_elements(node: Node, held: int) -> int:
 def _calibrate_block(
     supernet: Supernet, block: Block, xs: Sequence[Tensor]
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The outputs of `block` for all batches, and the statistics of its layers."""
+    """Runs `block` for all batches; returns its outputs and the statistics of its layers."""
     statistics: dict[str, Tensor] = {}
     values = [{block.layers[0].sources[0]: x} for x in xs]
     for layer in block.layers:
@@ -161,13 +165,13 @@ def _calibrate_block(
 def _calibrate_conv(
     supernet: Supernet, layer: Conv, xs: Sequence[Tensor]
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The outputs of a convolution with batch norm for all batches, and its statistics."""
+    """Runs a convolution with batch norm for all batches; returns its outputs and statistics."""
     outputs = [supernet.conv(layer)(x, layer) for x in xs]
     mean, variance = moments(outputs)
     if not (mean.isfinite().all() and variance.isfinite().all()):
         raise UserError(
             f"layer {layer.name} gives numbers that are not finite",
-            hint="so the weights are broken, or the images to calibrate batch norm on",
+            hint="the weights are damaged, or the images to calibrate batch norm on",
         )
     norm = supernet.norm(layer)
     scale, shift = (each[:, None, None] for each in norm.scale_and_shift(mean, variance))
@@ -178,13 +182,12 @@ def _calibrate_conv(
 def moments(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel over all batches together, as float32 [channels].
 
-    Args:
-        batches: [n, channels, h, w] each; n, h and w may differ.
+    The variance is the sum of the variance within batches and that of their means, weighted by the
+    sizes of the batches (Chan et al., Updating formulae and a pairwise algorithm for computing
+    sample variances, 1979).
 
-    Returns:
-        The mean, and the mean square difference from it: the variances within batches, and that
-        between their means, each batch weighted by how many numbers it has (Chan et al., Updating
-        formulae and a pairwise algorithm for computing sample variances, 1979).
+    Args:
+        batches: activations, [n, channels, h, w] each; n, h and w may differ.
     """
     sizes = [batch.numel() / batch.shape[1] for batch in batches]
     weights = torch.tensor(sizes, dtype=torch.float64, device=batches[0].device) / sum(sizes)
@@ -197,8 +200,8 @@ def moments(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 def _mean_and_variance(batch: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel of one batch."""
-    # Ten times as fast as torch.var_mean on a CPU; the normalised batch is not used. The epsilon is
-    # nothing beside any variance but keeps that of a constant channel from becoming 0 / 0.
+    # This is ten times as fast as torch.var_mean on a CPU; the normalised batch is not used. The
+    # tiny epsilon does not change variances, but avoids 0 / 0 in a constant channel.
     _, mean, scale = torch.native_batch_norm(batch, None, None, None, None, True, 0, 1e-30)
     return mean, scale.double() ** -2
 
@@ -209,5 +212,5 @@ def _is_normalised(layer: Layer) -> TypeGuard[Conv]:
 
 
 def _names(layer: Conv) -> tuple[str, str]:
-    """What its mean and variance are called."""
+    """The names of its mean and variance in a subnet's state dict."""
     return f"{layer.name}.bn.running_mean", f"{layer.name}.bn.running_var"

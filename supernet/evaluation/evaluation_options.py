@@ -1,4 +1,4 @@
-"""How accuracies are measured: on which images, after calibration on how many others."""
+"""Options for measuring accuracies, such as the images and the amount of calibration."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from compofa.supernet.supernet import Supernet
 
 CALIBRATION_IMAGES = 1000
-"""Training images that batch norm statistics are taken from.
+"""The number of training images from which batch norm statistics are computed.
 
-OFA takes 2,000; beyond some hundred, accuracies hardly change, while memory grows.
+OFA uses 2,000. From a few hundred on, accuracies hardly change, while memory grows.
 """
 
 BATCH_SIZE = 256
 
 
 class SplitPart(StrEnum):
-    """What subnets are measured on: test images are for the last look alone."""
+    """The images on which subnets are measured; test images are for final results only."""
 
     HELDOUT = "heldout"
     TEST = "test"
@@ -43,14 +43,15 @@ class EvaluationOptions:
     """How accuracies are measured.
 
     Attributes:
-        checkpoint: of the supernet.
-        data: folder of the data set.
+        checkpoint: the file of the supernet.
+        data: the folder of the data set.
         split: the images to classify.
-        split_file: record of the split; `split.json` beside the checkpoint, if None.
-        calibration_images: training images for the batch norm statistics.
-        batch_size: images at once.
-        workers: processes that decode pictures, for each GPU; what is usual for the data, if None.
-        seed: of what is drawn at random.
+        split_file: the record of the split; None for `split.json` beside the checkpoint.
+        calibration_images: the number of training images for the batch norm statistics.
+        batch_size: the number of images that are processed together.
+        workers: the number of processes that decode pictures, for each GPU; None for the default,
+            which depends on the data.
+        seed: the random seed.
         fresh: whether the rows of an old table are discarded.
     """
 
@@ -65,16 +66,21 @@ class EvaluationOptions:
     fresh: bool = False
 
     def load(self, ranks: Ranks) -> Supernet:
-        """The checkpoint's supernet, on the device of `ranks`."""
+        """Loads the checkpoint's supernet onto the device of `ranks`.
+
+        Raises:
+            UserError: the checkpoint cannot be read.
+        """
         from compofa.supernet.checkpoints.checkpoint import load_checkpoint
 
         return load_checkpoint(self.checkpoint).supernet.to(ranks.device)
 
     def run(self, out: Path, supernet: Supernet, ranks: Ranks) -> AccuracyRun:
-        """A run that measures as these options say, into the table `out`.
+        """Prepares a run that measures with these options and writes the table `out`.
 
         Raises:
-            UserError: the data cannot be read or does not suit the space; the table is another.
+            UserError: the data cannot be read or does not fit the space, or the table was measured
+                under other conditions.
         """
         from compofa.supernet.evaluation.accuracy_run import AccuracyRun
 
@@ -83,10 +89,10 @@ class EvaluationOptions:
     def statistics(
         self, supernet: Supernet, subnet: Subnet, resolution: int
     ) -> BatchNormStatistics:
-        """The batch norm statistics that `subnet` is measured with.
+        """Computes the batch norm statistics with which `subnet` is measured.
 
         Raises:
-            UserError: the data cannot be read or does not suit the space.
+            UserError: the data cannot be read or does not fit the space.
         """
         from compofa.supernet.evaluation.bn_calibration import calibrate, device_of
         from compofa.supernet.ranks import Ranks
@@ -114,7 +120,7 @@ class EvaluationOptions:
         )
 
     def _split(self, data: DataSet) -> Split:
-        """The split on record beside the checkpoint; anew, where there is none."""
+        """The split from the record beside the checkpoint; a new one if there is no record."""
         from compofa.supernet.checkpoints.checkpoint import load_checkpoint
         from compofa.supernet.data.split import recorded_split, split_like
 
@@ -123,11 +129,11 @@ class EvaluationOptions:
         metadata = load_checkpoint(self.checkpoint).metadata
         split = recorded_split(path, data) if recorded else split_like(data, metadata)
         if split.contradicts(metadata):
-            said = f"those of {path}" if recorded else "those that are held out by default"
+            said = f"those in {path}" if recorded else "those that are held out by default"
             raise UserError(
-                f"it was trained with other images held out than {said}",
+                f"the supernet was trained with other images held out than {said}",
                 path=self.checkpoint,
-                hint="give the split.json of its training as --split-file",
+                hint="give the split.json of its training with --split-file",
             )
         return split
 

@@ -1,7 +1,7 @@
-"""Subnets that begin alike, as a tree: what they share is run once.
+"""Arranges subnets that begin with the same blocks as a tree, so that these blocks run once.
 
-Two subnets share a block where it is the same block after the same blocks: same layers, same
-channels, same kernels. It then has the same weights and the same input, so the same output.
+Two subnets share a block if it has the same layers, channels and kernels in both, and all blocks
+before it are shared too. It then has the same weights and the same input, and so the same output.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Path = tuple[Block, ...]
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """Blocks that some subnets share, one after the other, and how these subnets go on.
+    """Consecutive blocks that some subnets share.
 
     Attributes:
-        blocks: none in the root of subnets that share nothing.
-        children: at least two; none where the subnets end.
-        subnets: those that run through here, in the order of the leaves.
+        blocks: the blocks; empty in the root of a tree of subnets that share nothing.
+        children: the nodes that follow, at least two; none in a leaf.
+        subnets: the subnets that contain these blocks, in the order of the leaves.
     """
 
     blocks: tuple[Block, ...]
@@ -38,18 +38,21 @@ class Node:
 
     @cached_property
     def macs(self) -> int:
-        """Multiply-accumulates per image of all blocks from here on, each counted once."""
+        """Multiply-accumulates per image of the blocks of this node and of all below it."""
         return sum(block.macs for block in self.blocks) + sum(c.macs for c in self.children)
 
 
 def prefix_tree(space: Space, subnets: Sequence[Subnet], resolution: int) -> Node:
-    """The tree of `subnets`, of which there is at least one; one given twice is one leaf."""
+    """Makes the tree of `subnets`, of which there must be at least one.
+
+    A subnet that is given twice is one leaf.
+    """
     unique = dict.fromkeys(subnets)
     return _grow([(subnet, graph_blocks(space, subnet, resolution)) for subnet in unique], 0)
 
 
 def _grow(paths: Sequence[tuple[Subnet, Path]], start: int) -> Node:
-    """The node of `paths`, which agree on the blocks before `start`."""
+    """The node of `paths`, which have the same blocks before `start`."""
     first, end = paths[0][1], start
     while end < len(first) and all(path[end] == first[end] for _, path in paths):
         end += 1
@@ -64,14 +67,14 @@ def _grow(paths: Sequence[tuple[Subnet, Path]], start: int) -> Node:
 
 
 def walk(node: Node, x: X, run: Callable[[Node, X], X]) -> Iterator[tuple[Node, X]]:
-    """Runs the tree depth-first: each node once, on what its parent gave.
+    """Runs the tree depth-first: each node once, on the output of its parent.
 
-    What is kept meanwhile is one result for each node on the way from the root.
+    Only the outputs of the nodes on the path from the root are kept meanwhile.
 
     Args:
         node: the root.
-        x: what the root's first block takes.
-        run: the output of a node's blocks.
+        x: the input of the root's first block.
+        run: computes the output of a node's blocks from their input.
 
     Yields:
         Each leaf with its output.
@@ -84,9 +87,9 @@ def walk(node: Node, x: X, run: Callable[[Node, X], X]) -> Iterator[tuple[Node, 
 
 
 def groups(node: Node, most: int) -> Iterator[tuple[Subnet, ...]]:
-    """Cuts a tree into groups of at most `most` subnets that share much.
+    """Divides a tree into groups of at most `most` subnets that share many blocks.
 
-    Whole subtrees stay together where they fit, and neighbours fill up a group.
+    A subtree stays together if it fits into a group; neighbouring subtrees fill up a group.
     """
     if len(node.subnets) <= most or not node.children:
         for start in range(0, len(node.subnets), most):

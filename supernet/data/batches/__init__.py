@@ -1,1 +1,1 @@
-"""From labelled images to batches of tensors."""
+"""Turns labelled images into batches of tensors."""

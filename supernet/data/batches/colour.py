@@ -1,4 +1,4 @@
-"""What is done to whole batches on the device: mirroring, colours, normalising."""
+"""Operations on whole batches on the device: mirroring, changing colours, normalising."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from compofa.supernet.data.view import Augmentation, random_factors, random_flip
 from compofa.supernet.preprocessing import preprocessing
 
 LUMA = (0.299, 0.587, 0.114)
-"""How much red, green and blue add to brightness (ITU-R BT.601), as in pillow's `convert("L")`."""
+"""The weights of red, green and blue in brightness (ITU-R BT.601), as in pillow's mode L."""
 
 
 def grey(batch: Tensor) -> Tensor:
-    """The brightness of images [n, channels, h, w]: [n, 1, h, w]."""
+    """The brightness of images [n, channels, h, w], as images [n, 1, h, w]."""
     if batch.shape[1] != len(LUMA):
         return batch.mean(1, keepdim=True)
     weights = torch.tensor(LUMA, dtype=batch.dtype, device=batch.device).view(1, -1, 1, 1)
@@ -23,7 +23,13 @@ def grey(batch: Tensor) -> Tensor:
 
 
 def vary(batch: Tensor, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:
-    """Images [n, channels, h, w] in [0, 1], some mirrored, each with colours of its own."""
+    """Mirrors some of the images and changes the colours of each at random.
+
+    Args:
+        batch: images [n, channels, h, w] with values in [0, 1].
+        augmentation: how much may change.
+        rng: the source of randomness.
+    """
     flips = random_flips(rng, len(batch), augmentation)
     brightness = random_factors(rng, len(batch), augmentation.brightness)
     saturation = random_factors(rng, len(batch), augmentation.saturation)
@@ -31,19 +37,20 @@ def vary(batch: Tensor, augmentation: Augmentation, rng: np.random.Generator) ->
     batch = torch.where(mirrored, batch.flip(3), batch)
     if augmentation.brightness:
         batch = (batch * _each(brightness, batch)).clamp_(0, 1)
+    # Only images with red, green and blue have a saturation.
     if augmentation.saturation and batch.shape[1] == len(LUMA):
         batch = torch.lerp(grey(batch), batch, _each(saturation, batch)).clamp_(0, 1)
     return batch
 
 
 def normalise(batch: Tensor) -> Tensor:
-    """Images [n, channels, h, w] in [0, 1] as networks take them.
+    """Normalises images [n, channels, h, w] with values in [0, 1], as inputs of networks.
 
-    The numbers are ImageNet's for every data set, as in the released networks, so that nobody has
-    to know what a network was trained on.
+    The mean and deviation are those of ImageNet for every data set, as in the released networks, so
+    that users need not know what a network was trained on.
 
     Raises:
-        UserError: they have neither one channel nor three.
+        UserError: the images have neither one channel nor three.
     """
     numbers = preprocessing(batch.shape[1])
     if numbers is None:
@@ -56,5 +63,5 @@ def normalise(batch: Tensor) -> Tensor:
 
 
 def _each(factors: np.ndarray[tuple[int], np.dtype[np.float32]], batch: Tensor) -> Tensor:
-    """One factor an image, to multiply a batch with."""
+    """One factor per image, in a shape that a batch can be multiplied by."""
     return torch.from_numpy(factors).to(batch.device).view(-1, 1, 1, 1)

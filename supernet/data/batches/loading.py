@@ -19,11 +19,11 @@ from compofa.supernet.data.images import Images, Part, PixelImages, UnreadablePi
 from compofa.supernet.data.view import PICTURES, SMALL_IMAGES, Augmentation
 
 MOST_WORKERS = 8
-"""Processes that decode, unless told otherwise; more seldom help one GPU."""
+"""The most processes that decode pictures by default. More of them rarely help one GPU."""
 
 
 class Batch(NamedTuple):
-    """Images [n, channels, r, r], normalised, and their labels [n]."""
+    """Normalised images [n, channels, r, r] and their labels [n]."""
 
     images: Tensor
     labels: Tensor
@@ -34,11 +34,11 @@ class Loading:
     """How batches are made.
 
     Attributes:
-        channels: of the networks' input.
-        device: where batches end up.
-        workers: processes that decode pictures from files.
-        augmentation: of training batches.
-        unreadable: keeps count of the pictures that are left out.
+        channels: the number of channels of the networks' input.
+        device: the device on which batches are needed.
+        workers: the number of processes that decode pictures from files.
+        augmentation: the random changes in training batches.
+        unreadable: counts the pictures that are left out.
     """
 
     channels: int
@@ -48,7 +48,7 @@ class Loading:
     unreadable: UnreadablePictures = field(default_factory=UnreadablePictures)
 
     def batches(self, images: Images, requests: Iterable[BatchRequest]) -> Iterator[Batch]:
-        """The requested batches of `images`, in order; unreadable pictures are missing from them.
+        """Loads the requested batches of `images`, in order, without unreadable pictures.
 
         Raises:
             UserError: too many pictures are unreadable.
@@ -62,7 +62,7 @@ class Loading:
     def _raw(
         self, images: Images, requests: Iterable[BatchRequest]
     ) -> Iterator[tuple[BatchRequest, Tensor, Tensor]]:
-        """Images in [0, 1], not yet varied and normalised."""
+        """Batches with values in [0, 1], before colours are changed and values normalised."""
         if isinstance(images, PixelImages):
             yield from pixel_batches(
                 images, requests, self.augmentation, self.channels, self.device
@@ -79,10 +79,13 @@ class Loading:
 
 @dataclass(frozen=True)
 class PlainBatches:
-    """All images of a part in order, seen plainly; can be gone through again and again.
+    """All images of a part, in order and without random changes; it can be iterated repeatedly.
 
     Attributes:
-        batch_size: of all batches but the last, which has the rest.
+        loading: how batches are made.
+        part: the images.
+        resolution: the side of the square images in the batches, in pixels.
+        batch_size: the size of all batches but the last one, which has the rest.
     """
 
     loading: Loading
@@ -98,12 +101,17 @@ class PlainBatches:
 
 
 def usual_augmentation(images: Images) -> Augmentation:
-    """What suits these images: small ones are not cut as much."""
+    """The default augmentation for these images; small images are cropped less."""
     return SMALL_IMAGES if isinstance(images, PixelImages) else PICTURES
 
 
 def usual_workers(images: Images, processes: int = 1) -> int:
-    """How many processes decode for each of so many training processes on this computer."""
+    """The default number of decoding processes for each training process.
+
+    Args:
+        images: the images; those in memory need no decoding.
+        processes: the number of training processes on this computer.
+    """
     if isinstance(images, PixelImages):
         return 0
     return min(MOST_WORKERS, max(1, (os.cpu_count() or 1) // processes))

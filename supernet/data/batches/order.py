@@ -1,4 +1,7 @@
-"""Which images a step sees: a function of the seed and the step, so there is no state to lose."""
+"""The images of each training step, as a function of the seed and the step.
+
+There is therefore no state that would have to be saved.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 from compofa.supernet.data.images import Part, Positions
 
 MIXED_GROUPS = 64
-"""Shards whose pictures are mixed with each other; few enough to stay in the system's cache."""
+"""How many shards are shuffled together: few enough to stay in the system's cache of files."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,9 @@ class BatchRequest:
     """One batch to load.
 
     Attributes:
-        positions: of the images in their set.
-        resolution: side of the square that networks see.
-        seed: of the random views; None asks for the plain view.
+        positions: the positions of the images in their data set.
+        resolution: the side of the square images in the batch, in pixels.
+        seed: the seed of random crops and colours; None for no random changes.
     """
 
     positions: Positions
@@ -31,11 +34,12 @@ class BatchRequest:
 
 @dataclass(frozen=True)
 class Batching:
-    """Which images are trained on, and how they come in batches.
+    """The images to train on, and the form of their batches.
 
     Attributes:
-        batch_size: over all ranks; all images make one batch, where there are fewer.
-        resolutions: each step takes one of them at random.
+        part: the images.
+        batch_size: the size over all ranks. If there are fewer images, all of them are one batch.
+        resolutions: the resolutions, of which each step uses one at random.
     """
 
     part: Part
@@ -44,17 +48,19 @@ class Batching:
 
 
 class TrainingOrder:
-    """The order in which the images of a part are trained on, epoch by epoch, over all ranks.
+    """The order in which the images of a part are trained on, over all ranks.
 
-    Each epoch is a new permutation. What does not fill a batch at its end is left out: other images
-    every time. All ranks see the same resolution at a step.
+    Each epoch is a new permutation. Images at its end that do not fill a batch are left out; they
+    are different ones in every epoch. All ranks use the same resolution in a step.
 
     Attributes:
-        steps_per_epoch: batches in one pass over the part.
+        part: the images.
+        batch_size: the size of a batch over all ranks.
+        steps_per_epoch: the number of batches in an epoch.
     """
 
     def __init__(self, batching: Batching, seed: tuple[int, ...]) -> None:
-        """Plans the batches; other seeds give other orders."""
+        """Plans the batches; each seed gives a different order."""
         self.part = batching.part
         self.batch_size = min(batching.batch_size, len(self.part))
         self.steps_per_epoch = len(self.part) // self.batch_size
@@ -63,18 +69,18 @@ class TrainingOrder:
         self._epoch = lru_cache(maxsize=1)(self._permutation)
 
     def request(self, step: int, rank: int = 0, ranks: int = 1) -> BatchRequest:
-        """What `rank` of `ranks` loads for step `step`, counted from 0 over all epochs."""
+        """The part of a batch that `rank` loads; `step` counts from 0 over all epochs."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         start = batch * self.batch_size
         positions = self._epoch(epoch)[start : start + self.batch_size][rank::ranks]
         return BatchRequest(positions, self.resolution(step), (*self._seed, 2, step, rank))
 
     def requests(self, steps: range, rank: int = 0, ranks: int = 1) -> Iterator[BatchRequest]:
-        """The requests of several steps."""
+        """The requests of several steps, as of `request`."""
         return (self.request(step, rank, ranks) for step in steps)
 
     def resolution(self, step: int) -> int:
-        """The resolution of a step."""
+        """The resolution of a step in pixels."""
         rng = np.random.default_rng((*self._seed, 1, step))
         return self._resolutions[rng.integers(len(self._resolutions))]
 
@@ -87,8 +93,8 @@ class TrainingOrder:
 
 
 def _grouped(rng: np.random.Generator, positions: Positions, groups: Positions) -> Positions:
-    """A permutation in which positions of the same few groups stay close together."""
+    """A random permutation in which positions of the same groups stay close together."""
     numbers, group = np.unique(groups, return_inverse=True)
-    # Groups in random order, so many of them to a heap; positions are random within a heap.
+    # Groups are shuffled and put into heaps of `MIXED_GROUPS`; positions are shuffled in a heap.
     heap = rng.permutation(len(numbers))[group] // MIXED_GROUPS
     return positions[np.lexsort((rng.random(len(positions)), heap))]

@@ -1,4 +1,4 @@
-"""Batches of pictures from files: decoded, cut out and scaled with pillow, in worker processes."""
+"""Batches of pictures from files, decoded, cropped and scaled by pillow in worker processes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 
 class Decoded(NamedTuple):
-    """A batch as a worker hands it over.
+    """A batch as a worker process returns it.
 
     Attributes:
-        images: uint8 [n, channels, r, r], the readable ones.
-        labels: [n].
-        unreadable: says of every other picture which one it is, and why it was left out.
+        request: the request for it.
+        images: the readable images, uint8 [n, channels, r, r].
+        labels: their labels, [n].
+        unreadable: for each of the other pictures, its name and why it was left out.
     """
 
     request: BatchRequest
@@ -39,10 +40,12 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class PictureBatches(Dataset[Decoded]):
-    """A data set whose positions are requests for whole batches.
+    """A torch data set whose items are whole batches, indexed by requests.
 
     Attributes:
-        channels: 3 for colours, 1 for shades of grey.
+        images: the pictures.
+        augmentation: the random crops of requests that have a seed.
+        channels: 3 for colour, 1 for grey.
     """
 
     images: FileImages
@@ -84,18 +87,18 @@ class PictureBatches(Dataset[Decoded]):
         try:
             values = np.asarray(_seen(picture, box, resolution, self._mode))
         except Exception as error:
-            # On damaged files decoders raise whatever they stumble over.
+            # On damaged files, decoders may raise any kind of error.
             raise unreadable_image(self.images.name(position), error) from error
         return np.ascontiguousarray(np.atleast_3d(values).transpose(2, 0, 1))
 
 
 def _seen(picture: Image, box: Box, resolution: int, mode: str) -> Image:
-    """The part of `picture` in `box`, scaled to `resolution`."""
+    """The part of `picture` in `box`, scaled to `resolution` pixels."""
     from PIL.Image import Resampling
 
     width, height = picture.size
     left, top, right, bottom = box
-    # JPEG decoders scale down by 2, 4 or 8 on the way, which takes a fraction of the time.
+    # A JPEG decoder can scale down by 2, 4 or 8 while it decodes, which takes much less time.
     scale = resolution / min(right - left, bottom - top)
     picture.draft(mode, (math.ceil(scale * width), math.ceil(scale * height)))
     across, down = picture.size[0] / width, picture.size[1] / height
@@ -111,15 +114,15 @@ def picture_batches(
     device: torch.device,
     workers: int,
 ) -> Iterator[Decoded]:
-    """The requested batches, in order.
+    """Loads the requested batches, in order.
 
     Args:
         images: the files.
-        requests: read ahead of what is taken.
-        augmentation: of the requests that have a seed.
-        channels: 3 or 1.
-        device: where the tensors go to later; memory is prepared for that.
-        workers: processes that decode; 0 decodes in this one.
+        requests: the requests; workers read some of them ahead.
+        augmentation: the random crops of requests that have a seed.
+        channels: 3 for colour, 1 for grey.
+        device: the device to which the tensors will be copied; memory is pinned for a GPU.
+        workers: the number of processes that decode; with 0, this process does.
     """
     loader: DataLoader[Decoded] = DataLoader(
         PictureBatches(images, augmentation, channels),

@@ -1,4 +1,4 @@
-"""Batches of images in memory, cut out and scaled all at once on the device that trains."""
+"""Batches of images in memory, cropped and scaled together on the device that trains."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def pixel_batches(
     channels: int,
     device: torch.device,
 ) -> Iterator[tuple[BatchRequest, Tensor, Tensor]]:
-    """The requested batches: [n, channels, r, r] with values in [0, 1], and labels [n].
+    """Makes the requested batches: images [n, channels, r, r] in [0, 1], and labels [n].
 
-    All images are copied to the device once. Grey images become coloured ones, and the other way
-    round, where `channels` asks for it.
+    All images are copied to the device once. Grey images are converted to colour, or colour images
+    to grey, if `channels` differs from their number of channels.
     """
     pixels = torch.from_numpy(_writable(images.pixels)).to(device)
     labels = torch.from_numpy(images.labels).to(device)
@@ -50,7 +50,7 @@ def _recoloured(batch: Tensor, channels: int) -> Tensor:
 
 
 def _scaled(batch: Tensor, resolution: int) -> Tensor:
-    """The whole images at another size; smoothed where they get smaller."""
+    """The whole images, scaled with antialiasing."""
     if batch.shape[2:] == (resolution, resolution):
         return batch
     size = [resolution, resolution]
@@ -58,9 +58,9 @@ def _scaled(batch: Tensor, resolution: int) -> Tensor:
 
 
 def _cut_out(batch: Tensor, boxes: npt.NDArray[np.float64], resolution: int) -> Tensor:
-    """What the boxes [n, 4] show of each image, scaled to `resolution`."""
+    """The part of each image in its box, [n, 4], scaled to `resolution` pixels."""
     height, width = batch.shape[2:]
-    # Grid coordinates go from -1 to 1 over the image.
+    # affine_grid counts coordinates from -1 to 1 over the image.
     ends = torch.from_numpy(boxes).to(batch) / torch.tensor([width, height] * 2).to(batch) * 2 - 1
     left, top, right, bottom = ends.unbind(1)
     zero = torch.zeros_like(left)
@@ -72,5 +72,5 @@ def _cut_out(batch: Tensor, boxes: npt.NDArray[np.float64], resolution: int) -> 
 
 
 def _writable(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Torch takes no arrays that are views of bytes."""
+    """A copy if `pixels` cannot be written, as views of bytes; torch accepts no such arrays."""
     return pixels if pixels.flags.writeable else pixels.copy()

@@ -1,1 +1,1 @@
-"""The file formats that data sets come in, one file for each."""
+"""Readers of the file formats of data sets, one file for each format."""

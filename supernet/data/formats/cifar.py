@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their binary version (cs.toronto.edu/~kriz/cifar.html).
 
-A record is one label (CIFAR-100: a coarse one, then a fine one) and 3072 bytes: 32x32 pixels,
-red first, row by row.
+A record consists of one label (in CIFAR-100 a coarse one, then a fine one) and 3072 bytes: 32x32
+pixels row by row, first all of red, then green, then blue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from compofa.supernet.data.images import PixelImages
 PIXELS = 3 * 32 * 32
 
 LARGEST = 1024**3
-"""Bytes; larger files are refused. The published ones have at most 154 MB."""
+"""Bytes. Larger files are refused; the published ones have at most 154 MB."""
 
 _FILES = {
     "cifar10": ([f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"]),
@@ -27,7 +27,7 @@ _LABELS = {"cifar10": 1, "cifar100": 2}
 
 
 def which_cifar(folder: Path) -> str | None:
-    """cifar10 or cifar100, whichever `folder` holds; None if neither."""
+    """The kind of data set in `folder`: cifar10, cifar100, or None for neither."""
     for kind, (training, _) in _FILES.items():
         if (folder / training[0]).is_file():
             return kind
@@ -35,7 +35,11 @@ def which_cifar(folder: Path) -> str | None:
 
 
 def cifar_images(folder: Path, kind: str) -> tuple[PixelImages, PixelImages]:
-    """The training images and the test images; labels of CIFAR-100 are the fine ones.
+    """Reads the training images and the test images; CIFAR-100 gets its fine labels.
+
+    Args:
+        folder: the folder of the files.
+        kind: cifar10 or cifar100.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -48,7 +52,7 @@ def _read(folder: Path, names: list[str], labels: int) -> PixelImages:
     records = []
     for name in names:
         path = folder / name
-        too_large = f"it holds more than {LARGEST:,} bytes"
+        too_large = f"the file has more than {LARGEST:,} bytes"
         raw = read_bounded(path, LARGEST, "the images", too_large=too_large)
         if not raw or len(raw) % (labels + PIXELS):
             raise UserError("the file is truncated or damaged", path=path)

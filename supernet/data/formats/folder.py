@@ -1,4 +1,4 @@
-"""Pictures in one folder a class, as ImageNet is laid out; each may have folders below it."""
+"""Pictures in one folder per class, as in ImageNet. A class's folder may have subfolders."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from compofa.common.errors import UserError, file_error, suggestion
 from compofa.supernet.data.images import FileImages, listing_digest
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".gif", ".tif", ".tiff")
-"""Of files that are taken for pictures."""
+"""The suffixes of files that are read as pictures."""
 
 
 class FolderImages(FileImages):
-    """The pictures below one folder.
+    """The pictures below a folder that has one folder per class.
 
     Attributes:
-        folder: has one folder a class.
-        classes: their names, in the order of the labels.
+        folder: the folder.
+        classes: the names of the classes, in the order of the labels.
     """
 
     def __init__(self, folder: Path, classes: Sequence[str], names: Sequence[list[str]]) -> None:
-        """Takes the names of each class's pictures; `list_pictures` finds them."""
+        """Takes the pictures of each class, as paths that `list_pictures` returns."""
         self.folder = folder
         self.classes = tuple(classes)
         self.labels = np.repeat(np.arange(len(names)), [len(each) for each in names])
-        # One array of bytes: a million Python strings would be copied into every worker.
+        # An array of bytes, because a million Python strings would be copied into every worker.
         self._names = np.array([os.fsencode(name) for each in names for name in each], dtype="S")
 
     def name(self, position: int) -> str:
-        """Its path."""
+        """The path of the picture."""
         return str(self._path(position))
 
     def content(self, position: int) -> bytes:
-        """The picture's file."""
+        """The content of the picture's file."""
         return self._path(position).read_bytes()
 
     @cached_property
     def digest(self) -> str:
-        """Names the paths below the folder and their labels."""
+        """A digest of the paths below the folder and their labels."""
         return listing_digest([os.fsdecode(name) for name in self._names], self.labels)
 
     def _path(self, position: int) -> Path:
@@ -51,7 +51,11 @@ class FolderImages(FileImages):
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, sorted; hidden ones are left out."""
+    """The sorted names of the folders in `folder`, without hidden ones.
+
+    Raises:
+        UserError: the folder cannot be listed.
+    """
     try:
         return sorted(entry.name for entry in os.scandir(folder) if _is_class(entry))
     except OSError as error:
@@ -61,15 +65,15 @@ def class_folders(folder: Path) -> list[str]:
 def folder_images(
     folder: Path, classes: Sequence[str] | None = None, *, all_classes: bool = True
 ) -> FolderImages:
-    """The pictures below `folder`.
+    """Lists the pictures below `folder`.
 
     Args:
-        folder: has one folder a class.
-        classes: the names of all classes; the folders that there are, if None.
-        all_classes: whether every class has to have pictures.
+        folder: a folder with one folder per class.
+        classes: the names of all classes; None for the names of the folders.
+        all_classes: whether every class must have pictures.
 
     Raises:
-        UserError: a class has no picture, or a folder is none of the classes.
+        UserError: a class has no pictures, or a folder's name is not that of a class.
     """
     folders = class_folders(folder)
     known = folders if classes is None else list(classes)
@@ -86,14 +90,14 @@ def folder_images(
 
 
 def list_pictures(folder: Path, *, nested: bool = True) -> list[str]:
-    """The paths of the pictures in `folder` and the folders below it, as seen from it, sorted.
+    """The sorted paths, relative to `folder`, of the pictures in it and in its subfolders.
 
-    Hidden files and folders are passed over. Links to folders are not followed, but `folder` may
-    be one itself.
+    Hidden files and folders are left out. Links to folders are not followed, but `folder` itself
+    may be one.
 
     Args:
-        folder: where to look.
-        nested: whether to look below it too.
+        folder: the folder to search.
+        nested: whether to search its subfolders too.
 
     Raises:
         UserError: a folder cannot be listed.

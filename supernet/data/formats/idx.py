@@ -1,6 +1,6 @@
 """MNIST's format: a magic number, sizes, then bytes (yann.lecun.com/exdb/mnist, "file formats").
 
-Fashion-MNIST, KMNIST and others come in it too. Files may be compressed with gzip.
+Fashion-MNIST, KMNIST and others have it too. Files may be compressed with gzip.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from compofa.common.files import bounded, read_bounded
 from compofa.supernet.data.images import PixelImages
 
 LARGEST = 4 * 1024**3
-"""Bytes, unpacked; larger files are refused."""
+"""Bytes when unpacked. Larger files are refused."""
 
 TRAIN, TEST = "train", "t10k"
-"""How the names of the files of each part begin."""
+"""The prefixes of the names of training files and test files."""
 
 
 def has_idx(folder: Path) -> bool:
@@ -32,10 +32,10 @@ def has_idx(folder: Path) -> bool:
 
 
 def idx_images(folder: Path, part: str) -> PixelImages | None:
-    """The images of one part, TRAIN or TEST; None where the folder has none.
+    """Reads the images of one part, TRAIN or TEST; None if the folder has none.
 
     Raises:
-        UserError: a file is missing, damaged, or does not go with the other.
+        UserError: a file is missing or damaged, or images and labels do not belong together.
     """
     files = {kind: _find(folder, part, kind) for kind in ("images", "labels")}
     images, labels = files["images"], files["labels"]
@@ -43,22 +43,23 @@ def idx_images(folder: Path, part: str) -> PixelImages | None:
         return None
     if images is None or labels is None:
         missing = "labels" if labels is None else "images"
-        raise UserError(f"there is no file {part}-{missing}-idx*-ubyte beside it", path=folder)
+        raise UserError(f"there is no file {part}-{missing}-idx*-ubyte", path=folder)
     pixels, classes = read_idx(images), read_idx(labels)
     if pixels.ndim != 3 or classes.ndim != 1 or len(pixels) != len(classes):
         shapes = f"{pixels.shape} and {classes.shape}"
-        raise UserError(f"images and labels do not go together: {shapes}", path=images)
+        raise UserError(f"images and labels do not belong together: {shapes}", path=images)
     return PixelImages(pixels[:, None], classes.astype(np.int64))
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """The array of bytes in an idx file.
+    """Reads the array of bytes in an idx file.
 
     Raises:
-        UserError: it cannot be read, is damaged, or holds something other than bytes.
+        UserError: the file cannot be read, is damaged, or contains other numbers than bytes.
     """
-    too_large = f"it holds more than {LARGEST:,} bytes"
+    too_large = f"the file has more than {LARGEST:,} bytes"
     raw = read_bounded(path, LARGEST, "the images", too_large=too_large)
+    # The magic number of gzip; some people unpack the files and keep their names.
     if raw.startswith(b"\x1f\x8b"):
         try:
             with gzip.open(io.BytesIO(raw)) as file:
@@ -79,5 +80,5 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _find(folder: Path, part: str, kind: str) -> Path | None:
-    """The first file of a part and kind; `-` and `.` both occur before `idx`."""
+    """The first file of a part and kind, whether it has `-` or `.` before `idx`."""
     return min(folder.glob(f"*{part}-{kind}[-.]idx[13]-ubyte*"), default=None)

@@ -1,8 +1,9 @@
-"""WebDataset shards: tar files in which `KEY.jpg` lies beside `KEY.cls`, its label in digits.
+"""WebDataset shards: tar files that contain, for each picture `KEY.jpg`, its label in `KEY.cls`.
 
-The shards' headers are read once. From then on any picture can be read by its place, so splits,
-shuffling and resuming work as for all other images; the order of training keeps pictures of the
-same shards together (see `order`), so that a shard is read while it is in the system's cache.
+The headers of the shards are read once. From then on any picture can be read by its position in
+them, so that splitting, shuffling and resuming work as for all other images. The order of training
+keeps pictures of the same shards together (see `order`), so that a shard is read while it is in the
+system's cache.
 """
 
 from __future__ import annotations
@@ -22,12 +23,19 @@ from compofa.supernet.data.images import FileImages, listing_digest
 LABEL = ".cls"
 
 LONGEST_LABEL = 20
-"""Bytes of a label file."""
+"""The most bytes that are read of a label."""
 
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """Where a picture lies: which shard, from which byte on, how many bytes."""
+    """A picture in a shard.
+
+    Attributes:
+        shard: the number of the shard.
+        start: the first byte of the picture in it.
+        size: the number of bytes.
+        label: the number of the picture's class.
+    """
 
     shard: int
     start: int
@@ -52,11 +60,11 @@ class ShardImages(FileImages):
         self._places = np.array([(place.start, place.size) for place in places], dtype=np.int64)
 
     def name(self, position: int) -> str:
-        """Its shard, and where in it."""
+        """The path of the picture's shard, and the position in it."""
         return f"{self._shard(position)} at byte {self._places[position, 0]}"
 
     def content(self, position: int) -> bytes:
-        """The picture's file."""
+        """The content of the picture's file."""
         start, size = map(int, self._places[position])
         with self._shard(position).open("rb") as file:
             file.seek(start)
@@ -64,7 +72,7 @@ class ShardImages(FileImages):
 
     @cached_property
     def digest(self) -> str:
-        """Names the shards, the places in them and the labels."""
+        """A digest of the names of the shards, the positions in them and the labels."""
         names = [path.name for path in self.shards]
         return listing_digest(names, np.concatenate([self.labels, self._places.ravel()]))
 
@@ -73,7 +81,11 @@ class ShardImages(FileImages):
 
 
 def _scan(number: int, path: Path) -> Iterator[ShardEntry]:
-    """The pictures of one shard; the members of one picture follow each other."""
+    """The pictures of one shard, in which the members of a picture follow each other.
+
+    Raises:
+        UserError: the shard is damaged, or has no pictures with labels.
+    """
     any_picture = False
     try:
         with tarfile.open(path, "r:") as tar:
@@ -89,11 +101,11 @@ def _scan(number: int, path: Path) -> Iterator[ShardEntry]:
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
-    """Members that share a key, which is their name up to the first dot behind the last slash."""
+    """Groups members by key, which is their name up to the first dot after the last slash."""
     key, members = "", dict[str, tarfile.TarInfo]()
     for member in tar:
         folder, slash, name = member.name.rpartition("/")
-        # Hidden files, such as the `._` ones that macOS adds to archives, are no pictures of ours.
+        # macOS adds hidden files to archives, such as `._name.jpg`, which are not pictures.
         if not member.isfile() or name.startswith("."):
             continue
         stem, dot, suffix = name.partition(".")
