@@ -131,7 +131,7 @@ class Search:
             )
 
     def run(self) -> None:
-        """Searches, and tells what came of it.
+        """Searches, shows and writes the answer, and exits.
 
         Raises:
             UserError: options do not go together, or a file is wrong.
