@@ -63,7 +63,7 @@ def slowdown(
 
     Args:
         levels: the reference model's latency in each session so far, in order of time.
-        false_alarms: the chance that `HORIZON` undisturbed sessions ever raise an alarm.
+        false_alarms: the probability that `HORIZON` undisturbed sessions ever raise an alarm.
         noise: standard deviation of log levels, if known from earlier runs on this set-up.
 
     Returns:
@@ -107,7 +107,7 @@ def regimes(levels: Sequence[float], false_alarms: float = SURE_SPLIT) -> list[i
 
     Args:
         levels: of the reference model in each session, in order of time.
-        false_alarms: the chance to split an undisturbed series.
+        false_alarms: the probability of splitting an undisturbed series.
 
     Returns:
         A regime number per session; 0 is the fastest regime of two sessions or more: a single

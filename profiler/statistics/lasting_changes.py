@@ -48,7 +48,7 @@ def find_lasting_changes(
 
     Args:
         series: each of shape (n,), n as it may be.
-        false_alarms: the chance to find a step in any of them where there is none.
+        false_alarms: the probability of finding a step in any of them where there is none.
         min_effect: smaller steps are left out, as a fraction.
     """
     long_enough = [i for i, logs in enumerate(series) if logs.size >= 2 * CONFIRMED]
@@ -57,8 +57,8 @@ def find_lasting_changes(
         return changes
     noise, freedom = _noise([series[i] for i in long_enough])
     for i, sd, d in zip(long_enough, noise, freedom, strict=True):
-        chance = false_alarms / len(long_enough) / series[i].size
-        limit = float(student_quantile(1 - chance / 2, np.array([d]))[0])
+        probability = false_alarms / len(long_enough) / series[i].size
+        limit = float(student_quantile(1 - probability / 2, np.array([d]))[0])
         changes[i] = [
             step
             for step in _segmented(_without_outliers(series[i], sd) / sd, limit**2, sd)
