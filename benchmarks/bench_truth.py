@@ -30,145 +30,20 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
+from draw_truth import draw, render_tables
+from virtual_scenes import CONDITIONS, PLAIN, SCENES, TAILS, Scene
+
 from compofa.profiler.commands import main as profile_main
 from compofa.profiler.measurement.handshake import REFERENCE
 from compofa.profiler.results.table import Cell, Row, read_table
 from compofa.search.commands.report_command import main as report_main
 from compofa.search.commands.search_command import main as search_main
-from rigs.disturbances import (
-    Wander,
-    jumping,
-    process_step,
-    process_warming,
-    stepping,
-    throttling,
-    two_speeds,
-    two_speeds_by_load,
-    two_speeds_of_runs,
-    warming,
-)
-from rigs.virtual_device import Disturbance, Noise, VirtualDevice, run_command_on
-from rigs.virtual_truth import KINDS, true_latency
+from rigs.virtual_device import Noise, VirtualDevice, run_command_on
+from rigs.virtual_truth import KINDS
 
 NAME = "virtual"
+DRAWING = Path(__file__).resolve().parents[1] / "docs" / "coverage.svg"
 INVENTORY = f"{NAME}: {{transport: local, runtime: onnxruntime}}\n"
-QUIET = Noise(session=0.001, load=0.0005, run=0.002)
-ORDINARY = Noise()
-RESTLESS = Noise(session=0.03, load=0.01, run=0.01)
-LITTLE = Noise(session=0.002, load=0.001, run=0.002)
-RAGGED = Noise(session=0.005, load=0.002, run=0.02)
-
-
-Disturbances = Callable[[int], list[Disturbance]]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A kind of virtual device.
-
-    Attributes:
-        disturbances: made anew for each profile, from its seed.
-        kind, scale, example: of its true latencies, see `true_latency`.
-        speeds: the levels, as factors, that an estimate may refer to.
-    """
-
-    noise: Noise = ORDINARY
-    disturbances: Disturbances = lambda _: []
-    kind: str = "additive"
-    scale: float = 0.3
-    example: int = 0
-    tick_ns: float = 1.0
-    jump: tuple[float, int, bool] | None = None
-    speeds: tuple[float, ...] = (1.0,)
-
-    def device(self, seed: int) -> VirtualDevice:
-        """One of these devices."""
-        jump = None
-        if self.jump is not None:
-            seconds, one_in, reference_only = self.jump
-            jump = jumping(seconds, one_in, reference_only=reference_only)
-        return VirtualDevice(
-            true_latency(self.kind, self.scale, self.example),
-            self.noise,
-            self.disturbances(seed),
-            tick_ns=self.tick_ns,
-            jump=jump,
-            seed=seed,
-        )
-
-
-def _issue_warm_up(_: int) -> list[Disturbance]:
-    return [warming(0.3, 30), process_step(0.2, 500)]
-
-
-def _only(make: Callable[[float, int], Disturbance], size: float, runs: int) -> Disturbances:
-    """A new disturbance of one kind for each profile."""
-    return lambda _: [make(size, runs)]
-
-
-def _two_speeds(slower: float, seed: int) -> list[Disturbance]:
-    return [two_speeds(slower, salt=seed)]
-
-
-SCENES: dict[str, Scene] = {
-    "quiet, 0.1 % between sessions": Scene(QUIET),
-    "ordinary, 1 % between sessions": Scene(),
-    "restless, 3 % between sessions": Scene(RESTLESS),
-    "long-tailed runs, 1 % between sessions": Scene(Noise(tail=True)),
-    "long-tailed runs, 1 in 100 tenfold": Scene(Noise(tail=True, rare=0.01)),
-    "warm-up: runs 30 % slow, e-folding 30; process 20 % slow for 500": Scene(
-        LITTLE, _issue_warm_up
-    ),
-    **{
-        f"warm-up: 30 % slow, e-folding {n} runs": Scene(LITTLE, _only(warming, 0.3, n))
-        for n in (5, 30, 100, 300)
-    },
-    **{
-        f"warm-up: 30 % slow for {n} runs": Scene(LITTLE, _only(stepping, 0.3, n))
-        for n in (20, 100, 500)
-    },
-    "warm-up: process 20 % slow for 500 runs": Scene(LITTLE, lambda _: [process_step(0.2, 500)]),
-    "warm-up: process 20 % slow, e-folding 300 runs": Scene(
-        LITTLE, lambda _: [process_warming(0.2, 300)]
-    ),
-    **{
-        f"timer of {name}, cells of {span}": Scene(ORDINARY, scale=scale, tick_ns=tick)
-        for name, tick in (("1 us", 1e3), ("100 us", 1e5), ("1 ms", 1e6), ("16 ms", 15.625e6))
-        for span, scale in (("0.1 to 0.6 ms", 0.01), ("0.5 to 3 ms", 0.05), ("10 to 60 ms", 1.0))
-    },
-    **{
-        f"timer of {name}, runs that scatter by 2 %, cells of 0.5 to 3 ms": Scene(
-            RAGGED, scale=0.05, tick_ns=tick
-        )
-        for name, tick in (("100 us", 1e5), ("1 ms", 1e6), ("16 ms", 15.625e6))
-    },
-    "clock jumps by 1000 s in 1 of 300 runs": Scene(jump=(1000.0, 300, False)),
-    "clock jumps by 2 h in 1 of 300 runs": Scene(jump=(7200.0, 300, False)),
-    "clock jumps by 2 h in 1 of 300 runs of the reference": Scene(jump=(7200.0, 300, True)),
-    "clock jumps back by 1 s in 1 of 300 runs": Scene(jump=(-1.0, 300, False)),
-    **{
-        f"two speeds by session, +{slower:.0%}".replace("%", " %"): Scene(
-            ORDINARY, partial(_two_speeds, slower), speeds=(1.0, 1 + slower)
-        )
-        for slower in (0.05, 0.1)
-    },
-    "two speeds by load of a model, +10 %": Scene(
-        ORDINARY, lambda _: [two_speeds_by_load(0.1)], speeds=(1.0, 1.1)
-    ),
-    "two speeds of runs, +10 %": Scene(
-        ORDINARY, lambda _: [two_speeds_of_runs(0.1)], speeds=(1.0, 1.1)
-    ),
-    "throttled by 10 % from session 4 on": Scene(ORDINARY, lambda _: [throttling(0.1, 5)]),
-    "throttled from session 4 on, the reference is not": Scene(
-        ORDINARY, lambda _: [throttling(0.1, 5, reference=False)], speeds=(1.0, 1.1)
-    ),
-    "wander of 3 % within 3 s": Scene(LITTLE, lambda s: [Wander(0.03, 3.0, seed=s)]),
-}
-
-
-PLAIN = [scene for scene in SCENES.values() if scene.noise in (QUIET, RESTLESS)]
-PLAIN.append(SCENES["ordinary, 1 % between sessions"])
-"""Nothing but noise: these have more repetitions."""
 
 
 @dataclass
@@ -303,6 +178,38 @@ def profiles(name: str, scene: Scene, count: int) -> dict[str, Any]:
             if rows is not None:
                 counted.add(device, [r for r in rows if r.source == "measured"], scene.speeds)
     return counted.summary()
+
+
+def columns(name: str, scene: Scene, count: int) -> dict[str, Any]:
+    """The columns p50_ms, mean_ms and p90_ms, each with its interval, of `count` profiles."""
+    held: dict[str, list[float]] = {"p50": [], "mean": [], "p90": []}
+    with folder() as here:
+        for seed in seeds(name, count):
+            device, out = scene.device(seed), here / f"{seed}.csv"
+            asked = ",".join(f"{figure}_ms" for figure in held)
+            profile(device, out, Counted(), 4, "--columns", asked)
+            table = read_table(out)
+            for figure, shares in held.items():
+                low, high = (table.extra.index(f"{figure}_ci_{end}_ms") for end in ("low", "high"))
+                inside = [
+                    (row.extra[low] or 0.0)
+                    <= device.figure(row.cell, figure)
+                    <= (row.extra[high] or math.inf)
+                    for row in table.rows
+                    if row.source == "measured" and row.extra[low] is not None
+                ]
+                shares += [float(np.mean(inside))] if inside else []
+    return {
+        "profiles": count,
+        "columns": {
+            figure: {
+                "held": float(np.mean(shares)),
+                "held_error": float(np.std(shares) / len(shares) ** 0.5),
+            }
+            for figure, shares in held.items()
+            if shares
+        },
+    }
 
 
 def seeds(name: str, count: int) -> range:
@@ -465,29 +372,6 @@ def verifications(name: str, scene: Scene, count: int) -> dict[str, Any]:
     }
 
 
-CONDITIONS: dict[str, Scene] = {
-    **{
-        f"{session:.1%} between sessions": Scene(
-            Noise(session=session, load=session / 3, run=0.004)
-        )
-        for session in (0.001, 0.01, 0.03)
-    },
-    **{
-        name: SCENES[name]
-        for name in (
-            "long-tailed runs, 1 in 100 tenfold",
-            "warm-up: 30 % slow, e-folding 30 runs",
-            "timer of 100 us, cells of 0.5 to 3 ms",
-            "clock jumps by 2 h in 1 of 300 runs",
-            "two speeds by session, +10 %",
-            "two speeds of runs, +10 %",
-            "throttled by 10 % from session 4 on",
-            "wander of 3 % within 3 s",
-        )
-    },
-}
-"""Devices on which the other commands are tried."""
-
 Study = tuple[str, int, Callable[[int], dict[str, Any]]]
 
 
@@ -500,8 +384,11 @@ def studies() -> Iterator[Study]:
     for scene_name, scene in SCENES.items():
         name = f"profile | {scene_name}"
         yield name, 100 if scene in PLAIN else 40, partial(profiles, name, scene)
+    for scene_name in TAILS:
+        name = f"profile --columns | {scene_name}"
+        yield name, 100, partial(columns, name, SCENES[scene_name])
     for scene_name, scene in CONDITIONS.items():
-        for confirm, equal, slower in ((False, 20, 10), (True, 6, 6)):
+        for confirm, equal, slower in ((False, 40, 10), (True, 10, 6)):
             for change, count in ((0.0, equal), (0.05, slower)):
                 command = "compare --confirm" if confirm else "compare"
                 name = f"{command} | {scene_name}, a sixth {change:.0%} slower"
@@ -513,38 +400,6 @@ def studies() -> Iterator[Study]:
         yield name, 5, partial(verifications, name, scene)
 
 
-def render_matrix(results: dict[str, Any], before: dict[str, Any]) -> str:
-    """The table of docs/statistics.md: what was counted, beside what it was before."""
-    lines = [
-        "| command | device | promised | held, of rows `ok` | marked | largest error | before |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for name, found in results.items():
-        command, _, device = name.partition(" | ")
-        rows, old = found.get("predicted", found), before.get(name, {})
-        old = old.get("predicted", old)
-        if "held" in rows:
-            promised = "90 %" if command == "predict" else "95 %"
-            lines.append(
-                f"| {command} | {device} | {promised} | {_share(rows)} | {rows['rows_marked']} "
-                f"| {_percent(rows['largest_bias'])} | {_share(old)} |"
-            )
-    return "\n".join(lines) + "\n"
-
-
-def _share(rows: dict[str, Any]) -> str:
-    """What was held, of how many; or that there was no table."""
-    if not rows:
-        return ""
-    if rows["held"] is None:
-        return "none ok" if rows["rows_marked"] else "no table"
-    return f"{rows['held']:.1%} of {rows['rows_ok']:,}"
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
-
-
 def main() -> None:
     from machine import RESULTS, save
 
@@ -554,7 +409,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="instead of the results")
     parser.add_argument("--missing", action="store_true", help="only studies that OUT lacks")
     parser.add_argument("--merge", type=Path, nargs="+", help="take results from such files over")
-    parser.add_argument("--table", action="store_true", help="print what was saved, as Markdown")
+    parser.add_argument("--table", action="store_true", help="print what was saved, draw it")
     options = parser.parse_args()
     saved = options.out or RESULTS / "truth.json"
     content: dict[str, Any] = json.loads(saved.read_text()) if saved.exists() else {}
@@ -567,7 +422,8 @@ def main() -> None:
         print(save("truth", {"results": results, "before": before}))
         return
     if options.table:
-        print(render_matrix(results, before))
+        print(render_tables(results, before))
+        draw(results, DRAWING)
         return
 
     scale: float = options.scale

@@ -114,7 +114,7 @@ def smallest_change(
 SEEN_AS_REFERENCE = -1
 
 Simulated = dict[int, dict[int, float]]
-"""Latencies of cells by session, the reference model's too; cell 0 is the one that changes."""
+"""Latencies of cells by session, the reference model's too."""
 
 
 def _simulated_profile(
@@ -146,10 +146,17 @@ def _simulated_profile(
 def _found(
     pairs: Sequence[tuple[Simulated, ...]], change: float, options: ComparisonOptions
 ) -> float:
-    """Share of comparisons that call the one cell slower which is so by `change`."""
-    count = 0
+    """Share of cells called slower where all are so by `change`, and the reference model is not.
+
+    That is what a comparison says of each of them if it alone is slower: how fast the others are
+    is fitted, whatever it is.
+    """
+    shares = []
     for base, new in pairs:
-        slower = {**new, 0: {s: ms * (1 + change) for s, ms in new[0].items()}}
+        slower = {
+            cell: {s: ms * (1 + change) for s, ms in row.items()} for cell, row in new.items()
+        }
+        slower[SEEN_AS_REFERENCE] = new[SEEN_AS_REFERENCE]
         compared = compare(
             base,
             slower,
@@ -157,8 +164,9 @@ def _found(
             confidence=options.confidence,
             relative_to=SEEN_AS_REFERENCE,
         )
-        count += compared.cells[0].verdict is Verdict.SLOWER
-    return count / len(pairs)
+        verdicts = [ratio.verdict for ratio in compared.cells.values()]
+        shares.append(verdicts.count(Verdict.SLOWER) / len(verdicts))
+    return float(np.mean(shares))
 
 
 USUAL = ComparisonOptions()
