@@ -30,8 +30,8 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
-from draw_truth import draw, render_tables
-from virtual_scenes import CONDITIONS, PLAIN, SCENES, TAILS, Scene
+from truth.drawing import draw, render_tables
+from truth.scenes import CONDITIONS, PLAIN, SCENES, TAILS, Scene
 
 from compofa.profiler.commands import main as profile_main
 from compofa.profiler.measurement.handshake import REFERENCE
