@@ -17,6 +17,9 @@ PREDICTION_CONFIDENCE = 0.9
 MIN_EFFECT = 0.03
 """Between two tables, the smallest change of a latency that counts, as a fraction."""
 
+MIN_EFFECT_IN_TURNS = 0.01
+"""The same between two models that were measured in turns, which shows smaller changes."""
+
 
 @dataclass(frozen=True)
 class Protocol:

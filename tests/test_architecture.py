@@ -51,7 +51,7 @@ LAYERS = {
         models
         measurement
         comparison fleet
-        history
+        history side_by_side
         commands
     """,
     "search": """

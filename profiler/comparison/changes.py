@@ -49,6 +49,36 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """How two sides were measured in turns.
+
+    Attributes:
+        processes: the most that measured a pair; of two set-ups, pairs of them.
+        runs: of both sides.
+        seconds: that measuring took.
+        set_ups: whether the sides are two set-ups, not two versions of a model.
+        identical: cells whose two sides are one file.
+        measured_identical: whether these were measured all the same.
+        differing_outputs: cells whose two sides do not compute the same, and by how much they
+            differ, as a share of the largest output.
+        failures: cells of which a side could not be measured, and why.
+        out_of_time: whether it was time that ended it.
+        went_on: whether a part was measured by an earlier call.
+    """
+
+    processes: int
+    runs: int
+    seconds: float
+    set_ups: bool = False
+    identical: tuple[Cell, ...] = ()
+    measured_identical: bool = False
+    differing_outputs: tuple[tuple[Cell, float], ...] = ()
+    failures: tuple[tuple[Cell, str], ...] = ()
+    out_of_time: bool = False
+    went_on: bool = False
+
+
+@dataclass(frozen=True)
 class Changes:
     """Two tables compared.
 
@@ -61,6 +91,7 @@ class Changes:
         missing, added: measured on one side only.
         differences: what else differs, and is allowed to: name -> (base, new).
         confirmation: of the suspects; None where they were not measured again.
+        side_by_side: how both sides were measured in turns; None where two tables are compared.
     """
 
     base: Side
@@ -75,6 +106,7 @@ class Changes:
     min_effect: float
     confidence: float
     confirmation: Confirmation | None = None
+    side_by_side: SideBySide | None = None
 
     def of(self, verdict: Verdict) -> tuple[CellChange, ...]:
         """The cells of that verdict."""
@@ -82,8 +114,13 @@ class Changes:
 
     @property
     def suspects(self) -> tuple[CellChange, ...]:
-        """Cells that seem slower by more than the smallest effect, but may not be."""
+        """Cells that seem slower by more than the smallest effect, but may not be.
+
+        Where sides were measured in turns, all that are undecided: that was to decide each of them.
+        """
         undecided = self.of(Verdict.CANNOT_TELL)
+        if self.side_by_side is not None:
+            return undecided
         return tuple(each for each in undecided if each.ratio.value > 1 + self.min_effect)
 
     @property
@@ -93,7 +130,14 @@ class Changes:
         Undecided if a suspect is left, if the change of all together is, or if cells of the base
         were not measured again: an interrupted profile, or renamed subnets, must not pass.
         """
-        if self.broken or self.of(Verdict.SLOWER) or self.overall.verdict is Verdict.SLOWER:
+        if self.broken or self.of(Verdict.SLOWER):
+            return Verdict.SLOWER
+        if self.side_by_side is not None:
+            # Each cell has a verdict of its own, and no device lies between them.
+            doubtful = self.missing or self.suspects
+            found = Verdict.FASTER if self.of(Verdict.FASTER) else Verdict.SAME
+            return Verdict.CANNOT_TELL if doubtful else found
+        if self.overall.verdict is Verdict.SLOWER:
             return Verdict.SLOWER
         # A suspect is more than a cell of which little is known: it looks slower.
         if self.suspects or self.missing or self.overall.verdict is Verdict.CANNOT_TELL:

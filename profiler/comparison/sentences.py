@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import shlex
 
-from compofa.profiler.comparison.changes import CellChange, Changes, Confirmation
+from compofa.profiler.comparison.changes import Changes, Confirmation
+from compofa.profiler.comparison.in_turns import in_turns_headline, in_turns_remarks
 from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.comparison.wording import cell_name, interval, named, percent, share
 from compofa.profiler.report.remarks import count
-from compofa.profiler.results.table import Cell
-from compofa.profiler.statistics.compare import Ratio, Verdict
+from compofa.profiler.statistics.compare import Verdict
 from compofa.profiler.statistics.device_change import DeviceChange
 
 HEADLINES = {
@@ -21,9 +21,6 @@ HEADLINES = {
 
 SMALL_DOUBT = 0.002
 """A share of a latency that is too small to be mentioned."""
-
-MOST_NAMED = 5
-"""How many cells a sentence names."""
 
 
 def headline(report: Report) -> str:
@@ -42,6 +39,8 @@ def device_headline(compared: Compared) -> str:
     """The verdict on one device."""
     changes, verdict = compared.changes, compared.verdict
     cells = count(len(changes.cells), "cell")
+    if changes.side_by_side is not None:
+        return f"{HEADLINES[verdict]}: {in_turns_headline(changes, changes.side_by_side)}"
     if verdict is Verdict.SLOWER:
         parts = _why_slower(compared)
     elif verdict is Verdict.CANNOT_TELL:
@@ -73,7 +72,7 @@ def _why_undecided(changes: Changes) -> list[str]:
     parts = []
     if changes.suspects:
         suspects = count(len(changes.suspects), "cell")
-        parts.append(f"{suspects} may be slower by more than {_share(changes)}")
+        parts.append(f"{suspects} may be slower by more than {share(changes.min_effect)}")
     if changes.missing:
         parts.append(f"{count(len(changes.missing), 'cell')} of the base not measured now")
     if changes.device is not None and changes.device.doubt > changes.min_effect / 2:
@@ -95,11 +94,13 @@ def _device(change: DeviceChange) -> str:
 def remarks(compared: Compared) -> list[str]:
     """What a reader should know beside the verdict, one sentence each."""
     changes = compared.changes
+    if changes.side_by_side is not None:
+        return in_turns_remarks(changes, changes.side_by_side)
     sentences = [] if compared.front is None else compared.front.sentences()
     sentences += [
         f"All cells together: {percent(changes.overall.value)} ({interval(changes.overall)}).",
-        f"Changes below {_share(changes)} do not count; the probability of any false alarm is at "
-        f"most {100 * (1 - changes.confidence):.2g} %.",
+        f"Changes below {share(changes.min_effect)} do not count; the probability of any false "
+        f"alarm is at most {100 * (1 - changes.confidence):.2g} %.",
     ]
     if changes.device is not None:
         sentences.append(_device(changes.device))
@@ -113,12 +114,40 @@ def remarks(compared: Compared) -> list[str]:
     for name, (before, after) in changes.differences.items():
         sentences.append(f"Allowed to differ: {name}, {before} in the base and {after} now.")
     if changes.broken:
-        sentences.append(f"Can no longer be measured: {_named(changes.broken)}.")
+        sentences.append(f"Can no longer be measured: {named(changes.broken)}.")
     if changes.missing:
-        sentences.append(f"Not measured now: {_named(changes.missing)}.")
+        sentences.append(f"Not measured now: {named(changes.missing)}.")
     if changes.added:
-        sentences.append(f"Not in the base: {_named(changes.added)}.")
-    return sentences
+        sentences.append(f"Not in the base: {named(changes.added)}.")
+    return sentences + _how_to_decide(compared)
+
+
+def _how_to_decide(compared: Compared) -> list[str]:
+    """What to do where two tables do not tell; nothing where they do."""
+    changes = compared.changes
+    if compared.verdict is not Verdict.CANNOT_TELL:
+        return []
+    base, new = (shlex.quote(str(side.path)) for side in (changes.base, changes.new))
+    device = shlex.quote(compared.device)
+    if changes.missing:
+        return [
+            "To decide it, measure now what the base has: "
+            f"compofa-profile --device {device} --plan {base} --out {new}"
+        ]
+    if changes.differences:
+        return [
+            "To decide it, measure a model file on both set-ups, session by session in turns: "
+            "compofa-report compare MODEL --device A --device B"
+        ]
+    if changes.confirmation is not None:
+        return ["To decide it, run the same command again: it goes on from its journal."]
+    return [
+        "To decide it, measure both sides in the same sessions, from the model files that "
+        "compofa-profile --keep-models DIR has kept: "
+        f"compofa-report compare {base} {new} --confirm --models DIR",
+        "Or measure two model files run by run in turns, which tells most in a minute: "
+        f"compofa-report compare BASE.onnx NEW.onnx --device {device}",
+    ]
 
 
 def _confirmed(confirmation: Confirmation) -> list[str]:
@@ -133,38 +162,6 @@ def _confirmed(confirmation: Confirmation) -> list[str]:
         said.append(
             f"{count(len(confirmation.identical), 'suspect')} with the same model file on both "
             "sides, where the device differed and not the network: "
-            f"{_named(confirmation.identical)}."
+            f"{named(confirmation.identical)}."
         )
     return said
-
-
-def cell_name(cell: Cell) -> str:
-    """A cell as reports name it."""
-    batch = f", batch {cell.batch_size}" if cell.batch_size > 1 else ""
-    return f"{cell.subnet} at {cell.resolution}{batch}"
-
-
-def percent(ratio: float) -> str:
-    """A ratio as a signed change: 1.05 is +5.0 %."""
-    return f"{100 * (ratio - 1):+.1f} %"
-
-
-def interval(ratio: Ratio) -> str:
-    """The ends of a ratio's interval."""
-    if not math.isfinite(ratio.high):
-        return "not known"
-    return f"{percent(ratio.low)} to {percent(ratio.high)}"
-
-
-def changed(changes: Changes) -> tuple[CellChange, ...]:
-    """The cells that a reader wants to see first: slower, suspect, faster."""
-    return (*changes.of(Verdict.SLOWER), *changes.suspects, *changes.of(Verdict.FASTER))
-
-
-def _named(cells: Sequence[Cell]) -> str:
-    more = f" and {len(cells) - MOST_NAMED:,} more" if len(cells) > MOST_NAMED else ""
-    return "; ".join(map(cell_name, cells[:MOST_NAMED])) + more
-
-
-def _share(changes: Changes) -> str:
-    return f"{100 * changes.min_effect:g} %"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.common.arrays import FloatArray
-from compofa.profiler.comparison.sentences import cell_name, percent
+from compofa.profiler.comparison.wording import cell_name, percent
 from compofa.profiler.history.history_sentences import entry_name, event_sentence
 from compofa.profiler.history.trend import Cause, Trend
 from compofa.profiler.report.chart_parts import axis, chart, hover, kind_colour, short

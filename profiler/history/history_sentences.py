@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from compofa.profiler.comparison.sentences import cell_name, percent
+from compofa.profiler.comparison.wording import cell_name, percent
 from compofa.profiler.history.history_folder import Entry
 from compofa.profiler.history.trend import Cause, Event, Trend
 from compofa.profiler.report.remarks import count

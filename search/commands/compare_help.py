@@ -9,28 +9,115 @@ import typer
 
 from compofa.common.option_values import percent
 from compofa.profiler.commands.options import (
+    complete_device,
     inventory_option,
-    min_effect_option,
     own_space_option,
     pause_option,
 )
-from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT
+from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT, MIN_EFFECT_IN_TURNS
 
+IN_TURNS = "Measuring models (--device)"
 COUNTS = "What counts as a change"
 FRONT = "Pareto front"
 CONFIRMING = "Measuring again (--confirm)"
+MEASURING = "How it is measured (--device, --confirm)"
 REPORTS = "Reports"
 
-DEFAULT_MIN_EFFECT, DEFAULT_CONFIDENCE = percent(MIN_EFFECT), percent(CONFIDENCE)
+DEFAULT_CONFIDENCE = percent(CONFIDENCE)
 
 CompareBaseTable = Annotated[
     Path,
-    typer.Argument(metavar="BASE", help="The table to compare with, or a folder of tables."),
+    typer.Argument(
+        metavar="BASE",
+        help="What to compare with: a table, or a folder of tables; with --device a model file, "
+        "a folder of them, or a manifest as compofa-profile --models takes it.",
+    ),
 ]
 CompareNewTable = Annotated[
-    Path, typer.Argument(metavar="NEW", help="The table to judge, or a folder of tables.")
+    Path | None,
+    typer.Argument(
+        metavar="[NEW]",
+        help="What to judge, of the same kind; names are paired up. Left out with two devices, "
+        "which then are the two sides: the first one is the base.",
+        show_default=False,
+    ),
 ]
-CompareMinEffect = Annotated[str, min_effect_option(COUNTS)]
+CompareDevices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME",
+        autocompletion=complete_device,
+        rich_help_panel=IN_TURNS,
+        help="Measures the models on this device of the inventory, run by run in turns, until it "
+        "is known whether they differ. The option may be repeated: two models are compared on "
+        "each device, one model between two of them, session by session in turns.",
+        show_default=False,
+    ),
+]
+CompareForce = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        metavar="",
+        rich_help_panel=IN_TURNS,
+        help="Measures identical files as well.",
+    ),
+]
+CompareFresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        metavar="",
+        rich_help_panel=IN_TURNS,
+        help="Starts over: discards what an earlier comparison of the same files has measured. By "
+        "default it goes on from there.",
+    ),
+]
+CompareJournals = Annotated[
+    Path,
+    typer.Option(
+        "--journals",
+        metavar="DIR",
+        rich_help_panel=IN_TURNS,
+        help="The folder of the journals, which keep every run.",
+    ),
+]
+CompareInputShape = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        metavar="NAME=SIZES",
+        rich_help_panel=IN_TURNS,
+        help="The size of an input that a model leaves open, as in image=1,3,224,224. The option "
+        "may be repeated.",
+        show_default=False,
+    ),
+]
+CompareInputData = Annotated[
+    Path | None,
+    typer.Option(
+        "--input-data",
+        metavar="FILE.npz",
+        rich_help_panel=IN_TURNS,
+        help="The inputs to run the models on, an array for each input. By default they are drawn "
+        "at random.",
+        show_default=False,
+    ),
+]
+CompareMinEffect = Annotated[
+    str | None,
+    typer.Option(
+        "--min-effect",
+        metavar="PERCENT",
+        rich_help_panel=COUNTS,
+        help="Changes of latency that are smaller than this do not count. By default "
+        f"{percent(MIN_EFFECT)}, and {percent(MIN_EFFECT_IN_TURNS)} with --device; with 0 any "
+        "change counts.",
+        show_default=False,
+    ),
+]
 CompareConfidence = Annotated[
     str,
     typer.Option(
@@ -81,16 +168,16 @@ CompareModels = Annotated[
         show_default=False,
     ),
 ]
-CompareInventory = Annotated[Path, inventory_option(CONFIRMING)]
+CompareInventory = Annotated[Path, inventory_option(MEASURING)]
 CompareMaxTime = Annotated[
     str,
     typer.Option(
         metavar="DURATION",
-        rich_help_panel=CONFIRMING,
-        help="The most time to spend on each device, such as 90s, 10m or 1h.",
+        rich_help_panel=MEASURING,
+        help="The most time to measure on each device, such as 90s, 10m or 1h.",
     ),
 ]
-ComparePause = Annotated[bool, pause_option(CONFIRMING)]
+ComparePause = Annotated[bool, pause_option(MEASURING)]
 CompareMarkdown = Annotated[
     Path | None,
     typer.Option(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,13 @@ from compofa.common.option_values import parse_duration, parse_share
 from compofa.profiler.commands.history_command import app as history_app
 from compofa.profiler.commands.html_command import app
 from compofa.profiler.commands.options import Json
+from compofa.profiler.settings import MIN_EFFECT, MIN_EFFECT_IN_TURNS
 from compofa.search.commands import compare_help as options
+from compofa.search.commands.compare_in_turns import (
+    InTurnsOptions,
+    check_sides,
+    compare_in_turns,
+)
 
 if TYPE_CHECKING:
     from compofa.profiler.comparison.changes import Changes
@@ -42,8 +48,14 @@ def main() -> None:
 @app.command("compare")
 def compare_command(
     base: options.CompareBaseTable,
-    new: options.CompareNewTable,
-    min_effect: options.CompareMinEffect = options.DEFAULT_MIN_EFFECT,
+    new: options.CompareNewTable = None,
+    device: options.CompareDevices = None,
+    force: options.CompareForce = False,
+    fresh: options.CompareFresh = False,
+    journals: options.CompareJournals = Path(),
+    input_shape: options.CompareInputShape = None,
+    input_data: options.CompareInputData = None,
+    min_effect: options.CompareMinEffect = None,
     confidence: options.CompareConfidence = options.DEFAULT_CONFIDENCE,
     allow_different: options.CompareAllowDifferent = None,
     accuracy: options.CompareAccuracy = None,
@@ -63,36 +75,54 @@ def compare_command(
     formats: options.CompareFormats = None,
     json_: Json = False,
 ) -> None:
-    """Say whether anything became slower. The exit code is 0 if not, 1 if so, 3 if in doubt."""
-    named = {
-        "markdown": markdown,
-        "comment": comment,
-        "html": html,
-        "junit": junit,
-        "csv": csv,
-        "benchmark-action": benchmark_action,
-        "bencher": bencher,
-    }
-    files = [(name, path) for name, path in named.items() if path is not None]
-    # Checked before anything is measured, so that a misspelt format costs no time.
-    outputs = _outputs([*files, *map(_named_file, formats or ())])
-    for report_format, path in outputs:
-        report_format.check(path)
+    """Say whether anything became slower. The exit code is 0 if not, 1 if so, 3 if in doubt.
+
+    Two tables are compared as they are. Two model files are measured on a device, run by run in
+    turns: compofa-report compare base.onnx new.onnx --device local
+    """
+    outputs = _reports(
+        {"markdown": markdown, "comment": comment, "html": html, "junit": junit, "csv": csv,
+         "benchmark-action": benchmark_action, "bencher": bencher},
+        formats or (),
+    )  # fmt: skip
     again = ConfirmOptions(inventory, models or [], parse_duration(max_time, "max-time"), pause)
     compared = CompareOptions(
-        min_effect=parse_share(min_effect, "min-effect", 0, 1),
+        min_effect=_least(min_effect, in_turns=bool(device)),
         confidence=parse_share(confidence, "confidence", 0.5, 1),
         allowed=allow_different or [],
         accuracy=accuracy,
         space=space,
         confirm=again if confirm else None,
     )
-    report = _compare_devices(base, new, compared)
+    in_turns = InTurnsOptions(
+        device or [], inventory, force, fresh, journals, input_shape or [], input_data,
+        compared.min_effect, compared.confidence, again.seconds, pause,
+    )  # fmt: skip
+    check_sides(base, new, in_turns, compared.for_tables)
+    if device:
+        report = compare_in_turns(base, new, in_turns)
+    else:
+        report = _compare_devices(base, new or base, compared)
+    _write(report, outputs, json_)
+    raise typer.Exit(_exit_code(report))
+
+
+def _write(report: Report, outputs: Sequence[tuple[ReportFormat, Path]], json_: bool) -> None:
+    """Writes all files, and says on the screen what was found."""
     for report_format, path in outputs:
         report_format.write(report, path)
     (shown,) = _outputs([("json" if json_ else "screen", Path())])
     sys.stdout.write(shown[0].render(report))
-    raise typer.Exit(_exit_code(report))
+
+
+def _least(text: str | None, *, in_turns: bool) -> float:
+    """The smallest change that counts."""
+    if text is None:
+        return MIN_EFFECT_IN_TURNS if in_turns else MIN_EFFECT
+    # Of models measured in turns one may ask for any change at all: each has to be decided.
+    if in_turns and text.strip() in ("0", "0%"):
+        return 0.0
+    return parse_share(text, "min-effect", 0, 1)
 
 
 @dataclass(frozen=True)
@@ -132,6 +162,16 @@ class CompareOptions:
     space: str | None
     confirm: ConfirmOptions | None
 
+    @property
+    def for_tables(self) -> dict[str, object]:
+        """What is given of the options that are about tables alone."""
+        return {
+            "--accuracy": self.accuracy,
+            "--space": self.space,
+            "--confirm": self.confirm,
+            "--allow-different": self.allowed,
+        }
+
 
 def _named_file(text: str) -> tuple[str, Path]:
     """Parses the value of `--format NAME=FILE`."""
@@ -139,6 +179,17 @@ def _named_file(text: str) -> tuple[str, Path]:
     if not name or not file:
         raise UserError(f"--format {text[:60]!r} names no file", hint="as in junit=junit.xml")
     return name, Path(file)
+
+
+def _reports(
+    named: Mapping[str, Path | None], others: Sequence[str]
+) -> list[tuple[ReportFormat, Path]]:
+    """Formats and their files, checked first, so that a misspelt format costs no time."""
+    files = [(name, path) for name, path in named.items() if path is not None]
+    outputs = _outputs([*files, *map(_named_file, others)])
+    for report_format, path in outputs:
+        report_format.check(path)
+    return outputs
 
 
 def _outputs(files: Sequence[tuple[str, Path]]) -> list[tuple[ReportFormat, Path]]:

@@ -236,9 +236,23 @@ class _VirtualAgent(Channel):
         }  # fmt: skip
 
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
-        device, model, count = self._device, self._models[request["model"]], request["runs"]
         batch = request.get("batch", 1)
-        total = count * batch
+        ns = self._time(self._models[request["model"]], request["runs"], batch)
+        reply = {"ns": ns, "state": {}}
+        return reply | ({"batch": batch} if "batch" in request else {})
+
+    def _turns(self, request: dict[str, Any]) -> dict[str, Any]:
+        models = [self._models[handle] for handle in request["models"]]
+        rng = np.random.default_rng(request["order"])
+        ns: list[list[int]] = [[] for _ in models]
+        for _ in range(request["turns"]):
+            for i in rng.permutation(len(models)).tolist():
+                ns[i] += self._time(models[i], 1, 1)
+        return {"ns": ns, "state": {}}
+
+    def _time(self, model: _LoadedModel, count: int, batch: int) -> list[int]:
+        """What the device's clock shows of `count` times `batch` runs."""
+        device, total = self._device, count * batch
         earlier = np.arange(total)
         moment = Moment(
             process=self._number,
@@ -246,7 +260,7 @@ class _VirtualAgent(Channel):
             reference=model.cell == REFERENCE,
             model_runs=model.runs + earlier,
             process_runs=self._runs + earlier,
-            seconds=device.now_s + earlier * model.base_ns * 1e-9,
+            seconds=device.now_s + earlier * np.float64(model.base_ns * 1e-9),
             rng=self._rng,
         )
         logs = self._effect + device.noise.runs(self._rng, total)
@@ -266,8 +280,7 @@ class _VirtualAgent(Channel):
         ]
         device.now_s += float((lasting + OVERHEAD_NS).sum()) * 1e-9
         device.timed_s += float(lasting.sum()) * 1e-9
-        reply = {"ns": [int(ns) for ns in stamps[1] - stamps[0]], "state": {}}
-        return reply | ({"batch": batch} if "batch" in request else {})
+        return [int(ns) for ns in stamps[1] - stamps[0]]
 
     def _state(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"state": {}}

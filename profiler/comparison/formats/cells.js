@@ -1,6 +1,6 @@
 // The table of all cells: filtered, sorted by any column, shown a page at a time.
 (() => {
-  const { devices, verdicts, rows } = JSON.parse(document.getElementById("cells").textContent);
+  const { devices, verdicts, digits, rows } = JSON.parse(document.getElementById("cells").textContent);
   const [DEVICE, SUBNET, RESOLUTION, , BASE, NOW, CHANGE, LOW, HIGH, VERDICT] = Array(10).keys();
   const PAGE = 100;
   const form = document.getElementById("filters");
@@ -17,7 +17,7 @@
     const value = name(row, column);
     if (value === null) return "not known";
     if (column === BASE || column === NOW) return value.toFixed(3);
-    if (column === CHANGE || column === LOW || column === HIGH) return (value > 0 ? "+" : "") + value.toFixed(1);
+    if (column === CHANGE || column === LOW || column === HIGH) return (value > 0 ? "+" : "") + value.toFixed(digits);
     return String(value);
   };
 

@@ -7,11 +7,15 @@ from collections import Counter
 
 from compofa.profiler.comparison.changes import Changes
 from compofa.profiler.comparison.front import FrontChange
+from compofa.profiler.comparison.wording import cell_name
 from compofa.profiler.report.chart_parts import axis, chart, hover, kind_colour, short
 from compofa.profiler.report.style import Spec
 from compofa.profiler.statistics.compare import Verdict
 
 BASE, NEW = "base", "now"
+
+MOST_RATIOS = 40
+"""Models of the picture of ratios, those first that became slowest."""
 
 MOST_BINS = 60
 """Bars of the picture of changes."""
@@ -86,6 +90,66 @@ def moves(changes: Changes) -> Spec:
         ],
     }
     return chart([{"mark": {"type": "bar"}, "encoding": encoding}], values)
+
+
+def ratios(changes: Changes) -> Spec:
+    """The change of each cell with its interval, in percent, and what does not count."""
+    kinds = {**KINDS, Verdict.SAME: "same", Verdict.CANNOT_TELL: "cannot tell"}
+    values = [
+        {
+            "cell": cell_name(each.cell),
+            "kind": kinds[each.ratio.verdict],
+            "change": short(100 * (each.ratio.value - 1)),
+            "low": short(100 * (each.ratio.low - 1)),
+            "high": short(100 * (each.ratio.high - 1)),
+        }
+        for each in changes.cells[:MOST_RATIOS]
+        if math.isfinite(each.ratio.high)
+    ]
+    least = 100 * changes.min_effect
+    reach = [100 * (end - 1) for e in changes.cells for end in (e.ratio.low, e.ratio.high)]
+    known = [end for end in reach if math.isfinite(end) and end > -100]
+    ends = [min([-1.5 * least, 0.0, *known]), max([1.5 * least, 0.0, *known])]
+    colour = {
+        "field": "kind",
+        "type": "nominal",
+        "scale": {"domain": ["faster", "slower", "same", "cannot tell"]},
+        "legend": {"title": None, "symbolType": "circle"},
+    }
+    where = {"y": {"field": "cell", "type": "nominal", "title": None, "sort": None}}
+    encoding = {
+        **where,
+        "x": axis("change", "change of latency, %", domain=ends),
+        "color": colour,
+        "tooltip": [
+            hover("cell", "model"),
+            hover("kind", "verdict"),
+            hover("change", "change, %", "+.2f"),
+            hover("low", "from, %", "+.2f"),
+            hover("high", "to, %", "+.2f"),
+        ],
+    }
+    span = {
+        **where,
+        "x": axis("low", "change of latency, %", domain=ends),
+        "x2": {"field": "high"},
+        "color": colour,
+    }
+    bounds = [
+        {
+            "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": 0.5},
+            "encoding": {"x": {"datum": bound}},
+        }
+        for bound in (-least, least)
+    ]
+    return chart(
+        [
+            *bounds,
+            {"mark": {"type": "rule", "strokeWidth": 3}, "encoding": span},
+            {"mark": {"type": "circle", "size": 90, "opacity": 1}, "encoding": encoding},
+        ],
+        values,
+    )
 
 
 def _bin_width(span: float) -> float:

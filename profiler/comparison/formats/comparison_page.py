@@ -9,11 +9,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from compofa.profiler.comparison.changes import CellChange
+from compofa.profiler.comparison.changes import CellChange, Changes
 from compofa.profiler.comparison.formats import comparison_charts as charts
 from compofa.profiler.comparison.report_format import ReportFormat
 from compofa.profiler.comparison.sentences import device_headline, headline, remarks
 from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.comparison.wording import digits_of
 from compofa.profiler.report.chart_parts import short
 from compofa.profiler.report.offline import offline_page, page_part
 from compofa.profiler.report.section import Figure
@@ -55,6 +56,7 @@ def render_comparison_page(report: Report) -> str:
     cells = {
         "devices": [panel.title for panel in panels],
         "verdicts": [verdict.value for verdict in VERDICTS],
+        "digits": max(digits_of(compared.changes) for compared in report.devices),
         "rows": [
             _row(number, change)
             for number, compared in enumerate(report.devices)
@@ -92,18 +94,20 @@ def _panel(compared: Compared) -> DevicePanel:
                 narrow=True,
             )
         )
-    figures.append(
-        Figure(
-            "moves",
-            "How the cells moved",
-            "Histogram of the change of latency of all cells, by verdict.",
-            "Each bar counts the cells whose latency changed by so much. If nothing changed, there "
-            "is one hump around zero. A single hump elsewhere is a change that all cells share; a "
-            "second hump is a change of some cells.",
-            charts.moves(changes),
-            narrow=True,
+    if changes.side_by_side is not None and changes.cells:
+        figures.append(
+            Figure(
+                "ratios",
+                "How each model changed",
+                "The change of latency of each model with its interval.",
+                "The dot is the estimate, the line its interval. Changes within the two dashed "
+                "lines do not count.",
+                charts.ratios(changes),
+                narrow=True,
+            )
         )
-    )
+    elif changes.cells:
+        figures.append(_moves(changes))
     return DevicePanel(
         title=compared.device,
         verdict=compared.verdict.value,
@@ -112,6 +116,19 @@ def _panel(compared: Compared) -> DevicePanel:
         files=f"{changes.new.path} against {changes.base.path}",
         remarks=tuple(remarks(compared)),
         figures=tuple(figures),
+    )
+
+
+def _moves(changes: Changes) -> Figure:
+    return Figure(
+        "moves",
+        "How the cells moved",
+        "Histogram of the change of latency of all cells, by verdict.",
+        "Each bar counts the cells whose latency changed by so much. If nothing changed, there "
+        "is one hump around zero. A single hump elsewhere is a change that all cells share; a "
+        "second hump is a change of some cells.",
+        charts.moves(changes),
+        narrow=True,
     )
 
 

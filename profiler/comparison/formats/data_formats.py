@@ -61,6 +61,7 @@ def _device(compared: Compared) -> dict[str, Any]:
         "added": [asdict(cell) for cell in changes.added],
         "differences": {name: list(pair) for name, pair in changes.differences.items()},
         "confirmed": None if changes.confirmation is None else asdict(changes.confirmation),
+        "side_by_side": None if changes.side_by_side is None else asdict(changes.side_by_side),
         "front": None if front is None else {"limits": [asdict(each) for each in front.limits]},
     }
 

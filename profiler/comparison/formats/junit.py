@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 
 from compofa.profiler.comparison.changes import CellChange
 from compofa.profiler.comparison.report_format import ReportFormat
-from compofa.profiler.comparison.sentences import cell_name, device_headline, interval, percent
+from compofa.profiler.comparison.sentences import device_headline
 from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.comparison.wording import cell_name, digits_of, interval, percent
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Verdict
 
@@ -40,13 +41,14 @@ def render_junit(report: Report) -> str:
 def _suite(root: ElementTree.Element, compared: Compared) -> None:
     changes, name = compared.changes, f"latency on {compared.device}"
     suite = ElementTree.SubElement(root, "testsuite", {"name": name})
+    digits = digits_of(changes)
     suspects = {each.cell for each in changes.suspects}
     for each in changes.cells:
         case = _case(suite, each.cell, each.new_ms)
         if each.ratio.verdict is Verdict.SLOWER:
-            _problem(case, "failure", _change(each), "slower")
+            _problem(case, "failure", _change(each, digits), "slower")
         elif each.cell in suspects:
-            _problem(case, "skipped", f"cannot tell: {_change(each)}")
+            _problem(case, "skipped", f"cannot tell: {_change(each, digits)}")
     for cell in changes.broken:
         _problem(_case(suite, cell), "error", "it can no longer be measured", "failed")
     for cell in changes.missing:
@@ -85,10 +87,10 @@ def _count(parent: ElementTree.Element) -> None:
         parent.set(name, str(len(parent.findall(f".//testcase/{element}"))))
 
 
-def _change(change: CellChange) -> str:
+def _change(change: CellChange, digits: int) -> str:
     return (
-        f"{change.base_ms:.3f} ms -> {change.new_ms:.3f} ms, {percent(change.ratio.value)} "
-        f"({interval(change.ratio)})"
+        f"{change.base_ms:.3f} ms -> {change.new_ms:.3f} ms, {percent(change.ratio.value, digits)} "
+        f"({interval(change.ratio, digits)})"
     )
 
 

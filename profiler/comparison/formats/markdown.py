@@ -13,16 +13,9 @@ from compofa.common.console import printable
 from compofa.common.errors import file_error
 from compofa.profiler.comparison.changes import CellChange
 from compofa.profiler.comparison.report_format import ReportFormat
-from compofa.profiler.comparison.sentences import (
-    cell_name,
-    changed,
-    device_headline,
-    headline,
-    interval,
-    percent,
-    remarks,
-)
+from compofa.profiler.comparison.sentences import device_headline, headline, remarks
 from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.comparison.wording import cell_name, changed, digits_of, interval, percent
 from compofa.profiler.statistics.compare import Verdict
 
 SUMMARY_BYTES = 1_000_000
@@ -79,24 +72,26 @@ def _head(compared: Compared, alone: bool, limit: int) -> str:
 
 def _tables(compared: Compared, left: int) -> str:
     changes = compared.changes
-    shown = changed(changes)
+    shown, digits = changed(changes), digits_of(changes)
     seen = {each.cell for each in shown}
     others = [each for each in changes.cells if each.cell not in seen]
     text = ""
     if shown:
-        table, left = _table(shown, left)
-        text += f"\n**Changed cells**\n\n{table}"
+        table, left = _table(shown, left, digits)
+        title = "Changed cells" if changes.side_by_side is None else "Models"
+        text += f"\n**{title}**\n\n{table}"
     if others:
-        table, _ = _table(others, left)
+        table, _ = _table(others, left, digits)
         summary = f"<summary>The other {len(others):,} cells</summary>"
         text += f"\n<details>{summary}\n\n{table}\n</details>\n"
     return text
 
 
-def _table(cells: Sequence[CellChange], limit: int) -> tuple[str, int]:
+def _table(cells: Sequence[CellChange], limit: int, digits: int) -> tuple[str, int]:
     """As many rows as fit into `limit` bytes, and what is left of it."""
     rows, left = [], limit - len(HEADER)
-    for line in map(_row, cells):
+    for each in cells:
+        line = _row(each, digits)
         size = len(line.encode())
         if size > left:
             break
@@ -107,11 +102,11 @@ def _table(cells: Sequence[CellChange], limit: int) -> tuple[str, int]:
     return (HEADER if rows else "") + "".join(rows) + said, left
 
 
-def _row(change: CellChange) -> str:
+def _row(change: CellChange, digits: int) -> str:
     ratio = change.ratio
     return (
         f"| {escape(cell_name(change.cell))} | {change.base_ms:.3f} | {change.new_ms:.3f} "
-        f"| {percent(ratio.value)} | {interval(ratio)} "
+        f"| {percent(ratio.value, digits)} | {interval(ratio, digits)} "
         f"| {SIGNS[ratio.verdict]} {ratio.verdict.value} |\n"
     )
 

@@ -6,16 +6,9 @@ from collections.abc import Iterator
 
 from compofa.common.console import printable
 from compofa.profiler.comparison.report_format import ReportFormat
-from compofa.profiler.comparison.sentences import (
-    cell_name,
-    changed,
-    device_headline,
-    headline,
-    interval,
-    percent,
-    remarks,
-)
+from compofa.profiler.comparison.sentences import device_headline, headline, remarks
 from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.comparison.wording import cell_name, changed, digits_of, interval, percent
 
 MOST_SHOWN = 20
 """Changed cells of a device on the screen; the files have them all."""
@@ -39,11 +32,12 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _cells(compared: Compared) -> Iterator[str]:
-    shown = changed(compared.changes)
+    shown, digits = changed(compared.changes), digits_of(compared.changes)
     for each in shown[:MOST_SHOWN]:
         yield (
             f"{each.ratio.verdict.value:<12}{cell_name(each.cell):<24}{each.base_ms:>9.3f} ms -> "
-            f"{each.new_ms:.3f} ms  {percent(each.ratio.value)} ({interval(each.ratio)})"
+            f"{each.new_ms:.3f} ms  {percent(each.ratio.value, digits)} "
+            f"({interval(each.ratio, digits)})"
         )
     if len(shown) > MOST_SHOWN:
         yield f"... and {len(shown) - MOST_SHOWN:,} more"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from compofa.profiler.comparison.changes import CellChange
 from compofa.profiler.comparison.report_format import ReportFormat
-from compofa.profiler.comparison.sentences import cell_name
 from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.comparison.wording import cell_name
 from compofa.profiler.results.table import Row
 
 LONGEST_NAME = 1024
@@ -47,7 +47,9 @@ def _measured(report: Report) -> Iterator[tuple[Compared, CellChange, Row]]:
     for compared in report.devices:
         rows = compared.changes.new.measured()
         for each in compared.changes.cells:
-            yield compared, each, rows[each.cell]
+            # Of a model that is the same file on both sides nothing was measured.
+            if each.cell in rows:
+                yield compared, each, rows[each.cell]
 
 
 def _benchmark(compared: Compared, change: CellChange) -> str:

@@ -1,0 +1,1 @@
+"""Model files, or set-ups, measured in turns: what differs, told in a minute."""
