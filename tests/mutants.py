@@ -3,7 +3,7 @@
     python tests/mutants.py --count 20 --seed 1
     python tests/mutants.py --only profiler/statistics
     python tests/mutants.py --count 200 --seed 1 --results FILE   # goes on where it stopped
-    python tests/mutants.py --results FILE --again                # what was not noticed, once more
+    python tests/mutants.py --results FILE --again   # what was not noticed and has no `why`
 
 Comparisons, arithmetic, constants and conditions are changed, one at a time, in copies of the
 repository; cosmic-ray makes the changes. The seed is printed; the same seed draws the same sample
@@ -140,7 +140,9 @@ def main() -> None:
         results = Results.drawn(options.seed, rooms, options.count, options.results)
     print(f"seed {results.seed}: {len(results.trials)} changes", flush=True)
     trials = [
-        each for each in results.trials if not each.tried or (options.again and not each.noticed)
+        each
+        for each in results.trials
+        if not each.tried or (options.again and not each.noticed and each.why is None)
     ]
     try_all(results, trials, options.workers)
     noticed = sum(trial.noticed for trial in results.trials)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,16 +14,18 @@ import jsonschema
 import pytest
 from markdown_it import MarkdownIt
 
-from compofa.profiler.comparison.changes import compare_tables
-from compofa.profiler.comparison.formats.comparison_charts import fronts
+from compofa.profiler.comparison.changes import Changes, compare_tables
+from compofa.profiler.comparison.formats.comparison_charts import fronts, moves
 from compofa.profiler.comparison.formats.data_formats import comparison_json, render_csv
 from compofa.profiler.comparison.formats.junit import render_junit
 from compofa.profiler.comparison.formats.markdown import (
     COMMENT_BYTES,
+    MARKDOWN,
     SUMMARY_BYTES,
     render_markdown,
 )
 from compofa.profiler.comparison.formats.trackers import render_bencher, render_benchmark_action
+from compofa.profiler.comparison.sentences import cell_name, remarks
 from compofa.profiler.comparison.verdict import Compared, Report
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Ratio, Verdict
@@ -269,3 +272,48 @@ def test_accuracies_that_are_predictions_are_called_so(report: Report) -> None:
     assert "less accuracy can be reached" in told[1]
     titles = [fronts(front)["layer"][0]["encoding"]["y"]["title"] for front in both]
     assert titles == ["predicted top-1, %", "top-1 accuracy, %"]
+
+
+@pytest.mark.parametrize("count", [5, 6])
+def test_a_sentence_names_five_cells_and_counts_the_rest(side: MakeSide, count: int) -> None:
+    new = side(2, failed=CELLS[:count])
+    (said,) = [
+        line
+        for line in remarks(Compared(compare_tables(side(1), new), None))
+        if cell_name(CELLS[0]) in line
+    ]
+    assert [cell_name(cell) in said for cell in CELLS[:count]] == [True] * 5 + [False] * (count - 5)
+    assert ("and 1 more" in said) == (count == 6)
+
+
+def test_the_odds_of_a_false_alarm_are_said(changes: Changes) -> None:
+    said = " ".join(remarks(Compared(changes, None)))
+    assert "Changes below 3 % do not count" in said
+    assert "the probability of any false alarm is at most 5 %." in said
+
+
+def test_the_histogram_counts_each_cell_where_it_moved_to(changes: Changes) -> None:
+    spec = moves(changes)
+    bars = spec["data"]["values"]
+    assert sum(bar["cells"] for bar in bars) == len(changes.cells)
+    for kind, verdict in (("slower", Verdict.SLOWER), ("faster", Verdict.FASTER)):
+        (cell,) = changes.of(verdict)
+        (bar,) = [bar for bar in bars if bar["kind"] == kind]
+        assert bar["low"] <= 100 * (cell.ratio.value - 1) <= bar["high"]
+    (layer,) = spec["layer"]
+    # The heights of bars compare only where they begin at nothing.
+    assert layer["encoding"]["y"]["scale"]["zero"] is True
+
+
+def test_a_summary_is_made_appended_to_and_kept_within_its_size(
+    report: Report, tmp_path: Path
+) -> None:
+    path = tmp_path / "summary.md"
+    MARKDOWN.write(report, path)
+    once = path.read_text()
+    assert once == render_markdown(report, SUMMARY_BYTES)
+    MARKDOWN.write(report, path)
+    assert path.read_text() == once * 2
+    path.write_text("x" * (SUMMARY_BYTES - 2_000))
+    MARKDOWN.write(many(report, 1_000), path)
+    assert SUMMARY_BYTES - 2_000 < path.stat().st_size <= SUMMARY_BYTES

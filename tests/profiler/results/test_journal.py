@@ -27,6 +27,7 @@ from compofa.profiler.results.journal import (
     read_journal,
 )
 from compofa.profiler.results.table import Cell, SetUp
+from compofa.profiler.transports.device_identity import SERIAL
 
 HEADER = Header(SetUp("d", "onnxruntime", "1.20", "cpu", 1, "float32"), {"cpu": "x", "cpus": 2})
 CELL = Cell("compofa", "d22222", 160, 1)
@@ -81,7 +82,8 @@ def test_a_line_is_on_disk_before_append_returns(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     with Journal.open(path, HEADER) as journal:
         journal.append(timing())
-        assert read_journal(path)[1] == [timing()]
+        (read,) = of_kind(read_journal(path)[1], Timing)
+    assert (read, read.warm) == (timing(), True)
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 3))
@@ -143,13 +145,47 @@ def test_another_set_up_or_device_does_not_mix(tmp_path: Path) -> None:
         assert journal.lines == []
 
 
+def test_a_fact_that_was_not_known_is_another_device_but_for_its_serial(tmp_path: Path) -> None:
+    """Whoever has no key to hash serials with measures on, and so does who has one by now."""
+    path = tmp_path / "x.jsonl"
+    unknown = replace(HEADER, fingerprint={"cpu": None, SERIAL: None})
+    Journal.open(path, unknown).__exit__(None, None, None)
+    hashed = replace(HEADER, fingerprint={"cpu": None, SERIAL: "0123456789abcdef"})
+    Journal.open(path, hashed).__exit__(None, None, None)
+    with pytest.raises(UserError, match="cpu was None and is 'x' now"):
+        Journal.open(path, replace(HEADER, fingerprint={"cpu": "x", SERIAL: None}))
+
+
+def test_a_timing_of_an_earlier_version_was_warm(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with Journal.open(path, HEADER) as journal:
+        journal.append(timing())
+    head, line = path.read_text().splitlines()
+    record = json.loads(line)
+    del record["warm"], record["settings"]
+    path.write_text(f"{head}\n{json.dumps(record)}\n")
+    (read,) = of_kind(read_journal(path)[1], Timing)
+    assert (read, read.warm) == (timing(), True)
+
+
+def test_eleven_days_are_the_most_that_a_run_takes(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with Journal.open(path, HEADER) as journal:
+        journal.append(timing(ns=(10**15,)))
+    assert of_kind(read_journal(path)[1], Timing)[0].ns == (10**15,)
+    path.write_text(path.read_text().replace(f"{10**15}", f"{10**15 + 1}"))
+    with pytest.raises(UserError, match=r"timing\.ns\.0: "):
+        read_journal(path)
+
+
 def test_two_profilers_do_not_write_one_journal(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     with Journal.open(path, HEADER) as journal:
         journal.append(timing())
         with pytest.raises(UserError, match="another compofa-profile"):
             Journal.open(path, HEADER, fresh=True)
-        assert read_journal(path)[1] == [timing()]
+        (read,) = of_kind(read_journal(path)[1], Timing)
+    assert (read, read.warm) == (timing(), True)
     Journal.open(path, HEADER).__exit__(None, None, None)
 
 
@@ -208,6 +244,10 @@ def test_an_empty_journal_cannot_be_read(tmp_path: Path) -> None:
         ({"cell": {"space": "", "subnet": "x", "resolution": 1, "batch_size": 1}}, "timing.cell: "),
         (
             {"cell": {"space": "x", "subnet": "x", "resolution": -1, "batch_size": 1}},
+            "timing.cell: ",
+        ),
+        (
+            {"cell": {"space": "x", "subnet": "x", "resolution": 1, "batch_size": 0}},
             "timing.cell: ",
         ),
         ({"state": None}, "timing.state: "),

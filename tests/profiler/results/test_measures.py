@@ -11,7 +11,14 @@ import pytest
 
 from compofa.common.errors import UserError
 from compofa.profiler.results.build import with_own_columns, write_tables
-from compofa.profiler.results.journal import PlanLine, Timing, journal_path, read_journal
+from compofa.profiler.results.journal import (
+    Failure,
+    JournalLine,
+    PlanLine,
+    Timing,
+    journal_path,
+    read_journal,
+)
 from compofa.profiler.results.measures import (
     GROUP,
     LOAD_MS,
@@ -158,3 +165,20 @@ def test_a_column_measured_before_is_no_column_of_ones_own(measured: Path, tmp_p
     again = with_own_columns(plain, here)
     assert again.extra == ("price",)
     assert {row.extra for row in again.rows} == {(1.0,)}
+
+
+def test_measured_rows_have_the_slowest_tenth_and_failed_ones_nothing(tmp_path: Path) -> None:
+    path = profile_on_paper(tmp_path / "phone.csv", fit=6, predicted=False)
+    header, lines = read_journal(journal_path(path))
+    (failed,) = {row.cell for row in read_table(path).rows[:1]}
+    kept: list[JournalLine] = [
+        line for line in lines if not (isinstance(line, Timing) and line.cell == failed)
+    ]
+    kept.append(Failure(1, failed, "out of memory", True, "0" * 64, "2026-01-01"))
+    write_tables(path, COMPOFA, header, kept)
+    for row in read_table(path).rows:
+        if row.cell == failed:
+            assert (row.status, row.latency_ms, row.p90_ms) == ("failed", None, None)
+        else:
+            assert row.p90_ms == pytest.approx(row.latency_ms, rel=0.2)
+            assert row.p90_ms is not None

@@ -1,4 +1,4 @@
-"""What the meta file says of drift."""
+"""What the meta file says of drift, and how it is laid out."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ def test_the_drift_is_how_much_slower_the_device_was_at_its_slowest(tmp_path: Pa
     """The last third of the last session is throttled by 30 %."""
     profile_on_paper(tmp_path / "a.csv", predicted=False)
     assert read_meta(tmp_path / "a.meta.json").drift == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_meta_file_has_a_line_for_each_fact(tmp_path: Path) -> None:
+    """People read it, and version control shows which facts changed."""
+    profile_on_paper(tmp_path / "a.csv", predicted=False)
+    lines = (tmp_path / "a.meta.json").read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("{", "}")
+    assert all(line.startswith(" ") for line in lines[1:-1])

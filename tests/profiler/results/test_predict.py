@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from compofa.common.errors import UserError
-from compofa.profiler.results.predict import read_cells
-from compofa.profiler.results.table import Cell
+from compofa.profiler.results.predict import read_cells, standard_error
+from compofa.profiler.results.table import Cell, Row
 from compofa.supernet.spaces import get_space
 
 HEADER = "space,subnet,resolution,batch_size\n"
@@ -37,3 +38,11 @@ def test_a_wrong_cell_is_named_with_file_and_line(tmp_path: Path, row: str, said
         read_cells(path, get_space("compofa"))
     assert (caught.value.path, caught.value.line) == (path, 3)
     assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def test_an_interval_of_95_percent_is_1_96_standard_errors_wide_on_each_side() -> None:
+    cell = Cell("compofa", "d22222", 160, 1)
+    row = Row(cell, 10.0, 9.8, 10.2, 0.95, None, "measured", "ok", 5, 50, "", "")
+    assert standard_error(row) == pytest.approx(0.02 / 1.96, rel=1e-3)
+    for end in ("ci_low_ms", "ci_high_ms", "latency_ms"):
+        assert standard_error(replace(row, **{end: None})) is None

@@ -20,7 +20,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 ROOMS = {
     "profiler/statistics": ["tests/profiler/statistics"],
     "profiler/latency_model": ["tests/profiler/latency_model"],
-    "profiler/results": ["tests/profiler/results", "tests/profiler/measurement/test_profile.py"],
+    "profiler/results": [
+        "tests/profiler/results",
+        "tests/profiler/report/test_report_command.py",
+        "tests/profiler/measurement/test_profile.py",
+    ],
     "profiler/comparison": [
         "tests/profiler/comparison",
         "tests/search/commands/test_report_compare.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.search.accuracy.accuracy import load_accuracy, shipped_table
 from compofa.search.accuracy.accuracy_table import AccuracyTable
-from compofa.search.accuracy.make_accuracy_table import render_accuracy_table
+from compofa.search.accuracy.make_accuracy_table import main, render_accuracy_table
 from compofa.search.accuracy.released_predictor import Predictor, encode, read_predictor
 from compofa.search.accuracy.sources import AccuracySource, Cells
 from compofa.supernet.accuracy_predictor.released_layout import read_released, write_released
@@ -222,3 +223,12 @@ class _Malicious:
 
     def __reduce__(self) -> tuple[object, tuple[Path]]:
         return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.pth", "b.csv", "c"]])
+def test_the_script_says_how_it_is_called(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["make_accuracy_table", *arguments])
+    with pytest.raises(UserError, match=r"usage: make_accuracy_table acc_predictor\.pth"):
+        main()

@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 
 from compofa.profiler.results.table import read_table, write_table
 from compofa.search.commands.search_command import main
+from compofa.search.commands.search_options import parse_amount
 from rigs.tables import make_table
 
 COMMAND = [sys.executable, "-c", "from compofa.search.commands.search_command import main; main()"]
@@ -135,6 +136,36 @@ def test_the_text_says_what_was_asked_and_found_in_percent(search: Search, phone
     assert re.fullmatch(r"and \d+ more: --top shows more of them", more)
     assert f"{100 * best['top1']:.2f}" in row
     assert accuracy == "accuracy: predicted by OFA's released predictor"
+
+
+def test_columns_stand_below_their_names_with_numbers_to_the_right(
+    search: Search, phone: Path, board: Path
+) -> None:
+    table = read_table(phone)
+    rows = [replace(row, extra=(1234.5,)) for row in table.rows]
+    write_table(phone, replace(table, rows=tuple(rows), extra=("energy_mj",)))
+    question = ["--table", phone, "--latency", 15, "--table", board, "--latency", 40, "--top", 2]
+    first, second = search(*question, "--json").json["results"]
+    _, header, *lines = search(*question).out.splitlines()
+
+    def cells(name: str) -> list[str]:
+        """What ends where the name ends, up to the gap before it."""
+        end = header.index(name) + len(name)
+        assert all(line[end : end + 1] in ("", " ") for line in lines[:2]), name
+        return [re.split(r"  +", line[:end])[-1] for line in lines[:2]]
+
+    both = (first, second)
+    assert cells("M MACs") == [f"{each['macs'] / 1e6:.0f}" for each in both]
+    assert cells("M params") == [f"{each['params'] / 1e6:.2f}" for each in both]
+    assert cells("ms on phone") == [f"{each['latency_ms'][0]:.3f}" for each in both]
+    assert cells("ms on board") == [f"{each['latency_ms'][1]:.3f}" for each in both]
+    assert cells("energy_mj on phone") == ["1234.5", "1234.5"]
+    assert [len(each) for each in cells("interval")] == [len("14.700 to 15.300")] * 2
+    subnet = header.index("subnet")
+    assert all(line[subnet:].startswith(r["subnet"]) for line, r in zip(lines, both, strict=False))
+    alone = search("--table", phone, "--latency", 15, "--top", 1).out.splitlines()[1]
+    assert "latency ms" in alone
+    assert "ms on" not in alone
 
 
 def test_a_narrow_terminal_never_cuts_a_key_short(
@@ -413,6 +444,15 @@ def test_the_least_of_something_without_bounds_is_first_in_a_front(
     assert search("--table", phone, "--minimise", "latency_ms", "--json").json["more"] == [0]
 
 
+def test_a_front_says_how_many_more_it_has(search: Search, phone: Path) -> None:
+    front = search("--table", phone, "--json").json
+    assert len(front["results"]) > 5
+    least = ["--table", phone, "--minimise", "latency_ms", "--json", "--top"]
+    for top in (3, 5, 1000):
+        shown = search(*least, top).json
+        assert len(shown["results"]) + shown["more"][0] == len(front["results"])
+
+
 def test_several_objectives_give_the_front_over_them(search: Search, phone: Path) -> None:
     arguments = ["--table", phone, "--min-top1", "77%"]
     both = search(*arguments, "--minimise", "latency_ms,memory", "--json").json["results"]
@@ -424,6 +464,8 @@ def test_several_objectives_give_the_front_over_them(search: Search, phone: Path
     for one in every:
         mine = one["latency_ms"][0], one["memory_bytes"]
         assert any(each[0] <= mine[0] and each[1] <= mine[1] for each in costs)
+    # More milliseconds for fewer bytes: none is as good as another in both.
+    assert [memory for _, memory in costs] == sorted({memory for _, memory in costs}, reverse=True)
     text = search(*arguments, "--minimise", "latency_ms,memory").out
     assert text.startswith("Pareto front (latency, bytes of activations) of")
     assert "MB of activations" in text
@@ -444,6 +486,15 @@ def test_a_list_of_limits_says_nothing_of_what_else_meets_them(search: Search, p
         "within these limits: --top"
         in search("--table", phone, "--latency", "12,15", "--top", 2).out
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("2KiB", 2 * 1024), ("3miB", 3 * 1024**2), ("1.5GiB", 3 * 1024**3 // 2), ("2k", 2000),
+     ("8MB", 8_000_000), ("0.25G", 250_000_000), ("1000", 1000)],
+)  # fmt: skip
+def test_amounts_have_units(text: str, number: int) -> None:
+    assert parse_amount(text, "max-size") == number
 
 
 @pytest.mark.parametrize("limit", ["15ms", "15000us", "15000 µs", "0.015s", "1.5e1"])
@@ -541,6 +592,7 @@ def test_a_table_of_another_batch_size_to_learn_from_is_named(search: Search, ph
 
 def test_a_table_without_its_option_is_told_how(search: Search, phone: Path) -> None:
     message = refused(search(phone, "--latency", 15))
+    assert message.startswith(f"{str(phone)[:60]!r} is no option")
     assert message.endswith(f"did you mean compofa-search --table {phone}?)")
 
 

@@ -254,3 +254,17 @@ def test_a_device_that_changed_meanwhile_is_refused(
         path.write_text("\n".join([json.dumps(header), *lines[1:]]) + "\n")
     assert compare("base.csv", "slow.csv", "--confirm", "--models", "models") == 2
     assert "kernel was 'another' and is" in capsys.readouterr().err
+
+
+def test_what_is_tracked_is_what_was_confirmed(
+    sides: Sides, compare: Compare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two networks of one file: no slower, so the new latencies are those of the base."""
+    sides.slow_down("same", 1.5)
+    assert compare("base.csv", "same.csv", "--confirm", "--bencher", "b.json") == 0
+    base = [row.latency_ms or math.nan for row in read_table(Path("base.csv")).rows]
+    for each in json.loads(Path("b.json").read_text()).values():
+        (tracked,) = each.values()
+        assert any(tracked["value"] == pytest.approx(1e6 * ms) for ms in base)
+        assert tracked["lower_value"] == pytest.approx(tracked["value"])
+        assert tracked["upper_value"] == pytest.approx(tracked["value"])

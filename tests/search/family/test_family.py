@@ -17,7 +17,7 @@ from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.family.family import find_family
 from compofa.search.family.family_output import family_columns
-from compofa.search.family.k_median import choose_family
+from compofa.search.family.k_median import _best_rows, choose_family
 from rigs.tables import COMPOFA, make_table
 
 
@@ -43,6 +43,17 @@ def test_no_family_serves_more(seed: int, n: int, tables: int, count: int) -> No
     families = itertools.combinations(range(n), min(count, n))
     best = max(served(top1, latency, limits, list(rows)) for rows in families)
     assert served(top1, latency, limits, found) == pytest.approx(best, abs=1e-9)
+
+
+def test_the_best_family_is_found_where_good_ones_are_not_the_best() -> None:
+    """Additions and exchanges end elsewhere in some of these cases."""
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        values = rng.integers(0, 9, (14, 9)).astype(np.float64)
+        found = _best_rows(values, 4)
+        families = itertools.combinations(range(len(values)), 4)
+        best = max(values[list(rows)].max(axis=0).sum() for rows in families)
+        assert values[found].max(axis=0).sum() == best
 
 
 def fleet() -> Candidates:

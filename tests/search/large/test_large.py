@@ -20,7 +20,7 @@ from compofa.search.answer import ask
 from compofa.search.candidates import Latencies, join
 from compofa.search.large.beam import explore
 from compofa.search.large.costs import SubnetCost, UnitCost, block_cost
-from compofa.search.large.genomes import Genomes, unit_table
+from compofa.search.large.genomes import Genomes, _find, unit_table
 from compofa.search.large.large_search import SearchBounds, search_large
 from compofa.search.large.latency_sources import BlockDevice, ModelDevice
 from compofa.search.large.pool import Problem, SubnetPool
@@ -323,3 +323,9 @@ def test_block_tables_cannot_say_how_sure_they_are(
 ) -> None:
     with pytest.raises(UserError, match="--risk needs latencies with intervals"):
         search_large([BlockDevice(note10)], SPACE, predictor, [(20.0,)], SearchBounds(risk=0.05))
+
+
+def test_a_choice_is_found_by_its_codes_or_not_at_all() -> None:
+    table = np.array([[0, 2], [1, 0], [0, 1]])
+    codes = np.array([[0, 1], [0, 2], [1, 0], [0, 0], [1, 1], [2, 2]])
+    assert _find(table, codes).tolist() == [2, 0, 1, -1, -1, -1]

@@ -17,6 +17,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from compofa.search.accuracy.accuracy import load_accuracy
 from compofa.search.answer import Answer, ask
 from compofa.search.candidates import Candidates, Latencies, join
+from compofa.search.plot.drawing import _unit_labels
 from compofa.search.plot.plot import MOST_POINTS, plot_spec, write_plot
 from rigs.tables import COMPOFA, make_table
 
@@ -179,3 +180,7 @@ def test_pointing_at_a_subnet_marks_it_on_every_device(tmp_path: Path, browser: 
     assert not browser.find_elements(By.XPATH, rings)
     ActionChains(browser).move_to_element(dots[0]).perform()
     WebDriverWait(browser, 10).until(lambda page: len(page.find_elements(By.XPATH, rings)) >= 2)
+
+
+def test_units_are_counted_from_one() -> None:
+    assert [each["unit"] for each in _unit_labels(COMPOFA)] == [f"unit {u}" for u in range(1, 6)]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from compofa.common.errors import UserError
+from compofa.supernet.export.model_format import ModelContent
 from compofa.supernet.export.onnx import write_onnx
 from compofa.supernet.export.weights import folded_weights, random_weights, weight_shapes
 from compofa.supernet.graph import Graph, build_graph
@@ -131,6 +132,12 @@ def test_batch_and_resolution_are_fixed_unless_left_open() -> None:
     assert any_batch.get_outputs()[0].shape == ["batch", 5]
     any_size = session(write_onnx(graph, weights, batch_size=2, dynamic=True))
     assert any_size.get_inputs()[0].shape == [2, 1, "height", "width"]
+
+
+def test_a_size_is_fixed_unless_it_is_to_be_left_open() -> None:
+    space = SPACES["compofa"]
+    graph = build_graph(space, space.extreme(False), 160)
+    assert not ModelContent(graph, random_weights(graph, 0)).dynamic
 
 
 def test_a_model_says_what_it_is() -> None:
