@@ -17,7 +17,7 @@ from compofa.search.answer import ask
 from compofa.search.candidates import Candidates, Latencies, join
 from compofa.search.family.family import find_family
 from compofa.search.family.family_output import family_columns
-from compofa.search.family.k_median import _best_rows, choose_family
+from compofa.search.family.k_median import _best_rows, _greedy, _prices, _worth, choose_family
 from rigs.tables import COMPOFA, make_table
 
 
@@ -54,6 +54,9 @@ def test_the_best_family_is_found_where_good_ones_are_not_the_best() -> None:
         families = itertools.combinations(range(len(values)), 4)
         best = max(values[list(rows)].max(axis=0).sum() for rows in families)
         assert values[found].max(axis=0).sum() == best
+        # So near the best that few families are left to look at.
+        _, bound = _prices(values, 4, _worth(values, _greedy(values, 4)))
+        assert best <= bound + 1e-9 < 1.02 * best
 
 
 def fleet() -> Candidates:
