@@ -25,8 +25,9 @@ from compofa.profiler.comparison.formats.markdown import (
     render_markdown,
 )
 from compofa.profiler.comparison.formats.trackers import render_bencher, render_benchmark_action
-from compofa.profiler.comparison.sentences import cell_name, remarks
+from compofa.profiler.comparison.sentences import remarks
 from compofa.profiler.comparison.verdict import Compared, Report
+from compofa.profiler.comparison.wording import cell_name
 from compofa.profiler.results.table import Cell
 from compofa.profiler.statistics.compare import Ratio, Verdict
 

@@ -592,7 +592,7 @@ def test_a_table_of_another_batch_size_to_learn_from_is_named(search: Search, ph
 
 def test_a_table_without_its_option_is_told_how(search: Search, phone: Path) -> None:
     message = refused(search(phone, "--latency", 15))
-    assert message.startswith(f"{str(phone)[:60]!r} is no option")
+    assert message.startswith(repr(str(phone)[:60]))
     assert message.endswith(f"did you mean compofa-search --table {phone}?)")
 
 
