@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz mutants bench agent clean
+.PHONY: help setup demo test lint fuzz mutants bench agent dist clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -66,5 +66,13 @@ bench: setup ## the long measurements; results go to benchmarks/results
 agent: setup ## build the native agent for Linux and Android, into build/
 	$(BIN)/python -m compofa.profiler.agent.native.build_agent build
 
+# The name of the repository on GitHub, in links of the published README and in docs/ci.md.
+REPOSITORY ?= OWNER/compofa
+EXTRAS     ?= all
+
+dist: setup ## wheel and source distribution in dist/, checked, and tried with EXTRAS (all)
+	$(BIN)/pip install --quiet --constraint constraints.txt build twine check-wheel-contents
+	$(BIN)/python tests/distribution.py --repository $(REPOSITORY) --out dist --extras '$(EXTRAS)'
+
 clean: ## remove what the targets above made
-	rm -rf $(VENV) build *.egg-info local.*
+	rm -rf $(VENV) build dist *.egg-info local.*
