@@ -1,8 +1,8 @@
-"""A subnet at one resolution as a list of blocks: what it computes, and what that costs.
+"""A subnet at one resolution as a list of blocks, with its costs.
 
-The graph is what writers turn into model files, what latency models take their features from, and
-what names the blocks of published latency tables. It needs no weights and no framework. Which
-blocks a subnet has is for the family of its space to say.
+Writers turn graphs into model files, latency models compute their features from graphs, and the
+keys of blocks are those of published latency tables. A graph needs no weights and no framework. The
+family of the space determines which blocks a subnet has.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from compofa.supernet.subnet import Subnet
 
 @dataclass(frozen=True)
 class Graph:
-    """A subnet at one resolution, as blocks of layers in order of execution."""
+    """A subnet at one resolution, as blocks of layers in order of execution.
+
+    Attributes:
+        space: the space of the subnet.
+        subnet: the subnet.
+        resolution: the side of the square input in pixels.
+        blocks: the blocks.
+    """
 
     space: Space
     subnet: Subnet
@@ -29,7 +36,7 @@ class Graph:
 
     @property
     def input(self) -> Shape:
-        """The image."""
+        """The shape of the input image."""
         return Shape(self.space.in_channels, self.resolution, self.resolution)
 
     @property
@@ -44,30 +51,30 @@ class Graph:
 
     @property
     def params(self) -> int:
-        """Trainable parameters, batch norm's included."""
+        """Trainable parameters, including those of batch norm."""
         return sum(block.params for block in self.blocks)
 
     @property
     def activation_bytes(self) -> int:
-        """Bytes that float32 layers write, per image: the traffic of activations."""
+        """The bytes of all float32 activations that the layers write, per image."""
         return 4 * sum(layer.output.elements for layer in self.layers)
 
     @property
     def peak_activation_bytes(self) -> int:
-        """Bytes of float32 activations that must be held at once, per image.
+        """The most bytes of float32 activations in memory at once, per image.
 
-        One tensor passes from block to block, so no more is held than some block needs by itself.
+        Only one tensor passes from block to block, so this is the largest need of a single block.
         """
         return 4 * max(block.peak_activations for block in self.blocks)
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of float32 weights, batch norm folded: a model file but for its names."""
+        """The bytes of float32 weights with batch norm folded: nearly the size of a model file."""
         return 4 * sum(block.folded_params for block in self.blocks)
 
 
 def build_graph(space: Space, subnet: Subnet, resolution: int) -> Graph:
-    """The layers of `subnet` of `space` for square inputs of `resolution` pixels.
+    """Builds the graph of `subnet` of `space` for square inputs of `resolution` pixels.
 
     Raises:
         UserError: the resolution is out of bounds, or the subnet is not in the space.
@@ -82,6 +89,6 @@ def build_graph(space: Space, subnet: Subnet, resolution: int) -> Graph:
 
 
 def graph_blocks(space: Space, subnet: Subnet, resolution: int) -> tuple[Block, ...]:
-    """The blocks of `build_graph`, for a subnet known to be of the space (nothing is checked)."""
+    """The blocks of `build_graph`, without checks: the subnet must be one of the space."""
     image = Shape(space.in_channels, resolution, resolution)
     return family_of(space).blocks(space, subnet, image)

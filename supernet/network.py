@@ -1,4 +1,4 @@
-"""A graph as a plain torch network of ordinary layers, and how layers run one after the other."""
+"""A graph as a torch network of ordinary layers, and functions that run blocks and layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WeightedLayer = Conv | SqueezeExcite | Linear
 
 
 def activate(x: Tensor, activation: Activation, inplace: bool = False) -> Tensor:
-    """`x` after its activation."""
+    """Applies an activation to `x`."""
     if activation == "relu":
         return F.relu(x, inplace)
     if activation == "relu6":
@@ -32,7 +32,13 @@ def activate(x: Tensor, activation: Activation, inplace: bool = False) -> Tensor
 def squeeze_excite(
     x: Tensor, reduce: Callable[[Tensor], Tensor], expand: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Scales each channel of `x` by what `reduce` and `expand` make of the channels' averages."""
+    """Channel attention: scales each channel of `x` by a function of the averages of all channels.
+
+    Args:
+        x: activations, [n, channels, h, w].
+        reduce: a layer from [n, channels, 1, 1] to the squeezed channels.
+        expand: a layer from the squeezed channels to [n, channels, 1, 1].
+    """
     scale = F.relu(reduce(x.mean((2, 3), keepdim=True)))
     return x * F.hardsigmoid(expand(scale))
 
@@ -42,7 +48,7 @@ def run_block(
 ) -> Tensor:
     """The output of `block` for input `x`; `compute` runs the layers that have weights.
 
-    A block reads nothing but the output of the block before it.
+    The only input of a block is the output of the block before it.
     """
     values = {block.layers[0].sources[0]: x}
     for layer in block.layers:
@@ -54,7 +60,7 @@ def run_block(
 def run_layer(
     layer: Layer, inputs: Sequence[Tensor], compute: Callable[[WeightedLayer, Tensor], Tensor]
 ) -> Tensor:
-    """The output of `layer` for what its sources gave; `compute` runs it if it has weights."""
+    """The output of `layer` for the outputs of its sources; `compute` runs it if it has weights."""
     if isinstance(layer, Add):
         return activate(inputs[0] + inputs[1], layer.activation)
     if isinstance(layer, PoolLayer):
@@ -73,7 +79,7 @@ def _pool(x: Tensor, pool: PoolLayer) -> Tensor:
 
 
 def add_layers(root: nn.Module, layers: Iterable[tuple[str, nn.Module]]) -> None:
-    """Adds modules to `root` under dotted names, with a `ModuleDict` for each part in between."""
+    """Adds modules to `root` under dotted names, with a `ModuleDict` for each inner part."""
     for name, module in layers:
         parent = root
         *folders, last = name.split(".")
@@ -85,7 +91,7 @@ def add_layers(root: nn.Module, layers: Iterable[tuple[str, nn.Module]]) -> None
 
 
 class SqueezeExciteModule(nn.Module):
-    """Channel attention of fixed size."""
+    """Channel attention with fixed numbers of channels."""
 
     def __init__(self, channels: int, mid: int) -> None:
         super().__init__()
@@ -98,10 +104,10 @@ class SqueezeExciteModule(nn.Module):
 
 
 class Network(nn.Module):
-    """One subnet as an ordinary network: `nn.Conv2d`, `nn.BatchNorm2d`, `nn.Linear`.
+    """One subnet as an ordinary network of `nn.Conv2d`, `nn.BatchNorm2d` and `nn.Linear`.
 
-    Modules bear the names of the graph's layers; a convolution `stem` has `stem.conv` and
-    `stem.bn`. Any input size works, whatever the graph's resolution.
+    Modules have the names of the graph's layers; a convolution `stem` has `stem.conv` and
+    `stem.bn`. Inputs may have any size, whatever the graph's resolution.
     """
 
     def __init__(self, graph: Graph) -> None:

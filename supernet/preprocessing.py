@@ -1,8 +1,8 @@
-"""What happens to a picture before it reaches a network: cut out, scaled, normalised.
+"""The preprocessing of a picture before it is the input of a network.
 
-As in the evaluation of the released networks (mit-han-lab/once-for-all, imagenet.py): the middle of
-the picture is scaled to the resolution, and values in [0, 1] are normalised by the mean and the
-deviation of ImageNet's channels.
+It is that of the evaluation of the released networks (mit-han-lab/once-for-all, imagenet.py). The
+middle of the picture is scaled to the resolution, and values in [0, 1] are normalised by the mean
+and the standard deviation of ImageNet's channels.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 Box = tuple[float, float, float, float]
-"""left, top, right, bottom: what is seen of an image, in its pixels."""
+"""The visible part of an image in its pixels: left, top, right, bottom."""
 
 KEPT = 0.875
-"""Share of a picture's shorter side that is seen in evaluation, as OFA evaluates ImageNet."""
+"""The share of a picture's shorter side that is visible in evaluation, as in OFA."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From channel values in [0, 1] to what a network takes: (value - mean) / deviation.
+    """The normalisation of channel values in [0, 1]: (value - mean) / deviation.
 
     Attributes:
-        channels: in order, as pillow calls its modes.
-        mean, deviation: one number a channel.
+        channels: the channels in order, as the name of a mode of pillow.
+        mean, deviation: one number per channel.
     """
 
     channels: str
@@ -38,7 +38,7 @@ class Preprocessing:
     deviation: tuple[float, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values; `range` is that of a channel before it is normalised."""
+        """The preprocessing as plain values; `range` is that of values before normalisation."""
         return {
             "channels": self.channels,
             "range": [0, 1],
@@ -47,7 +47,7 @@ class Preprocessing:
         }
 
     def apply(self, picture: Image, resolution: int) -> npt.NDArray[np.float32]:
-        """`picture` as an input [channels, resolution, resolution]."""
+        """Preprocesses `picture` to an input [channels, resolution, resolution]."""
         from PIL.Image import Resampling
 
         size, middle = (resolution, resolution), middle_box(*picture.size)
@@ -58,25 +58,25 @@ class Preprocessing:
 
 
 IMAGENET = Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Of the released networks."""
+"""The preprocessing of the released networks."""
 
 GREY = Preprocessing("L", (0.449,), (0.226,))
-"""Of networks with one input channel: the averages of the numbers for coloured ones."""
+"""The preprocessing for one input channel: the averages of the numbers for three."""
 
 
 def preprocessing(channels: int) -> Preprocessing | None:
-    """What networks with that many input channels expect; None where no convention tells."""
+    """The preprocessing for networks with that many input channels; None if not defined."""
     return {1: GREY, 3: IMAGENET}.get(channels)
 
 
 def in_mode(picture: Image, mode: str) -> Image:
-    """`picture` with the channels of `mode`, which has 8 bits each.
+    """Converts `picture` to `mode`, which has 8 bits per channel.
 
-    Pictures of 16-bit grey are scaled from 0..65535 to 0..255; pillow's own conversion would clip
-    them, so that nearly all of them became white.
+    Pictures of 16-bit grey are scaled from 0..65535 to 0..255. Pillow's own conversion would clip
+    them, which would make nearly all pixels white.
 
     Raises:
-        ValueError: it has floating-point or 32-bit numbers, whose range nothing tells.
+        ValueError: the picture has floating-point or 32-bit numbers, whose range is not known.
     """
     if picture.mode.startswith("I;16"):
         from PIL import Image as pillow
@@ -85,12 +85,12 @@ def in_mode(picture: Image, mode: str) -> Image:
         return pillow.fromarray((deep / 257).round().astype(np.uint8)).convert(mode)
     if picture.mode in ("I", "F"):
         kind = "32-bit" if picture.mode == "I" else "floating-point"
-        raise ValueError(f"it has {kind} numbers, and nothing tells which of them is white")
+        raise ValueError(f"it has {kind} numbers, whose range is not known")
     return picture.convert(mode)
 
 
 def middle_box(width: int, height: int, kept: float = KEPT) -> Box:
-    """The square in the middle whose side is `kept` of the shorter side."""
+    """The square in the middle whose side is the share `kept` of the shorter side."""
     side = kept * min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return (left, top, left + side, top + side)

@@ -1,4 +1,4 @@
-"""The processes that train together, as torchrun starts them; alone, there is one."""
+"""The processes (ranks) that train together if torchrun starts them; otherwise there is one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from compofa.common.errors import UserError
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train.
+    """This process among those that train together.
 
     Attributes:
-        rank: its number; 0 writes the files.
-        count: how many there are.
-        device: what it trains on.
-        beside: how many there are on this computer.
+        rank: the number of this process; number 0 writes the files.
+        count: the number of processes.
+        device: the device on which this process trains.
+        beside: the number of processes on this computer.
     """
 
     rank: int
@@ -34,24 +34,24 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and talks."""
+        """Whether this is the process that writes files and shows messages."""
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> None:
-        """Adds up `tensor` over all ranks, in place.
+        """Sums `tensor` over all ranks, in place.
 
         Raises:
-            UserError: one of them is gone.
+            UserError: one of the other processes has ended.
         """
         if self.count > 1:
             with _told():
                 dist.all_reduce(tensor)
 
     def wait(self) -> None:
-        """Until all ranks are here.
+        """Waits until all ranks call this method.
 
         Raises:
-            UserError: one of them is gone.
+            UserError: one of the other processes has ended.
         """
         if self.count > 1:
             with _told():
@@ -60,21 +60,21 @@ class Ranks:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Says in plain words that another process ended, which is what breaks connections."""
+    """Turns a broken connection into an error, since it means that another process has ended."""
     try:
         yield
     except RuntimeError:
         message = "another process of this training has ended"
-        hint = "what it said is above; the same command goes on from the last state"
+        hint = "its message is above; run the same command again to continue from the last state"
         raise UserError(message, hint=hint) from None
 
 
 @contextmanager
 def joined_ranks(device: str) -> Iterator[Ranks]:
-    """Joins the processes that torchrun started, if it did.
+    """Joins the processes that torchrun started; without torchrun, this process is alone.
 
     Args:
-        device: `cpu`, `cuda`, or `auto` for whatever there is.
+        device: `cpu`, `cuda`, or `auto` for a GPU if there is one.
 
     Raises:
         UserError: there is no such device.
@@ -94,10 +94,15 @@ def joined_ranks(device: str) -> Iterator[Ranks]:
 
 
 def _join(backend: str, *, alone: bool) -> None:
-    """Meets the other processes; `alone` says that all are on this computer.
+    """Connects to the other processes.
 
-    There, torchrun keeps its store when it starts them again, and in it the addresses of those that
-    are gone. Between computers it takes a new one, and its counts of restarts may differ.
+    If all processes are on this computer, torchrun keeps its store when it restarts them, with the
+    addresses of the processes that have ended. Each attempt therefore uses a prefix of its own.
+    Across computers torchrun makes a new store, and its counts of restarts may differ.
+
+    Args:
+        backend: nccl or gloo.
+        alone: whether all processes are on this computer.
     """
     store, rank, count = next(iter(rendezvous("env://")))
     if alone:
@@ -113,7 +118,7 @@ def _device(name: str, local_rank: int) -> torch.device:
         return torch.device("cpu")
     if local_rank >= torch.cuda.device_count():
         raise UserError(
-            f"{local_rank + 1} processes need a GPU each, and there are {torch.cuda.device_count()}"
+            f"{local_rank + 1} processes need a GPU each, but there are {torch.cuda.device_count()}"
         )
     torch.cuda.set_device(local_rank)
     return torch.device("cuda", local_rank)

@@ -1,9 +1,8 @@
-"""Search spaces: which subnets a supernet holds, what they are called, and how many there are.
+"""Search spaces: the subnets of a supernet, their keys, and their number.
 
-A space is a product of units. A *compound* space couples the expand ratio to the depth of the
-unit (Sahni et al., CompOFA, ICLR 2021, section 3.1), which leaves three choices a unit. What the
-text that names a subnet looks like is said in `subnet_keys`; the spaces known by name are in
-`spaces`.
+A space is a product of units. A *compound* space couples the expand ratio to the depth of the unit
+(Sahni et al., CompOFA, ICLR 2021, section 3.1), which leaves three choices per unit. The form of
+keys is defined in `subnet_keys`, and the built-in spaces are in `spaces`.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 ENUMERABLE = 1_000_000
-"""Spaces up to this size can be listed; larger ones can only be sampled."""
+"""The most subnets of a space that can be listed. Larger spaces can only be sampled."""
 
 SEARCHED_RESOLUTIONS = (160, 176, 192, 208, 224)
-"""The resolutions that the CompOFA reference searches."""
+"""The resolutions that CompOFA's reference implementation searches."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,14 @@ class Space:
     """A named family of subnets and the network around their elastic units.
 
     Attributes:
-        family: the name of the `Family` that its networks are built as.
-        width: the width multiplier of every channel count.
-        resolutions: the input sizes a table of this space covers unless told otherwise.
+        name: the name of the space.
+        family: the name of the `Family` of its networks.
+        units: the elastic units.
+        width: the multiplier of every channel count.
+        classes: the number of classes.
+        in_channels: the number of channels of the input.
+        stem_stride: the stride of the stem.
+        resolutions: the resolutions that a table of this space has by default, in pixels.
     """
 
     name: str
@@ -51,18 +55,18 @@ class Space:
 
     @cached_property
     def slots(self) -> int:
-        """Block slots over all units: the length of a subnet's `expands` and `kernels`."""
+        """The number of block slots in all units, the length of a subnet's `expands`."""
         return sum(unit.slots for unit in self.units)
 
     @cached_property
     def slot_ranges(self) -> tuple[range, ...]:
-        """For each unit, its positions among the block slots."""
+        """The range of each unit's positions among the block slots."""
         ends = list(itertools.accumulate((unit.slots for unit in self.units), initial=0))
         return tuple(range(a, b) for a, b in itertools.pairwise(ends))
 
     @property
     def compound(self) -> bool:
-        """Whether expand ratios follow from depths."""
+        """Whether expand ratios are coupled to depths."""
         return self.units[0].coupling is not None
 
     @property
@@ -77,7 +81,7 @@ class Space:
 
     @cached_property
     def size(self) -> int:
-        """How many subnets the space has."""
+        """The number of subnets in the space."""
         return math.prod(unit.size for unit in self.units)
 
     def channels(self, base: float) -> int:
@@ -85,7 +89,7 @@ class Space:
         return divisible(base * self.width)
 
     def subnet(self, choices: Sequence[UnitChoice]) -> Subnet:
-        """The subnet that takes `choices`, one per unit."""
+        """The subnet with these `choices`, one per unit."""
         expands: list[float] = []
         kernels: list[int] = []
         for unit, choice in zip(self.units, choices, strict=True):
@@ -97,7 +101,7 @@ class Space:
         return Subnet(depths, tuple(expands), tuple(kernels), widths)
 
     def unit_choices(self, subnet: Subnet) -> tuple[UnitChoice, ...]:
-        """`subnet` taken apart unit by unit; the inverse of `subnet`."""
+        """The choices of a subnet, one per unit; the inverse of the method `subnet`."""
         choices = []
         for i, (unit, slots) in enumerate(zip(self.units, self.slot_ranges, strict=True)):
             depth = subnet.depths[i]
@@ -123,18 +127,18 @@ class Space:
         return tuple(self.subnet(choice) for choice in itertools.product(*options))
 
     def sample(self, rng: np.random.Generator) -> Subnet:
-        """One subnet, each choice uniform and independent (the distribution of training)."""
+        """Draws a subnet; each choice is uniform and independent, as in training."""
         return self.subnet([unit.sample(rng) for unit in self.units])
 
     def extreme(self, largest: bool) -> Subnet:
-        """The largest subnet of the space, or the smallest."""
+        """The largest subnet of the space if `largest`, else the smallest."""
         return self.subnet([unit.extreme(largest) for unit in self.units])
 
     def __contains__(self, subnet: object) -> bool:
         return isinstance(subnet, Subnet) and self.why_not(subnet) is None
 
     def why_not(self, subnet: Subnet) -> str | None:
-        """Why `subnet` is not in this space; None when it is."""
+        """The reason why `subnet` is not in this space; None if it is."""
         if len(subnet.depths) != len(self.units):
             return f"it has {len(subnet.depths)} units, {self.name} has {len(self.units)}"
         if len(subnet.expands) != self.slots or len(subnet.kernels) != self.slots:
@@ -165,7 +169,7 @@ class Space:
         return None
 
     def key(self, subnet: Subnet) -> str:
-        """The name of `subnet`; `parse` is its inverse.
+        """The key of `subnet`; the inverse of `parse`.
 
         Raises:
             UserError: the subnet is not in this space.
@@ -181,14 +185,14 @@ class Space:
 
     @property
     def key_form(self) -> str:
-        """How a key of this space looks, for messages."""
+        """The form of this space's keys, for messages."""
         return self._keys.form
 
     def parse(self, key: str) -> Subnet:
-        """The subnet that `key` names in this space.
+        """The subnet of this space that has the key `key`.
 
         Raises:
-            UserError: the key is malformed, or names no subnet of this space.
+            UserError: `key` is malformed, or is not the key of a subnet of this space.
         """
         bad = f"{shown(key)} is not a subnet of space {self.name}"
         try:
@@ -198,13 +202,14 @@ class Space:
         reason = self.why_not(subnet)
         if reason is not None:
             raise UserError(f"{bad}: {reason}")
-        # The same subnet spelled otherwise, such as with -e digits that follow from its depths.
+        # A subnet must have only one key. This one is another spelling, for example with -e digits
+        # that follow from the depths.
         if self._keys.render(subnet) != key:
             raise UserError(f"{bad} as written", hint=f"its key is {self._keys.render(subnet)}")
         return subnet
 
     def arrays(self, subnets: Sequence[Subnet]) -> SubnetArrays:
-        """`subnets` as arrays, for vectorised work."""
+        """`subnets` as arrays, for vectorised computation."""
         import numpy as np
 
         return SubnetArrays(

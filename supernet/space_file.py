@@ -1,4 +1,4 @@
-"""Spaces of one's own: a YAML file that says how a space differs from a named one."""
+"""Reads a user's own space: a YAML file with the differences from a built-in space."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from compofa.supernet.subnet_keys import listed
 
 
 def read_space_file(path: Path, bases: Mapping[str, Space], default_base: str) -> Space:
-    """The space that a YAML file defines, as changes to a named one.
+    """Reads the space that a YAML file defines.
 
-    Fields: `name` (required), `base`, `width`, `classes`, `input_channels`, `resolutions`,
-    `stem_stride`, `coupling` (depth -> expand ratio, or `free`) and `kernels` (one per unit, or
-    `elastic`).
+    Its fields are `name` (required), `base`, `width`, `classes`, `input_channels`, `resolutions`,
+    `stem_stride`, `coupling` (a mapping of depths to expand ratios, or `free`) and `kernels` (one
+    per unit, or `elastic`).
 
     Args:
         path: the file.
-        bases: the spaces that it may change, by name.
-        default_base: the one that it changes where it names none.
+        bases: the spaces that `base` may name.
+        default_base: the name of the base if the file has no `base`.
 
     Raises:
-        UserError: with the line, for anything that is not as above.
+        UserError: the file cannot be read, or a field is wrong; the message names the line.
     """
     document = read_yaml(path, "the space file")
     if not isinstance(document.data, dict):

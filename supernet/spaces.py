@@ -1,4 +1,4 @@
-"""The spaces known by name, and finding a space by its name or its file."""
+"""The built-in spaces, and a function that finds a space by its name or reads its file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from compofa.supernet.space import Space
 SPACES: dict[str, Space] = {
     space.name: space for family in FAMILIES.values() for space in family.spaces
 }
-"""The spaces known by name."""
+"""The built-in spaces by name."""
 
 
 def get_space(name: str) -> Space:
-    """The space called `name`, or the one that the YAML file of that path defines.
+    """The built-in space called `name`, or the space in the YAML file of that path.
 
     Raises:
-        UserError: no such space, or the file is not a valid space file.
+        UserError: there is no such space, or the file is not a valid space file.
     """
     if name in SPACES:
         return SPACES[name]
     if name.endswith((".yaml", ".yml")):
-        # Brings the YAML reader, which built-in spaces do without.
+        # This imports the YAML reader, which built-in spaces do not need.
         from compofa.supernet.space_file import read_space_file
 
         return read_space_file(Path(name), SPACES, DEFAULT_SPACE)

@@ -1,7 +1,7 @@
-"""What is chosen: subnets, and the units that a space puts them together from.
+"""Subnets, and the units of a space with their choices.
 
-Each unit chooses a depth (how many blocks), and for every block an expand ratio and a kernel size.
-Where the space is compound, the expand ratio and the width follow from the depth.
+Each unit of a subnet has a depth (its number of blocks), and each block has an expand ratio and a
+kernel size. In a compound space, the expand ratio and the width follow from the depth.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Subnet:
     """One choice of depths, expand ratios and kernels.
 
     Attributes:
-        depths: per unit.
-        expands: per block slot; 0 where the slot is beyond the unit's depth.
-        kernels: per block slot; 0 likewise.
-        widths: per unit, as a multiplier; empty outside ResNet spaces.
+        depths: the depth of each unit.
+        expands: the expand ratio of each block slot; 0 in slots beyond the unit's depth.
+        kernels: the kernel size of each block slot; 0 in slots beyond the unit's depth.
+        widths: the width multiplier of each unit; empty except in ResNet spaces.
     """
 
     depths: tuple[int, ...]
@@ -38,7 +38,12 @@ class Subnet:
 
 @dataclass(frozen=True)
 class SubnetArrays:
-    """Many subnets at once: depths [n, units], expands and kernels [n, slots], 0 = no block."""
+    """The choices of n subnets as arrays; widths are not included.
+
+    Attributes:
+        depths: the depths, [n, units].
+        expands, kernels: the expand ratios and kernel sizes, [n, slots]; 0 without a block.
+    """
 
     depths: npt.NDArray[np.int64]
     expands: npt.NDArray[np.float64]
@@ -47,7 +52,13 @@ class SubnetArrays:
 
 @dataclass(frozen=True, slots=True)
 class UnitChoice:
-    """What one unit of a subnet looks like; `expands` and `kernels` cover its active blocks."""
+    """The choice of one unit of a subnet.
+
+    Attributes:
+        depth: the depth.
+        expands, kernels: the expand ratio and the kernel size of each active block.
+        width: the width multiplier.
+    """
 
     depth: int
     expands: tuple[float, ...]
@@ -57,14 +68,18 @@ class UnitChoice:
 
 @dataclass(frozen=True)
 class Unit:
-    """The choices of one unit, and the shape it gives its blocks.
+    """One unit of a space: its possible choices, and the properties of its blocks.
 
     Attributes:
-        width: output channels before the width multiplier.
-        depths: values of the depth digit.
-        base_blocks: blocks that exist whatever the depth (ResNet's depth counts extra blocks).
-        expands, kernels, widths: choices of each block, each block and the unit.
-        coupling: depth -> (expand, width), where the space is compound; else None.
+        width: the output channels before the width multiplier.
+        stride: the stride of the first block.
+        activation: the activation of the blocks.
+        squeeze_excite: whether the blocks have channel attention.
+        depths: the possible depths.
+        expands, kernels: the possible expand ratios and kernel sizes of each block.
+        base_blocks: the number of blocks at depth 0 (in ResNet, the depth counts extra blocks).
+        widths: the possible width multipliers of the unit.
+        coupling: the depths with their expand ratio and width in a compound space; else None.
     """
 
     width: int
@@ -80,11 +95,15 @@ class Unit:
 
     @cached_property
     def slots(self) -> int:
-        """Most blocks this unit can have."""
+        """The most blocks that this unit can have."""
         return self.base_blocks + max(self.depths)
 
     def coupled(self, depth: int) -> tuple[float, float]:
-        """(expand, width) that `depth` brings with it in a compound space."""
+        """The expand ratio and the width that are coupled to `depth` in a compound space.
+
+        Raises:
+            KeyError: the unit does not have that depth, or no coupling.
+        """
         for at, expand, width in self.coupling or ():
             if at == depth:
                 return expand, width
@@ -92,7 +111,7 @@ class Unit:
 
     @property
     def size(self) -> int:
-        """Number of distinct choices of this unit."""
+        """The number of distinct choices of this unit."""
         kernels = len(self.kernels)
         if self.coupling is not None:
             return sum(int(kernels ** (self.base_blocks + d)) for d in self.depths)
@@ -101,7 +120,7 @@ class Unit:
         return len(self.widths) * sum(powers)
 
     def extreme(self, largest: bool) -> UnitChoice:
-        """The largest choice of this unit, or the smallest."""
+        """The largest choice of this unit if `largest`, else the smallest."""
         pick = max if largest else min
         depth = pick(self.depths)
         expand, width = pick(self.expands), pick(self.widths)
@@ -126,7 +145,7 @@ class Unit:
                 yield UnitChoice(depth, es, ks, width)
 
     def sample(self, rng: np.random.Generator) -> UnitChoice:
-        """Depth, expands, kernels and width each drawn uniformly, as in training."""
+        """Draws a choice: depth, expand ratios, kernels and width are uniform, as in training."""
         depth = self.depths[rng.integers(len(self.depths))]
         blocks = self.base_blocks + depth
         kernels = tuple(self.kernels[i] for i in rng.integers(len(self.kernels), size=blocks))
@@ -138,9 +157,10 @@ class Unit:
 
 
 def divisible(channels: float, divisor: int = 8) -> int:
-    """`channels` rounded to a multiple of `divisor`, never down by more than 10 %.
+    """Rounds `channels` to a multiple of `divisor`, but never down by more than 10 %.
 
-    The rounding of MobileNet's reference code (tensorflow/models, mobilenet.py `_make_divisible`).
+    This is the rounding of MobileNet's reference code (tensorflow/models, mobilenet.py,
+    `_make_divisible`).
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -1,13 +1,15 @@
-"""Keys: subnets as text, one digit per choice.
+"""Keys: the names of subnets, with one digit per choice.
 
-* ``d23422``: coupled, kernels fixed: the depth of each unit;
-* ``d23422-k35335...``: coupled, kernels free: one kernel digit per block that exists;
-* ``d...-e...-k...``: everything free: one digit per block slot, 0 beyond a unit's depth.
+* ``d23422`` in compound spaces with fixed kernels: the depth of each unit.
+* ``d23422-k35335...`` in compound spaces with free kernels: also the kernel of each block that
+  exists.
+* ``d...-e...-k...`` in free spaces: the expand ratio and the kernel of each block slot, with 0
+  beyond a unit's depth.
 
-ResNet spaces add ``-w``, one width digit per unit, where widths are free. Choices that are not
-one-digit integers (ResNet's ratios) are written as their position, counted from 1.
+ResNet spaces with free widths add ``-w``, with one digit per unit. Choices that are not one-digit
+integers (ResNet's ratios) are written as their position, counted from 1.
 
-A key parses back to the subnet that it was made of, and two keys never name one subnet.
+A key is parsed to the subnet from which it was made, and every subnet has exactly one key.
 """
 
 from __future__ import annotations
@@ -25,12 +27,13 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True)
 class SubnetKeys:
-    """The keys of one space, as its units decide.
+    """The keys of one space.
 
     Attributes:
-        compound: whether expand ratios and widths follow from depths.
-        fixed_kernels: whether every unit has one kernel size only.
-        elastic_widths: whether units have widths of their own to choose from.
+        units: the units of the space.
+        compound: whether expand ratios and widths are coupled to depths.
+        fixed_kernels: whether every unit has only one kernel size.
+        elastic_widths: whether units have several widths.
     """
 
     units: tuple[Unit, ...]
@@ -40,7 +43,7 @@ class SubnetKeys:
 
     @property
     def form(self) -> str:
-        """How a key looks, for messages."""
+        """The form of the keys, for messages."""
         slots = sum(unit.slots for unit in self.units)
         form = "d" + "N" * len(self.units)
         if not self.compound:
@@ -52,7 +55,7 @@ class SubnetKeys:
         return form
 
     def render(self, subnet: Subnet) -> str:
-        """The key of a subnet that fits the units; nothing is checked."""
+        """The key of a subnet, which must fit the units; this is not checked."""
         parts = ["d" + "".join(map(str, subnet.depths))]
         if not self.compound:
             choices = [unit.expands for unit in self.units for _ in range(unit.slots)]
@@ -67,10 +70,10 @@ class SubnetKeys:
         return "-".join(parts)
 
     def parse(self, key: str) -> Subnet:
-        """The subnet that `key` spells. Whether its choices go together is for the space to say.
+        """The subnet with the choices in `key`; whether they fit together is not checked.
 
         Raises:
-            ValueError: says in which way the key is malformed.
+            ValueError: the key is malformed; the message says how.
         """
         parts = re.fullmatch(r"d([0-9]+)(?:-e([0-9]+))?(?:-k([0-9]+))?(?:-w([0-9]+))?", key)
         if parts is None or not key.isascii():
@@ -106,7 +109,7 @@ class SubnetKeys:
             if not self.fixed_kernels:
                 raise ValueError(f"it lacks its -k digits; keys look like {self.form}")
             return self._filled(depths, [unit.kernels[0] for unit in self.units])
-        # A key with -e digits spells every slot out, whatever the space couples.
+        # A key with -e digits has a digit for every slot, even in a compound space.
         if self.compound and not slotted:
             digits = self._spread(depths, digits)
         choices = [unit.kernels for unit in self.units for _ in range(unit.slots)]
@@ -122,7 +125,7 @@ class SubnetKeys:
         return tuple(u.coupled(d)[1] for u, d in zip(self.units, depths, strict=True))
 
     def _filled(self, depths: tuple[int, ...], values: Sequence[N]) -> tuple[N, ...]:
-        """One value per slot: that of its unit where the block exists, else 0."""
+        """One value per slot: that of its unit if the block exists, else 0."""
         filled: list[N] = []
         for unit, depth, value in zip(self.units, depths, values, strict=True):
             blocks = unit.base_blocks + depth
@@ -130,7 +133,7 @@ class SubnetKeys:
         return tuple(filled)
 
     def _spread(self, depths: tuple[int, ...], digits: str) -> str:
-        """Kernel digits of the blocks that exist, moved to their slots."""
+        """Moves the kernel digits of the blocks that exist to their slots."""
         blocks = [u.base_blocks + d for u, d in zip(self.units, depths, strict=True)]
         if len(digits) != sum(blocks):
             raise ValueError(
@@ -145,12 +148,12 @@ class SubnetKeys:
 
 
 def listed(values: Sequence[object]) -> str:
-    """`values` as a message names them."""
+    """`values` as text for a message, separated by commas."""
     return ", ".join(map(str, values))
 
 
 def _values(digits: str, choices: Sequence[Sequence[N]], name: str) -> tuple[N, ...]:
-    """What `digits` stand for; position i may take `choices[i]`, or 0 where no block is."""
+    """The values that `digits` stand for; digit i may be one of `choices[i]`, or 0 for no block."""
     if len(digits) != len(choices):
         raise ValueError(f"it has {len(digits)} {name} digits, not {len(choices)}")
     values: list[N] = []

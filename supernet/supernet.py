@@ -29,20 +29,20 @@ from compofa.supernet.subnet import Subnet
 
 
 class Supernet(nn.Module):
-    """The shared weights of a space, and how to run any of its subnets on them.
+    """The shared weights of all subnets of a space, on which any of them can be run.
 
-    Its modules bear the names of the largest graph's layers: `units.0.1.depthwise.conv.weight`.
-    Running a subnet leaves no trace of the choice, so subnets can be run in any order, under
-    DDP (the subnet is an argument of `forward`) and from several places at once.
+    Its modules have the names of the largest graph's layers: `units.0.1.depthwise.conv.weight`.
+    The subnet is an argument of `forward` and is not stored, so subnets can be run in any order,
+    under DDP, and from several places at once.
 
     Attributes:
-        space: what it holds.
+        space: the space of the subnets.
         kernel_transform: whether smaller kernels are learned transforms of the larger ones, as in
-            OFA's released weights, or plain crops.
+            OFA's released weights, or crops of them.
     """
 
     def __init__(self, space: Space, kernel_transform: bool = False) -> None:
-        """Random weights, from torch's global generator."""
+        """Makes a supernet with random weights from torch's global generator."""
         super().__init__()
         self.space = space
         self.kernel_transform = kernel_transform
@@ -64,7 +64,8 @@ class Supernet(nn.Module):
     def blocks(self, subnet: Subnet) -> tuple[Block, ...]:
         """The blocks of `subnet`, to run one by one with `run_block`.
 
-        They say what is sliced; their resolution is nominal, inputs of any size can be run.
+        They determine the active slices of the weights. Inputs may have any size, whatever the
+        resolution of the blocks.
         """
         return graph_blocks(self.space, subnet, self.space.resolutions[-1])
 
@@ -73,7 +74,7 @@ class Supernet(nn.Module):
         return run_block(block, x, self.run_layer)
 
     def run_layer(self, layer: WeightedLayer, x: Tensor) -> Tensor:
-        """The output of one layer of a subnet that has weights."""
+        """The output of one layer of a subnet for input `x`; the layer must have weights."""
         result: Tensor = attrgetter(layer.name)(self)(x, layer)
         return result
 
@@ -83,21 +84,21 @@ class Supernet(nn.Module):
         return conv
 
     def norm(self, layer: Conv) -> ElasticBatchNorm2d:
-        """The batch norm of a convolution of a subnet; it must have one."""
+        """The batch norm module of a convolution of a subnet, which must have one."""
         norm: ElasticBatchNorm2d = attrgetter(f"{layer.name}.bn")(self)
         return norm
 
     def forward(self, image: Tensor, subnet: Subnet) -> Tensor:
-        """[n, channels, height, width] -> the logits [n, classes] of `subnet`.
+        """Runs `subnet`: [n, channels, height, width] -> logits [n, classes].
 
-        The subnet must be of this space; that is the caller's to check.
+        The caller must make sure that the subnet is one of this space.
         """
         for block in self.blocks(subnet):
             image = self.run_block(block, image)
         return image
 
     def active(self, subnet: Subnet) -> dict[str, Tensor]:
-        """The tensors that `subnet` uses, named as in its `Network`; views where they can be."""
+        """The tensors that `subnet` uses, named as in its `Network`, as views where possible."""
         tensors: dict[str, Tensor] = {}
         for layer in weighted_layers(self.blocks(subnet)):
             active = attrgetter(layer.name)(self).active(layer)
@@ -105,7 +106,7 @@ class Supernet(nn.Module):
         return tensors
 
     def extract(self, subnet: Subnet) -> Network:
-        """`subnet` as an ordinary network with weights of its own.
+        """Makes an ordinary network of `subnet`, with a copy of its weights.
 
         Raises:
             UserError: the subnet is not of this space.
@@ -119,9 +120,9 @@ class Supernet(nn.Module):
 
 
 def hull(space: Space) -> Subnet:
-    """The smallest choice that covers every subnet of `space`, slot by slot.
+    """The choices that are at least as large, in every slot, as those of any subnet of `space`.
 
-    In a space whose coupling gives deep units small expand ratios, no subnet is as large.
+    They need not be a subnet of the space: its coupling may give deep units small expand ratios.
     """
     depths, expands, kernels, widths = [], [], [], []
     for unit in space.units:

@@ -1,1 +1,1 @@
-"""Writers from a subnet's graph and weights straight to model files, without tracing."""
+"""Writes model files directly from a subnet's graph and weights, without tracing."""

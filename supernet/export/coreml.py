@@ -1,13 +1,13 @@
-"""A graph and its folded weights as a Core ML program, written with coremltools' MIL builder.
+"""Writes a graph and its folded weights as a Core ML program, with coremltools' MIL builder.
 
-The builder takes a sixth of the time of converting a traced module, and says exactly what is
-written. None of coremltools' graph passes is run: they take two thirds of a conversion and leave
-these programs as they are, byte for byte (benchmarks/bench_coreml.py). float16 is written as such,
-between a cast of the input and one of the logits, as coremltools' own pass would do it. h-swish is
-x * sigmoid_hard(x), one operator less than the converter's own form and the same for finite x.
+Building a program takes a sixth of the time of converting a traced module, and determines exactly
+what is written. None of coremltools' graph passes is run: they take two thirds of a conversion and
+do not change a byte of these programs (benchmarks/bench_coreml.py). A float16 program casts its
+input and its logits, as coremltools' own pass would do it. h-swish is x * sigmoid_hard(x), which is
+equal for finite x and one operator less than the converter's form.
 
-Programs are of the first version there is (iOS 15, macOS 12). Writing one works on Linux and
-macOS; running one takes Apple's frameworks.
+Programs have the first version of the format (iOS 15, macOS 12). They can be written on Linux and
+macOS, and run with Apple's frameworks only.
 """
 
 from __future__ import annotations
@@ -54,21 +54,23 @@ def write_coreml(
     dtype: Dtype = Dtype.FLOAT32,
     checkpoint_sha256: str | None = None,
 ) -> bytes:
-    """A zip of the .mlpackage of `graph`: input [n, channels, height, width], output `logits`.
+    """Writes the .mlpackage of `graph` and returns it as a zip.
 
-    The same arguments give the same bytes.
+    The model's input is [n, channels, height, width], its output `logits` [n, classes]. The same
+    arguments give the same bytes.
 
     Args:
-        graph: any graph, of any family.
-        weights: what `weight_shapes` names.
+        graph: a graph of any family.
+        weights: the weights that `weight_shapes` lists.
         batch_size: n.
-        dtype: what it computes in, float32 or float16; its input and logits are float32 in either.
-        checkpoint_sha256: of the file that the weights come from; the model says so.
+        dtype: the number type in which it computes, float32 or float16. Input and logits are
+            float32 in both.
+        checkpoint_sha256: the digest of the checkpoint, which is written into the model.
 
     Raises:
         MissingExtra: coremltools is not installed.
-        UserError: coremltools cannot write programs on this platform, or the weights are beyond
-            the numbers of `dtype`, or there is no space for temporary files.
+        UserError: coremltools cannot write programs on this platform, a weight is outside the range
+            of `dtype`, or temporary files cannot be written.
     """
     with quiet():
         coremltools = _coremltools()
@@ -79,7 +81,10 @@ def write_coreml(
 
 
 def _coremltools() -> ModuleType:
-    """The package, if it is whole: without wheels for a platform it installs, but cannot write."""
+    """The package coremltools, after a check that it can write programs.
+
+    On a platform for which it has no wheel, it can be installed but lacks its compiled parts.
+    """
     try:
         import coremltools
     except ImportError:
@@ -87,7 +92,7 @@ def _coremltools() -> ModuleType:
     if find_spec("coremltools.libmilstoragepython") is None:
         raise UserError(
             "coremltools has no compiled parts for this platform, so it cannot write programs",
-            hint="it has them for Linux and macOS; the file does not depend on where it is written",
+            hint="write the file on Linux or macOS; it is the same on both",
         )
     package: ModuleType = coremltools
     return package
@@ -116,7 +121,7 @@ def _converted(coremltools: ModuleType, model: Any) -> tuple[Any, dict[str, byte
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps to itself what coremltools says of torch's version, of macOS, and of its progress."""
+    """Suppresses coremltools' messages about torch's version, macOS and its progress."""
     logger = logging.getLogger("coremltools")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -128,7 +133,7 @@ def quiet() -> Iterator[None]:
 
 
 def _describe(spec: Any, facts: dict[str, str]) -> None:
-    """Replaces what coremltools says of its own version and the date."""
+    """Replaces coremltools' description, which contains its version and the date."""
     described = spec.description.metadata
     described.Clear()
     described.shortDescription = f"{facts['space']} {facts['subnet']} at {facts['resolution']}"
@@ -136,7 +141,10 @@ def _describe(spec: Any, facts: dict[str, str]) -> None:
 
 
 def _fixed(files: dict[str, bytes], spec: bytes) -> dict[str, bytes]:
-    """The package's files with this spec, and with identifiers made from paths, not by chance."""
+    """The package's files with this spec, and with identifiers made from paths instead of random.
+
+    The same model then always gives the same bytes.
+    """
     manifest = json.loads(files[MANIFEST])
     entries = manifest["itemInfoEntries"]
     names = {old: str(uuid.uuid5(uuid.NAMESPACE_URL, entries[old]["path"])) for old in entries}
@@ -157,12 +165,12 @@ def program(graph: Graph, weights: Weights, batch_size: int, dtype: Dtype) -> An
 
     image = Builder.TensorSpec(shape=(batch_size, *graph.input), dtype=types.fp32)
     build = Builder.program(input_specs=[image], opset_version=target.iOS15)
-    # The input is called what the parameter is called.
+    # The builder names the program's input after the parameter.
     return build(lambda input: _Writer(weights, dtype).network(graph, input))
 
 
 class _Writer:
-    """Adds layers to the program that is being built; a layer's output bears its name."""
+    """Adds layers to the program that is being built; a layer's output has the layer's name."""
 
     def __init__(self, weights: Weights, dtype: Dtype) -> None:
         from coremltools.converters.mil import Builder
@@ -173,7 +181,7 @@ class _Writer:
         self.values: dict[str, Any] = {}
 
     def network(self, graph: Graph, image: Any) -> Any:
-        """Writes all layers of `graph`; returns the logits."""
+        """Adds all layers of `graph`, and returns the logits."""
         if self.dtype == Dtype.FLOAT16:
             image = self.build.cast(x=image, dtype="fp16", name=f"{INPUT}/half")
         self.values[INPUT] = image
@@ -181,7 +189,7 @@ class _Writer:
             self.values[layer.name] = logits = self._added(layer)
         if self.dtype == Dtype.FLOAT16:
             logits = self.build.cast(x=logits, dtype="fp32", name=OUTPUT)
-        # What the model calls its output.
+        # The model's output gets this name.
         logits.name = OUTPUT
         return logits
 
@@ -234,7 +242,8 @@ class _Writer:
             return self.build.max_pool(
                 x=source, pad_type="custom", pad=pads, name=pool.name, **window
             )
-        # Where it rounds up, the last window reaches beyond the image, and averages what is inside.
+        # If the size is rounded up, the last window extends beyond the image. Only the pixels
+        # inside count for its average.
         beyond = pool.output.height * pool.stride - pool.input.height
         return self.build.avg_pool(
             x=source,
@@ -271,5 +280,5 @@ class _Writer:
         with np.errstate(over="ignore"):
             values = self.weights[name].astype(self.dtype.value, copy=False)
         if not np.isfinite(values).all():
-            raise UserError(f"{name} has weights beyond the numbers of {self.dtype}")
+            raise UserError(f"{name} has weights outside the range of {self.dtype}")
         return values

@@ -1,4 +1,4 @@
-"""What a model file says about itself, and a subnet described as JSON."""
+"""Describes subnets: the metadata in a model file, and a description as JSON."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Layout = Literal["NCHW", "NHWC"]
 def metadata(
     graph: Graph, *, layout: Layout = "NCHW", checkpoint_sha256: str | None = None
 ) -> dict[str, str]:
-    """What a model file says about itself, as text.
+    """The metadata in a model file, as text.
 
     Args:
-        graph: what the file computes.
-        layout: of its input.
-        checkpoint_sha256: of the file that the weights come from; None for random weights.
+        graph: the graph that the file computes.
+        layout: the layout of its input.
+        checkpoint_sha256: the digest of the checkpoint; None for random weights.
 
     Returns:
-        `space`, `subnet`, `resolution`, `macs`, `params`, `layout`, and `preprocessing` (an object
-        as JSON) and `checkpoint_sha256` where they are known.
+        `space`, `subnet`, `resolution`, `macs`, `params`, `layout`, and, where they are known,
+        `preprocessing` (a JSON object) and `checkpoint_sha256`.
     """
     facts = {
         "space": graph.space.name,
@@ -46,11 +46,12 @@ def metadata(
 def describe(
     graph: Graph, batch_size: int = 1, checkpoint_sha256: str | None = None
 ) -> dict[str, Any]:
-    """The subnet as plain values; shapes are [channels, height, width], batch left out.
+    """Describes a subnet in plain values.
 
-    `macs` counts multiply-accumulates of one image, `params` weights with two for each channel
-    of batch norm. `input_shape` is what the model takes, [batch, channels, height, width], and
-    `preprocessing` what is done to an image before; null where the space does not tell.
+    Shapes of layers are [channels, height, width], without the batch; the model's `input_shape` is
+    [batch, channels, height, width]. `macs` are multiply-accumulates per image, and `params` are
+    trainable parameters, including those of batch norm. `preprocessing` is null if no convention
+    is known for the number of input channels.
     """
     wanted = preprocessing(graph.space.in_channels)
     return {

@@ -1,4 +1,4 @@
-"""Number types that networks compute in, by the names that any framework gives them."""
+"""The number types in which networks compute, and the names that frameworks have for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from compofa.common.errors import UserError, suggestion
 
 
 class Dtype(StrEnum):
-    """What a network computes in; inputs and logits of a model file are float32 in any.
+    """A number type in which networks compute. Inputs and logits of model files are float32.
 
     A value may be given by any of its usual names: `Dtype("fp16")` and `Dtype("half")` are
     `Dtype.FLOAT16`.
@@ -22,15 +22,15 @@ class Dtype(StrEnum):
 
     @property
     def quantised(self) -> bool:
-        """Whether the model holds integers, whose scales are learned from images."""
+        """Whether models compute in integers, whose scales are calibrated on images."""
         return self == Dtype.INT8
 
     @property
     def tolerance(self) -> float:
         """How far a device's output may be from that of the float32 model on the host.
 
-        As `ModelFile.deviation` measures it: several times what was seen of correct models
-        (docs/runtimes.md), and a fraction of what any other model would give.
+        The distance is that of `ModelFile.deviation`. The values are several times as large as
+        those of correct models (docs/runtimes.md), and much smaller than those of wrong ones.
         """
         return _TOLERANCES[self]
 
@@ -65,11 +65,11 @@ _ALIASES = {
     "s8": "int8",
     "qint8": "int8",
 }
-"""Other names: of ONNX Runtime and TFLite (fp16), OpenVINO (f16), C and PyTorch (half)."""
+"""Other names, as in ONNX Runtime and TFLite (fp16), OpenVINO (f16), C and PyTorch (half)."""
 
 
 def parse_dtype(text: str) -> Dtype:
-    """The number type called `text`, by any of its usual names and in any case.
+    """The number type called `text`, which may be any of its usual names in any case.
 
     Raises:
         UserError: there is no such type.
@@ -82,9 +82,9 @@ def parse_dtype(text: str) -> Dtype:
 
 
 def usual_name(text: str) -> str:
-    """`text`, or what we call it where it is another name of one of our types.
+    """Our name of the type called `text`; `text` itself if the type is not known.
 
-    Tables from elsewhere may be of types that we do not know.
+    Tables that others have made may have types that this toolkit does not know.
     """
     try:
         return str(Dtype(text))
@@ -93,5 +93,5 @@ def usual_name(text: str) -> str:
 
 
 def bytes_per_number(dtype: str) -> int:
-    """What one number of a table's dtype takes in memory; 4 where we do not know the type."""
+    """How many bytes a number of a table's dtype has; 4 if the type is not known."""
     return {"float16": 2, "bfloat16": 2, "int8": 1}.get(usual_name(dtype), 4)

@@ -1,4 +1,4 @@
-"""The formats that subnets are written in, and what the commands ask of them."""
+"""The formats in which subnets can be written, and requests to write them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from compofa.supernet.graph import Graph
 if TYPE_CHECKING:
     from compofa.supernet.export.weights import Weights
 
-# Each writer is imported when it is first needed: their libraries take up to a second to load.
+# Each writer is imported when it is first needed, because their libraries load up to a second.
 
 
 def _onnx(content: ModelContent) -> bytes:
@@ -82,16 +82,16 @@ TFLITE = ModelFormat("tflite", ".tflite", (Dtype.FLOAT32, Dtype.INT8), _tflite)
 COREML = ModelFormat("coreml", PACKAGE, (Dtype.FLOAT32, Dtype.FLOAT16), _coreml)
 JSON = ModelFormat("json", ".json", (Dtype.FLOAT32,), _json)
 LAYERS = ModelFormat("layers", ".npz", (Dtype.FLOAT32,), _layers)
-"""What our torch runtime builds its modules from; nothing else reads it, so it is not exported."""
+"""The format that the torch runtime reads. Nothing else can read it, so it cannot be exported."""
 
 FORMATS = {each.name: each for each in (ONNX, TFLITE, COREML, JSON)}
 """The formats that the commands offer, by name."""
 
 DTYPES = tuple(each for each in Dtype if any(each in other.dtypes for other in FORMATS.values()))
-"""What model files can compute in, each in one format or another."""
+"""The number types that at least one of these formats supports."""
 
 ZIP = ".zip"
-"""How a Core ML package may be named as well; it is one file then."""
+"""The suffix by which a Core ML package is written as one file instead of a folder."""
 
 
 def parse_format(name: str) -> ModelFormat:
@@ -108,44 +108,50 @@ def parse_format(name: str) -> ModelFormat:
 
 
 def format_for(path: Path, asked: ModelFormat | None) -> ModelFormat:
-    """The format of a file to be written at `path`: what its suffix says, or what was asked for.
+    """The format of a file to be written, from --format or else from the file's suffix.
 
     Args:
-        path: a name without a suffix says nothing, and ONNX is the default then.
-        asked: by --format, if it was given.
+        path: the file. Without a suffix and without --format, the format is ONNX.
+        asked: the value of --format; None if it was not given.
 
     Raises:
-        UserError: the two contradict each other, or the suffix is of no format and none is given.
+        UserError: the suffix and --format contradict each other, or there is no --format and the
+            suffix is not that of a format.
     """
     suffix = path.suffix.lower()
     said = COREML if suffix == ZIP else None
     said = next((each for each in FORMATS.values() if each.suffix == suffix), said)
     if asked is COREML and said is not COREML:
-        raise UserError(f"a Core ML model is a folder X{PACKAGE}, or its X{ZIP}", path=path)
+        message = f"the name of a Core ML model ends in {PACKAGE}, or in {ZIP} for its zip"
+        raise UserError(message, path=path)
     if asked is not None and said is not None and asked is not said:
         raise UserError(
             f"the name ends in {suffix}, which is {said}, but --format says {asked}",
             path=path,
-            hint=f"leave --format out, or let the name end in {asked.suffix}",
+            hint=f"leave out --format, or choose a name that ends in {asked.suffix}",
         )
     if asked is None and said is None and suffix:
         known = ", ".join(f"{each.suffix} ({each})" for each in FORMATS.values())
-        hint = f"--format says what to write; without it the name ends in {known}"
-        raise UserError(f"no format of ours has the suffix {suffix[:60]}", path=path, hint=hint)
+        hint = f"choose a format with --format, or a name that ends in {known}"
+        raise UserError(f"no format has the suffix {suffix[:60]}", path=path, hint=hint)
     return asked or said or ONNX
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """How a subnet is to be written, as the options of a command say it.
+    """How to write a subnet, as given by the options of a command.
 
     Attributes:
-        batch_size: images per inference; None leaves it open where the format can, else it is 1.
-        dynamic: leaves the size of the images open.
-        calibration: an .npz file or a folder of images, for a quantised dtype alone.
+        format: the format of the file.
+        dtype: the number type in which the model computes.
+        batch_size: the number of images per inference. None leaves it open if the format supports
+            that, and is 1 otherwise.
+        dynamic: whether to leave the size of the images open.
+        calibration: an .npz file or a folder of images; for a quantised dtype only.
 
     Raises:
-        UserError: the format cannot do that, or a quantised dtype lacks its images.
+        UserError: the format does not support the dtype or an open size, or calibration images are
+            missing, or given for a dtype that needs none.
     """
 
     format: ModelFormat
@@ -158,37 +164,37 @@ class ExportRequest:
         if self.dtype not in self.format.dtypes:
             able = [str(each) for each in FORMATS.values() if self.dtype in each.dtypes]
             raise UserError(
-                f"--format {self.format} has no --dtype {self.dtype}, "
+                f"--format {self.format} does not support --dtype {self.dtype}, "
                 f"only {' and '.join(self.format.dtypes)}",
-                hint=f"{self.dtype} is written as {' and '.join(able)}" if able else None,
+                hint=f"{self.dtype} is supported by {' and '.join(able)}" if able else None,
             )
         if self.dynamic and not self.format.dynamic:
             raise UserError(
-                "--dynamic leaves the input size of an ONNX file open: it needs that format"
+                "--dynamic leaves the input size open, which only --format onnx supports"
             )
         if self.dtype.quantised and self.calibration is None:
             raise UserError(
-                f"--dtype {self.dtype} needs --calibration: "
-                "images to learn the range of activations from",
-                hint="a folder of pictures, or an .npz file of preprocessed images",
+                f"--dtype {self.dtype} needs --calibration: images that give the range of "
+                "activations",
+                hint="give a folder of pictures, or an .npz file of preprocessed images",
             )
         if self.calibration is not None and not self.dtype.quantised:
-            raise UserError("--calibration is for a quantised --dtype, such as int8, alone")
+            raise UserError("--calibration is only for a quantised --dtype, such as int8")
 
 
 def write(
     request: ExportRequest, graph: Graph, weights: Weights, checkpoint_sha256: str | None = None
 ) -> bytes:
-    """The content of the file that is asked for; a Core ML package is a zip.
+    """Makes the content of a model file; that of a Core ML package is its zip.
 
     Args:
-        request: how to write it.
-        graph: what to write.
-        weights: its folded weights; a description leaves them out.
-        checkpoint_sha256: of the file that they come from; None for random ones.
+        request: how to write the subnet.
+        graph: the subnet at one resolution.
+        weights: its folded weights; the JSON description does not contain them.
+        checkpoint_sha256: the digest of the checkpoint; None for random weights.
 
     Raises:
-        UserError: see `ModelFormat.write` and `calibration_batches`.
+        UserError: those of `ModelFormat.write` and `calibration_batches`.
         MissingExtra: a package that the format needs is not installed.
     """
     content = ModelContent(
@@ -208,10 +214,10 @@ def write(
 
 
 def save(format_: ModelFormat, path: Path, content: bytes) -> None:
-    """Puts what `write` gave to `path`: a Core ML package as a folder if it is named like one.
+    """Writes the content that `write` returned; a Core ML package as a folder if `path` ends so.
 
     Raises:
-        UserError: it cannot be written there.
+        UserError: the file or folder cannot be written.
     """
     if format_ is COREML and path.suffix.lower() == PACKAGE:
         write_package(path, content)

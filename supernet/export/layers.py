@@ -1,7 +1,8 @@
-"""A graph and its folded weights as a layers file: what the torch runtime builds its modules from.
+"""Writes a graph and its folded weights as a layers file, which the torch runtime reads.
 
-NumPy's .npz format without pickles: one array for each weight, under its name, and `graph`, the
-bytes of `describe`'s JSON. A device needs torch and NumPy to read it, and none of this package.
+The file is in NumPy's .npz format without pickles: one array for each weight, under its name, and
+`graph`, the bytes of the JSON from `describe`. A device needs torch and NumPy to read it, but not
+this package.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from compofa.supernet.export.weights import Weights
 from compofa.supernet.graph import Graph
 
 GRAPH = "graph"
-"""The member that holds the description; no weight is called so, their names have dots."""
+"""The member with the description. No weight has this name, since their names contain dots."""
 
 
 def write_layers(graph: Graph, weights: Weights, *, batch_size: int = 1) -> bytes:
-    """The layers file of `graph`: the same bytes for the same graph and weights.
+    """Makes the layers file of `graph`. The same graph and weights give the same bytes.
 
     Args:
-        graph: any graph, of any family.
-        weights: what `weight_shapes` names, float32 in torch's layouts.
-        batch_size: of the `input_shape` in the description.
+        graph: a graph of any family.
+        weights: the weights that `weight_shapes` lists, float32 in torch's layouts.
+        batch_size: the batch size of the `input_shape` in the description.
     """
     description = json.dumps(describe(graph, batch_size)).encode()
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What a format of model files is: its name, what it can hold, and how it is written."""
+"""The type of a format of model files, and the content that it writes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelContent:
-    """A network that is to be written.
+    """A network to be written.
 
     Attributes:
-        weights: folded ones, by `weight_shapes`'s names; a description leaves them out.
-        dtype: what the file is to compute in.
-        batch_size: images per inference; None leaves it open where the format can, else it is 1.
-        dynamic: leaves the size of the images open.
-        calibration: inputs [n, channels, height, width] that a quantised dtype learns ranges from,
-            n being the batch size.
-        checkpoint_sha256: of the file that the weights come from; None for random ones.
+        graph: the subnet at one resolution.
+        weights: its folded weights, named as by `weight_shapes`.
+        dtype: the number type in which the model computes.
+        batch_size: the number of images per inference. None leaves it open if the format supports
+            that, and is 1 otherwise.
+        dynamic: whether to leave the size of the images open.
+        calibration: inputs [n, channels, height, width] for the calibration of a quantised dtype,
+            where n is the batch size.
+        checkpoint_sha256: the digest of the checkpoint; None for random weights.
     """
 
     graph: Graph
@@ -42,10 +44,11 @@ class ModelFormat:
     """A format of model files.
 
     Attributes:
-        suffix: how files of it are usually named.
-        dtypes: that a file of it can compute in.
-        write: makes the content of a file. It raises UserError where the network does not fit into
-            the format, and MissingExtra where a package that writes it is not installed.
+        name: the name that options use.
+        suffix: the usual suffix of such files.
+        dtypes: the number types in which such a model can compute.
+        write: makes the content of a file. It raises UserError if the network does not fit into the
+            format, and MissingExtra if a package that it needs is not installed.
         dynamic: whether the size of the images can be left open.
     """
 

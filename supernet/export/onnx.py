@@ -1,8 +1,8 @@
-"""A graph and its folded weights as an ONNX model, written node by node.
+"""Writes a graph and its folded weights as an ONNX model, node by node.
 
-Opset 17 and IR version 8 are read by every onnxruntime since 1.12. h-swish is written as the
-`HardSwish` operator: onnxruntime fuses it into the convolution before it, and a form with clips
-and multiplications runs 15-20 % slower (compofa at 160 to 224, one thread).
+Every onnxruntime since 1.12 can read opset 17 and IR version 8. h-swish is written as the operator
+`HardSwish`, which onnxruntime fuses into the convolution before it. With clips and multiplications
+instead, models are 15-20 % slower (compofa at 160 to 224, one thread).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from compofa.supernet.subnet import Activation
 OPSET = 17
 IR_VERSION = 8
 LARGEST = 2**31 - 2**20
-"""Bytes of weights that one protobuf file can hold, with room for the rest."""
+"""The most bytes of weights in one protobuf file, which leaves room for the rest of the model."""
 
 
 def write_onnx(
@@ -45,17 +45,19 @@ def write_onnx(
     dynamic: bool = False,
     checkpoint_sha256: str | None = None,
 ) -> bytes:
-    """The model file of `graph`: input [n, channels, height, width], output logits [n, classes].
+    """Makes the model file of `graph`.
+
+    The model's input is [n, channels, height, width], its output `logits` [n, classes].
 
     Args:
-        graph: any graph, of any family.
-        weights: what `weight_shapes` names.
+        graph: a graph of any family.
+        weights: the weights that `weight_shapes` lists.
         batch_size: n; None leaves it open.
-        dynamic: leaves height and width open; the graph's resolution is then nominal.
-        checkpoint_sha256: of the file that the weights come from; the model says so.
+        dynamic: whether to leave height and width open, so that the resolution does not matter.
+        checkpoint_sha256: the digest of the checkpoint, which is written into the model.
 
     Raises:
-        UserError: the weights do not fit into one file of the format.
+        UserError: the weights do not fit into one ONNX file.
     """
     if sum(values.nbytes for values in weights.values()) > LARGEST:
         raise UserError("the subnet has more weights than an ONNX file can hold (2 GiB)")
@@ -77,11 +79,11 @@ def write_onnx(
 
 
 def _with_weights(model: onnx.ModelProto, weights: Weights) -> bytes:
-    """`model` in protobuf's wire format, with initializers that its graph does not have yet.
+    """`model` in protobuf's wire format, with `weights` as the initializers of its graph.
 
-    Protobuf copies weights several times on their way through its messages, which takes most of
-    the time of an export. So they are framed here, each as the fields of a TensorProto: fields of
-    a message may come in any order.
+    Protobuf would copy the weights several times, which would take most of the time of an export.
+    Each weight is therefore encoded here as the fields of a TensorProto. The fields of a message
+    may come in any order.
     """
     tensors: list[bytes | memoryview] = []
     for name, values in weights.items():
@@ -97,7 +99,10 @@ def _with_weights(model: onnx.ModelProto, weights: Weights) -> bytes:
 
 
 class _Writer:
-    """Adds layers to a graph and notes the weights they use; a layer's output bears its name."""
+    """Adds layers to a graph and collects the weights they use.
+
+    A layer's output has the layer's name.
+    """
 
     def __init__(self, target: onnx.GraphProto, weights: Weights) -> None:
         self.target = target
@@ -105,7 +110,7 @@ class _Writer:
         self.initializers: dict[str, Float32Array] = {}
 
     def add(self, layer: Layer) -> None:
-        """Writes one layer."""
+        """Adds one layer."""
         if isinstance(layer, Conv):
             self._conv(layer)
         elif isinstance(layer, SqueezeExcite):
@@ -161,7 +166,7 @@ class _Writer:
         self._node("Gemm", [f"{layer.name}/flat", *names], layer.name, transB=1)
 
     def _activate(self, name: str, activation: Activation) -> None:
-        """Adds an activation to the node written last, and names the result `name`."""
+        """Adds an activation after the last node, and names the result `name`."""
         last = self.target.node[-1]
         if activation == "none":
             last.output[0] = last.name = name
@@ -173,7 +178,7 @@ class _Writer:
             self._node("Clip", [*last.output, *self._bounds()], name)
 
     def _bounds(self) -> list[str]:
-        """The limits of relu6; written when first used, as runtimes warn of unused weights."""
+        """The limits of relu6. They are added when first used: runtimes warn of unused weights."""
         bounds = {"relu6.low": 0.0, "relu6.high": 6.0}
         for name, bound in bounds.items():
             self.initializers[name] = np.array(bound, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A Core ML package: a folder by nature, here a zip that always has the same bytes."""
+"""Core ML packages: folders, which are handled here as zips that always have the same bytes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from compofa.common.errors import UserError, file_error
 
 PACKAGE = ".mlpackage"
-"""How the names of packages end."""
+"""The suffix of packages."""
 
 MANIFEST = "Manifest.json"
-"""The file by which a folder is known to be a package."""
+"""The file by which a package is recognised."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest date that a zip can hold."""
+"""The earliest date that a zip can contain."""
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """`files`, by their path, as an archive without compression: weights hardly shrink."""
-    import zipfile  # as in `write_package`
+    """An archive of `files`, given by their paths. It is not compressed: weights hardly shrink."""
+    import zipfile  # Deferred for the reason given in `write_package`.
 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -33,19 +33,22 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 def write_package(path: Path, content: bytes) -> None:
-    """Replaces the package at `path` by the one zipped in `content`: the old one whole, or the new.
+    """Replaces the package at `path` by the zipped one in `content`.
+
+    If that fails, the old package is still there, complete.
 
     Raises:
-        UserError: something else is at `path`, or it cannot be written.
+        UserError: `path` is something else than a package, or it cannot be written.
     """
-    # Every command that names formats imports this module, and few write a package.
+    # Every command with formats among its options imports this module, and few write a package.
     import tempfile
     import zipfile
 
     target = Path(os.path.realpath(path))
     try:
         if target.exists() and not (target / MANIFEST).is_file():
-            raise UserError("it exists and is no Core ML package, so it is not replaced", path=path)
+            message = "this exists and is not a Core ML package, so it is not replaced"
+            raise UserError(message, path=path)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
             new, old = Path(folder, "new"), Path(folder, "old")
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -56,7 +59,7 @@ def write_package(path: Path, content: bytes) -> None:
             try:
                 new.rename(target)
             finally:
-                # Ctrl-C may come in between as well.
+                # Also after Ctrl-C between the two renames, the old package must not be lost.
                 if not target.exists() and old.exists():
                     old.rename(target)
     except OSError as error:
@@ -64,7 +67,7 @@ def write_package(path: Path, content: bytes) -> None:
 
 
 def _flush(folder: Path) -> None:
-    """Waits until all files of `folder` are on the disk."""
+    """Waits until all files of `folder` are on disk."""
     for file in folder.rglob("*"):
         if file.is_file():
             with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""Where the weights of an exported subnet come from: a checkpoint, or a seed."""
+"""The source of the weights of an exported subnet: a checkpoint, or a random seed."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 
 MIXED = (
     "note: the batch norm statistics of this checkpoint mix those of all its subnets, which costs "
-    "accuracy: --data DATA takes the exported subnet's own from a data set"
+    "accuracy: --data DATA computes those of the exported subnet from a data set"
 )
 
 
 @dataclass(frozen=True)
 class WeightSource:
-    """A checkpoint's supernet, or random weights.
+    """The weights of a checkpoint, or random weights.
 
     Attributes:
-        supernet: None for random weights, which `seed` draws.
-        checkpoint: its file; None without one.
-        checkpoint_sha256: of that file.
-        data: the data set that each subnet's own batch norm statistics are taken from; the
-            checkpoint's where it is None.
-        mixed: whether the checkpoint's statistics are those of many subnets.
+        space: the space of the subnets.
+        supernet: the supernet of the checkpoint; None for random weights.
+        seed: the seed of random weights.
+        checkpoint: the file of the checkpoint; None for random weights.
+        checkpoint_sha256: the digest of that file.
+        data: the data set from which the batch norm statistics of each subnet are computed; None to
+            use those in the checkpoint.
+        mixed: whether the statistics in the checkpoint mix those of many subnets.
     """
 
     space: Space
@@ -47,18 +49,18 @@ class WeightSource:
 
     @property
     def remark(self) -> str | None:
-        """What the user of an exported subnet should know about its statistics."""
+        """A note for the user about the batch norm statistics; None if they are the subnet's."""
         return MIXED if self.mixed and self.data is None else None
 
     def weights(self, graph: Graph) -> Weights:
-        """Folded weights for the subnet of `graph`.
+        """The folded weights of the subnet of `graph`.
 
-        With `data`, its batch norm statistics are those that `compofa-train evaluate` measures it
-        with, so the exported subnet is as accurate as the table says.
+        With `data`, the batch norm statistics are those with which `compofa-train evaluate`
+        measures the subnet, so that the exported subnet is as accurate as the table says.
 
         Raises:
-            UserError: the data cannot be read, does not suit the space, or is not what it was when
-                the checkpoint was trained.
+            UserError: the data cannot be read, does not fit the space, or has changed since the
+                checkpoint was trained.
         """
         from compofa.supernet.export.weights import folded_weights, random_weights
 
@@ -74,21 +76,23 @@ class WeightSource:
 def open_source(
     space: str | None, checkpoint: Path | None, seed: int = 0, data: Path | None = None
 ) -> WeightSource:
-    """The space and the weights that the options of a command ask for.
+    """Opens the space and the weights that the options of a command name.
 
     Args:
-        space: a name or a file; the checkpoint's own, else the default one, where it is None.
-        checkpoint: ours; random weights where it is None.
-        seed: of random weights.
+        space: the name or the file of the space; None for that of the checkpoint, or for the
+            default space without a checkpoint.
+        checkpoint: a checkpoint of this toolkit; None for random weights.
+        seed: the seed of random weights.
         data: see `WeightSource`.
 
     Raises:
-        UserError: the checkpoint is wrong, or of another space, or data is given without one.
-        MissingExtra: a checkpoint needs torch.
+        UserError: the checkpoint cannot be read or is of another space, or data is given without a
+            checkpoint.
+        MissingExtra: a checkpoint needs torch, which is not installed.
     """
     if checkpoint is None:
         if data is not None:
-            raise UserError("--data is for the weights of a --checkpoint")
+            raise UserError("--data can only be given together with --checkpoint")
         return WeightSource(get_space(space or DEFAULT_SPACE), None, seed)
     asked = None if space is None else get_space(space)
     require_package("torch", "train")
@@ -96,10 +100,10 @@ def open_source(
 
     loaded = load_checkpoint(checkpoint)
     trained = loaded.supernet.space
-    # The resolutions of a space say what its tables cover, nothing about its weights.
+    # The resolutions of a space are those of its tables. Its weights do not depend on them.
     if asked is not None and replace(asked, resolutions=trained.resolutions) != trained:
         other = "another definition of it" if asked.name == trained.name else asked.name
-        message = f"a checkpoint of space {trained.name}, but --space says {other}"
+        message = f"the checkpoint is of space {trained.name}, but --space is {other}"
         raise UserError(message, path=checkpoint)
     digest = sha256(checkpoint.read_bytes())
     return WeightSource(trained, loaded.supernet, seed, checkpoint, digest, data, loaded.mixed)

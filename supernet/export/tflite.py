@@ -1,9 +1,9 @@
-"""A graph and its folded weights as a TFLite model, written operator by operator.
+"""Writes a graph and its folded weights as a TFLite model, operator by operator.
 
-Activations are [n, height, width, channels]. Every operator is one that XNNPACK takes, so that the
-whole network is one partition on a CPU: global pools are MEAN, the hard sigmoid of channel
-attention is relu6(x + 3) / 6 with the 3 in the bias before it, and the classifier takes its
-[n, 1, 1, channels] input as it is.
+Activations are [n, height, width, channels]. XNNPACK supports every operator, so that the whole
+network is one partition on a CPU. For that, global pools are MEAN, the hard sigmoid of channel
+attention is relu6(x + 3) / 6 with the 3 in the bias before it, and the input of the classifier
+stays [n, 1, 1, channels].
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from compofa.supernet.graph import Graph
 from compofa.supernet.subnet import Activation
 
 LARGEST = 2**31 - 2**20
-"""Bytes of weights that one flatbuffer can hold, with room for the rest."""
+"""The most bytes of weights in one flatbuffer, which leaves room for the rest of the model."""
 
 SAME, VALID = 0, 1
-"""The schema's padding schemes: as many outputs as strides fit in, and none."""
+"""The schema's padding schemes: padded so that the output is input / stride, and not padded."""
 
 FUSED: dict[Activation, int] = {"none": 0, "relu": 1, "relu6": 3}
-"""The schema's activations that are part of an operator."""
+"""The schema's numbers of the activations that can be fused into an operator."""
 
 
 def write_tflite(
@@ -48,19 +48,21 @@ def write_tflite(
     to_quantise: bool = False,
     checkpoint_sha256: str | None = None,
 ) -> bytes:
-    """The model file of `graph`: input [n, height, width, channels], output logits [n, classes].
+    """Makes the model file of `graph`.
+
+    The model's input is [n, height, width, channels], its output `logits` [n, classes].
 
     Args:
-        graph: any graph, of any family.
-        weights: what `weight_shapes` names.
+        graph: a graph of any family.
+        weights: the weights that `weight_shapes` lists.
         batch_size: n.
-        to_quantise: writes h-swish as x * relu6(x + 3) / 6. In float this is slower than the
-            operator HARD_SWISH, but XNNPACK has no int8 kernel for that one.
-        checkpoint_sha256: of the file that the weights come from; the model says so.
+        to_quantise: whether to write h-swish as x * relu6(x + 3) / 6. In float this is slower than
+            the operator HARD_SWISH, but XNNPACK has no int8 kernel for that operator.
+        checkpoint_sha256: the digest of the checkpoint, which is written into the model.
 
     Raises:
         MissingExtra: ai-edge-litert is not installed.
-        UserError: the weights do not fit into one file of the format.
+        UserError: the weights do not fit into one TFLite file.
     """
     if sum(values.nbytes for values in weights.values()) > LARGEST:
         raise UserError("the subnet has more weights than a TFLite file can hold (2 GiB)")
@@ -74,10 +76,10 @@ def write_tflite(
 
 
 def padding(size: int, kernel: int, stride: int) -> tuple[int, int] | None:
-    """What PAD has to add before and after, for a convolution padded by `kernel // 2`.
+    """How many pixels PAD has to add before and after, for a layer padded by `kernel // 2`.
 
-    TFLite's own padding puts the smaller half before the image, so at stride 2 and even sizes it
-    is off by one. None where it does the same; then no PAD is needed.
+    TFLite's own padding puts the smaller half before the image, so that it is off by one at stride
+    2 and even sizes. The result is None if TFLite's padding is the same, so that PAD is not needed.
     """
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     before = kernel // 2
@@ -85,10 +87,10 @@ def padding(size: int, kernel: int, stride: int) -> tuple[int, int] | None:
 
 
 class _Writer:
-    """Adds layers to a file; the tensor that a layer computes bears its name, or is the logits.
+    """Adds layers to a file. The output tensor of a layer has the layer's name, or is the logits.
 
     Attributes:
-        tensors: what was added so far, by name.
+        tensors: the indices of the activations that were added so far, by name.
     """
 
     def __init__(
@@ -101,14 +103,14 @@ class _Writer:
         self.tensors: dict[str, int] = {}
 
     def tensor(self, name: str, shape: Shape) -> int:
-        """Adds a tensor that is computed, or fed."""
+        """Adds the tensor of an activation or of the input, and returns its index."""
         channels, height, width = shape
         sizes = (self.batch_size, height, width, channels)
         self.tensors[name] = self.file.activation(name, sizes)
         return self.tensors[name]
 
     def add(self, layer: Layer) -> None:
-        """Writes one layer."""
+        """Adds one layer."""
         if isinstance(layer, Conv):
             self._conv(layer)
         elif isinstance(layer, SqueezeExcite):
@@ -122,7 +124,7 @@ class _Writer:
             self._linear(layer)
 
     def _conv(self, conv: Conv, shift: float = 0.0) -> None:
-        """Writes a convolution; `shift` is added to its result before the activation."""
+        """Adds a convolution; `shift` is added to its result before the activation."""
         weight = self.weights[f"{conv.name}.weight"]
         bias = self.weights.get(f"{conv.name}.bias", np.zeros(len(weight), np.float32))
         source, scheme = self._padded(conv)
@@ -139,7 +141,7 @@ class _Writer:
         self._activated(conv, code, inputs, options, **fields)
 
     def _padded(self, layer: Conv | PoolLayer) -> tuple[int, int]:
-        """The input of `layer`, padded if need be, and the padding scheme that is left to do."""
+        """The input of `layer`, padded if necessary, and the padding scheme of its operator."""
         source = self.tensors[layer.source]
         pads = padding(layer.input.height, layer.kernel, layer.stride)
         if pads is None:
@@ -170,10 +172,12 @@ class _Writer:
             self._mean(pool.name, self.tensors[pool.source], pool.output)
             return
         if pool.kind == "max":
-            # Zeros raise no maximum of what is never negative, as outputs of ReLUs and their sums.
+            # PAD adds zeros. They do not change the maximum, because outputs of ReLU are never
+            # negative.
             code, (source, scheme) = "MAX_POOL_2D", self._padded(pool)
         else:
-            # An average leaves out what lies beyond the image, as torch's does when it rounds up.
+            # With this scheme the average is over the pixels inside the image only, as torch's is
+            # when it rounds sizes up.
             code, (source, scheme) = "AVERAGE_POOL_2D", (self.tensors[pool.source], SAME)
         sizes = {"filterWidth": pool.kernel, "filterHeight": pool.kernel}
         strides = {"strideW": pool.stride, "strideH": pool.stride}
@@ -183,7 +187,7 @@ class _Writer:
         )  # fmt: skip
 
     def _linear(self, layer: Linear) -> None:
-        """Writes the classifier, whose result is the network's."""
+        """Adds the classifier, whose output is that of the network."""
         inputs = [self.tensors[layer.source]]
         for kind in ("weight", "bias"):
             name = f"{layer.name}.{kind}"
@@ -195,7 +199,7 @@ class _Writer:
     def _activated(
         self, layer: Conv | Add, code: str, inputs: list[int], options: str, **fields: int
     ) -> None:
-        """Adds an operator and the activation of its layer, fused where the format can."""
+        """Adds an operator and the activation of its layer, fused if the format supports that."""
         name, shape = layer.name, layer.output
         if layer.activation == "h_swish":
             x = self._node(f"{name}/linear", shape, code, inputs, options, **fields)
@@ -218,7 +222,7 @@ class _Writer:
     def _node(
         self, name: str, shape: Shape, code: str, inputs: list[int], options: str, **fields: int
     ) -> int:
-        """Adds an operator and the tensor that it computes, which is returned."""
+        """Adds an operator and its output tensor, whose index is returned."""
         output = self.tensor(name, shape)
         self.file.operator(code, inputs, output, options, **fields)
         return output

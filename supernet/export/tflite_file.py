@@ -23,17 +23,17 @@ SCHEMA_VERSION = 3
 IDENTIFIER = b"TFL3"
 SIGNATURE = "serving_default"
 METADATA = "compofa"
-"""Name of the metadata entry that holds what the model says about itself, as JSON."""
+"""The name of the metadata entry that describes the model, as JSON."""
 
 ALIGNMENT = 16
-"""Of a buffer's content in the file, in bytes: what the schema asks for, so runtimes can map it."""
+"""The alignment in bytes of a buffer's content, which the schema requires for memory mapping."""
 
 ROOM = 2**18
-"""Bytes, ample for all of a file but the contents of its buffers."""
+"""Bytes that are more than enough for a file without the contents of its buffers."""
 
 
 class TFLiteFile:
-    """One network in the making: tensors are referred to by the index they were given.
+    """A network to which tensors and operators are added. Tensors are referred to by their index.
 
     Raises:
         MissingExtra: ai-edge-litert, whose schema classes this uses, is not installed.
@@ -41,18 +41,18 @@ class TFLiteFile:
 
     def __init__(self) -> None:
         self._schema = tflite_schema()
-        # By convention the first buffer is empty, and belongs to all tensors without content.
+        # By convention the first buffer is empty, and is that of all tensors without content.
         self._buffers = [self._schema.BufferT()]
         self._tensors: list[Any] = []
         self._operators: list[Any] = []
         self._codes: dict[str, int] = {}
 
     def activation(self, name: str, shape: Sequence[int]) -> int:
-        """Adds a float32 tensor that is computed, or fed."""
+        """Adds the float32 tensor of an activation or of the input, and returns its index."""
         return self._tensor(name, shape, self._schema.TensorType.FLOAT32, 0)
 
     def constant(self, name: str, values: Constant) -> int:
-        """Adds a tensor of fixed content."""
+        """Adds a tensor with fixed content, and returns its index."""
         types = self._schema.TensorType
         kind = types.INT32 if values.dtype == np.int32 else types.FLOAT32
         little_endian = values.astype(values.dtype.newbyteorder("<"), copy=False)
@@ -61,7 +61,7 @@ class TFLiteFile:
     def operator(
         self, code: str, inputs: Sequence[int], output: int, options: str, **fields: int
     ) -> None:
-        """Adds an operator; `code`, `options` and its `fields` are named as in the schema."""
+        """Adds an operator; `code`, `options` and `fields` have the names of the schema."""
         self._operators.append(
             self._schema.OperatorT(
                 opcodeIndex=self._codes.setdefault(code, len(self._codes)),
@@ -73,7 +73,7 @@ class TFLiteFile:
         )
 
     def pack(self, input: int, output: int, description: Mapping[str, str]) -> bytes:
-        """The file, with a signature for its one input and one output, and a description."""
+        """Makes the file, with a signature for its input and its output, and a description."""
         content = json.dumps(description).encode()
         metadata = self._schema.MetadataT(name=METADATA, buffer=self._buffer(content))
         model = self._schema.ModelT(
@@ -107,7 +107,7 @@ class TFLiteFile:
 
     def _operator_code(self, code: str) -> Any:
         number = getattr(self._schema.BuiltinOperator, code)
-        # Runtimes of before 2020 read one byte, later ones the larger of both fields.
+        # Runtimes before 2020 read the one-byte field, later ones the larger of the two.
         return self._schema.OperatorCodeT(
             deprecatedBuiltinCode=min(number, 127), builtinCode=number
         )
@@ -125,7 +125,7 @@ def tflite_schema() -> ModuleType:
     """The classes of TFLite's flatbuffer schema.
 
     Raises:
-        MissingExtra: ai-edge-litert, which has them, is not installed.
+        MissingExtra: ai-edge-litert, which contains them, is not installed.
     """
     try:
         from ai_edge_litert import schema_py_generated
@@ -136,23 +136,23 @@ def tflite_schema() -> ModuleType:
 
 
 def packed(model: Any) -> bytes:
-    """The file of `model`, the schema's ModelT, with the content of its buffers aligned."""
+    """The file of `model`, a ModelT of the schema, with the content of its buffers aligned."""
     import flatbuffers
 
     schema = tflite_schema()
     aligned = copy(model)
     contents = (b"" if each.data is None else bytes(each.data) for each in model.buffers)
     aligned.buffers = [_AlignedBuffer(schema, content) for content in contents]
-    # Without room for everything, a builder doubles what it has and copies it.
+    # A builder that is too small doubles its size and copies everything, again and again.
     builder = flatbuffers.Builder(sum(map(len, aligned.buffers)) + ROOM)
     builder.Finish(aligned.Pack(builder), file_identifier=IDENTIFIER)
-    # What Output() returns is a copy already, and not yet bytes.
+    # Output() would make another copy, which is not of type bytes.
     return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
 
 @dataclass(frozen=True)
 class _AlignedBuffer:
-    """Stands in for the schema's BufferT, which packs its content wherever it falls."""
+    """Replaces the schema's BufferT, which does not align its content."""
 
     schema: ModuleType
     content: bytes
@@ -161,7 +161,7 @@ class _AlignedBuffer:
         return len(self.content) + ALIGNMENT
 
     def Pack(self, builder: flatbuffers.Builder) -> int:
-        """Called by the schema's ModelT, hence the name."""
+        """Packs the buffer; the schema's ModelT calls this method by this name."""
         vector = None
         if self.content:
             builder.Prep(ALIGNMENT, len(self.content))

@@ -1,8 +1,8 @@
-"""Weights of one subnet as plain arrays, batch norm folded: what writers of model files take.
+"""The weights of one subnet as plain arrays with batch norm folded, for writers of model files.
 
-A layer `stem` has `stem.weight` and, with batch norm, `stem.bias`; channel attention has
-`NAME.reduce.weight`, `NAME.reduce.bias`, `NAME.expand.weight` and `NAME.expand.bias`. All are
-float32 in torch's layouts. Importing this module does not import torch.
+A layer `stem` has `stem.weight` and, with batch norm, `stem.bias`. Channel attention has
+`NAME.reduce.weight`, `NAME.reduce.bias`, `NAME.expand.weight` and `NAME.expand.bias`. All weights
+are float32 in torch's layouts. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ def weight_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
 
 
 def random_weights(graph: Graph, seed: int) -> dict[str, Float32Array]:
-    """Weights for timing: uniform, scaled so that activations keep their magnitude.
+    """Random weights for timing, scaled so that activations keep their magnitude.
 
-    The variance of each weight is 2 / fan-in (He et al., ICCV 2015), and half of that before a
-    residual sum, whose other input adds to it. Layers take theirs from one pool of numbers, each
-    from a place of its own, because drawing millions anew would take most of an export's time.
+    Weights are uniform. The variance of each is 2 / fan-in (He et al., ICCV 2015), and half of that
+    before a residual sum, to which the other input adds variance. All layers take their weights
+    from one pool of random numbers, at different positions, because drawing millions of numbers
+    would take most of the time of an export.
     """
     rng = np.random.default_rng(seed)
     shapes = weight_shapes(graph)
@@ -64,25 +65,26 @@ def random_weights(graph: Graph, seed: int) -> dict[str, Float32Array]:
         if name.endswith("project.weight"):
             variance /= 2
         start = int(rng.integers(_PLACES))
-        # A uniform of width w has the variance w^2 / 12.
+        # A uniform distribution of width w has the variance w^2 / 12.
         values = pool[start : start + sizes[name]] * np.float32(math.sqrt(12 * variance))
         weights[name] = values.reshape(shape)
     return weights
 
 
 _PLACES = 10_000
+"""How many positions in the pool of random numbers a layer's weights may start at."""
 
 
 def folded_weights(
     supernet: Supernet, subnet: Subnet, statistics: Mapping[str, Tensor] | None = None
 ) -> dict[str, Float32Array]:
-    """The weights that `subnet` uses, with batch norm in inference mode folded into them.
+    """The weights of `subnet`, with batch norm in inference mode folded into them.
 
     Args:
         supernet: the shared weights.
-        subnet: of its space.
-        statistics: batch norm's, as `bn_calibration.calibrate` gives them; if None, the
-            supernet's own.
+        subnet: a subnet of its space.
+        statistics: batch norm statistics that `bn_calibration.calibrate` returned; None for those
+            of the supernet.
     """
     epsilon = family_of(supernet.space).bn_epsilon
     tensors = supernet.active(subnet) | dict(statistics or {})
@@ -104,7 +106,7 @@ def folded_weights(
 def _fold(
     weight: Float32Array, active: Weights, norm: str, epsilon: float
 ) -> tuple[Float32Array, Float32Array]:
-    """Weight and bias of a convolution that does the work of batch norm `norm` as well."""
+    """The weight and bias of a convolution into which batch norm `norm` is folded."""
     variance = active[f"{norm}.running_var"].astype(np.float64)
     scale = active[f"{norm}.weight"] / np.sqrt(variance + epsilon)
     bias = active[f"{norm}.bias"] - active[f"{norm}.running_mean"] * scale

@@ -1,4 +1,4 @@
-"""The families of networks, one file each: their blocks, their spaces, their quirks.
+"""The families of networks, one file for each, with its blocks, spaces and special cases.
 
-`registry` lists them. To add one, write a file with a `Family` and add it to the list there.
+`registry` lists them. To add a family, write a file with a `Family` and add it to the list there.
 """

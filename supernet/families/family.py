@@ -1,4 +1,4 @@
-"""What a family of networks has to say for itself."""
+"""The type of a family of networks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Family:
     """How the subnets of some spaces are built.
 
     Attributes:
-        name: what `Space.family` calls it; files keep this name.
-        blocks: the blocks of a subnet of a space for an image of some shape, in order of
-            execution. Nothing is checked; the same arguments always give the same blocks.
-        spaces: those of this family that are known by name.
-        bn_epsilon: added to batch norm's variance, as in the networks that were released.
-        separable: whether a block of a unit depends on its own slot and the slot's choices alone,
-            so that costs of blocks can be added up without building every subnet.
-        released_name: what the reference implementation calls a tensor of ours, where the space is
-            one whose supernets were released; None where there are no released weights.
+        name: the value of `Space.family`, which is also in files.
+        blocks: returns the blocks of a subnet of a space for an image of some shape, in order of
+            execution. It checks nothing, and the same arguments always give the same blocks.
+        spaces: the built-in spaces of this family.
+        bn_epsilon: the constant that batch norm adds to the variance, as in the released networks.
+        separable: whether a block of a unit depends only on its own slot and the slot's choices, so
+            that costs of blocks can be summed up without building every subnet.
+        released_name: returns the name that a tensor has in the released weights of a space; None
+            if no weights of this family were released.
     """
 
     name: str

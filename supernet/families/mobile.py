@@ -1,7 +1,7 @@
-"""MobileNetV3 and ProxylessNAS: stem, a first block, units of inverted bottlenecks, head.
+"""MobileNetV3 and ProxylessNAS: a stem, a first block, units of inverted bottlenecks, and a head.
 
-Numbers: the reference implementations' OFA_mbv3.py and OFA_proxyless.py
-(mit-han-lab/once-for-all), and the coupling of CompOFA's train_ofa_net.py.
+The numbers are from OFA_mbv3.py and OFA_proxyless.py of the reference implementation
+(mit-han-lab/once-for-all), and the coupling is from CompOFA's train_ofa_net.py.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from compofa.supernet.space import Space
 from compofa.supernet.subnet import Activation, Subnet, Unit, divisible
 
 COMPOUND = {2: 3.0, 3: 4.0, 4: 6.0}
-"""CompOFA's coupling: the expand ratio that goes with each depth (reference train_ofa_net.py)."""
+"""CompOFA's coupling: the expand ratio of each depth (train_ofa_net.py of the reference)."""
 
 COMPOUND_KERNELS = (3, 5, 3, 3, 5)
-"""Kernels of the five units in a fixed-kernel space: those of MobileNetV3-Large."""
+"""The kernels of the five units in a fixed-kernel space, which are those of MobileNetV3-Large."""
 
 
 def _free_unit(width: int, stride: int, activation: Activation, squeeze_excite: bool) -> Unit:
@@ -36,11 +36,11 @@ def _free_unit(width: int, stride: int, activation: Activation, squeeze_excite: 
 
 
 def _compound(units: tuple[Unit, ...], kernels: Sequence[int] | None) -> tuple[Unit, ...]:
-    """`units` with CompOFA's coupling; a unit of one depth takes the largest expand ratio.
+    """`units` with CompOFA's coupling; a unit with only one depth gets the largest expand ratio.
 
     Args:
-        units: of a space that is not coupled.
-        kernels: the one kernel of each unit; None leaves all of them to choose from.
+        units: the units of a space that is not coupled.
+        kernels: the only kernel of each unit; None to keep all kernels as choices.
     """
     coupled = []
     for i, unit in enumerate(units):
@@ -83,7 +83,10 @@ def _proxyless_spaces() -> tuple[Space, ...]:
 
 
 def _mbv3_blocks(space: Space, subnet: Subnet, image: Shape) -> tuple[Block, ...]:
-    """Ends in a final expand, the pool, then a feature mix without batch norm."""
+    """The blocks of MobileNetV3.
+
+    Its head is a final expand, the pool, and then a feature mix without batch norm.
+    """
     blocks = _body(space, subnet, image, stem=(space.channels(16), "h_swish"), first="relu")
     wide, mixed = space.channels(960), space.channels(1280)
     pointwise = ConvForm(1, 1, "h_swish")
@@ -95,7 +98,7 @@ def _mbv3_blocks(space: Space, subnet: Subnet, image: Shape) -> tuple[Block, ...
 
 
 def _proxyless_blocks(space: Space, subnet: Subnet, image: Shape) -> tuple[Block, ...]:
-    """Ends in a feature mix with batch norm, then the pool."""
+    """The blocks of ProxylessNAS; its head is a feature mix with batch norm, then the pool."""
     blocks = _body(space, subnet, image, stem=(space.channels(32), "relu6"), first="relu6")
     pointwise = ConvForm(1, 1, "relu6")
     mixed = space.channels(1280)
@@ -112,12 +115,12 @@ def _body(
     stem: tuple[int, Activation],
     first: Activation,
 ) -> list[Block]:
-    """The blocks up to the head.
+    """The blocks of a subnet up to the head.
 
     Args:
-        space: of the subnet.
-        subnet: what is chosen.
-        image: the input.
+        space: the space of the subnet.
+        subnet: the subnet.
+        image: the shape of the input.
         stem: the channels and the activation of the stem.
         first: the activation of the first block, which has no expansion.
     """
@@ -140,7 +143,7 @@ def _body(
 
 
 class _InvertedForm(NamedTuple):
-    """What an inverted bottleneck is like; `mid` None leaves the expansion out."""
+    """The properties of an inverted bottleneck; without an expansion, `mid` is None."""
 
     channels: int
     mid: int | None
@@ -152,7 +155,7 @@ class _InvertedForm(NamedTuple):
 
 @lru_cache(maxsize=16384)
 def _inverted(name: str, unit: int | None, source: Source, form: _InvertedForm) -> Block:
-    """An inverted bottleneck (Sandler et al., MobileNetV2, CVPR 2018)."""
+    """Makes an inverted bottleneck (Sandler et al., MobileNetV2, CVPR 2018)."""
     channels, mid, kernel, stride, activation, squeeze_excite = form
     layers: list[Layer] = []
     input = source.shape
@@ -195,7 +198,7 @@ _RELEASED_ENDS = {
 
 
 def _released_name(name: str, space: Space) -> str:
-    """What the reference implementations call our tensor `name`: blocks are counted through."""
+    """The name of our tensor `name` in the reference, which numbers blocks across units."""
     in_block = re.fullmatch(r"(first|units\.(\d+)\.(\d+))\.([a-z]+)\.(.+)", name)
     if in_block is None:
         module, tensor = name.split(".", 1)
@@ -203,7 +206,7 @@ def _released_name(name: str, space: Space) -> str:
     where, unit, block, part, tensor = in_block.groups()
     if where == "first":
         return f"blocks.0.mobile_inverted_conv.{_RELEASED_PARTS[part]}.{tensor}"
-    # Elastic layers wrap a plain one of the same name.
+    # In the reference, an elastic layer contains an ordinary one of the same name.
     if part != "se":
         tensor = re.sub(r"^conv\.weight$", "conv.conv.weight", tensor)
         tensor = re.sub(r"^conv\.transforms\.(.+)$", r"conv.\1_matrix", tensor)

@@ -1,4 +1,4 @@
-"""Blocks that families have in common, and what they are described by."""
+"""Blocks that several families have in common."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from compofa.supernet.blocks import Block, Conv, Linear, PoolLayer, Shape, Source
 from compofa.supernet.subnet import Activation
 
-# Blocks are cached: the subnets of a space share most of theirs, and spaces are listed in full.
+# Blocks are cached, because the subnets of a space share most of them, and whole spaces are listed.
 
 
 class ConvForm(NamedTuple):
-    """What a convolution is like, its channels left out."""
+    """The properties of a convolution, without its channels."""
 
     kernel: int
     stride: int
@@ -21,13 +21,13 @@ class ConvForm(NamedTuple):
 
 
 def strided(size: int, stride: int) -> int:
-    """Output size of a layer padded by `kernel // 2`, for odd kernels."""
+    """The output size of a layer with an odd kernel that is padded by `kernel // 2`."""
     return -(-size // stride)
 
 
 @lru_cache(maxsize=4096)
 def plain_conv(key: str, name: str, source: Source, channels: int, form: ConvForm) -> Block:
-    """A block of one convolution `name`; `key` is how latency tables call such a block."""
+    """A block of one convolution `name`; `key` is the name of such blocks in latency tables."""
     kernel, stride, activation, batch_norm = form
     input = source.shape
     output = Shape(channels, strided(input.height, stride), strided(input.width, stride))
@@ -37,7 +37,7 @@ def plain_conv(key: str, name: str, source: Source, channels: int, form: ConvFor
 
 @lru_cache(maxsize=4096)
 def global_pool(source: Source) -> Block:
-    """The average over the picture, as the layer `pool`."""
+    """The average over height and width, as the layer `pool`."""
     output = Shape(source.shape.channels, 1, 1)
     pool = PoolLayer("pool", source.name, source.shape, output, "global_average")
     return Block(f"AvgPool2D-input:{source.shape}-output:{output}", None, (pool,))

@@ -10,14 +10,14 @@ from compofa.supernet.families.resnet import RESNET50
 from compofa.supernet.space import Space
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (MBV3, PROXYLESS, RESNET50)}
-"""A new family is one file here and one name in this list."""
+"""All families by name. A new family is a file in this folder and an entry in this list."""
 
 
 def family_of(space: Space) -> Family:
-    """The family that networks of `space` are built as.
+    """The family of the networks of `space`.
 
     Raises:
-        UserError: there is none of that name, as a space read from a file may say.
+        UserError: the family is not known; a checkpoint may contain such a space.
     """
     family = FAMILIES.get(space.family)
     if family is None:

@@ -1,6 +1,6 @@
-"""ResNet50D: a deep stem whose second convolution can be dropped, max pool, bottleneck stages.
+"""ResNet50D: a deep stem whose second convolution can be dropped, a max pool, bottleneck stages.
 
-Numbers: the reference implementation's OFA_resnet50.py (mit-han-lab/once-for-all).
+The numbers are from OFA_resnet50.py of the reference implementation (mit-han-lab/once-for-all).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from compofa.supernet.subnet import Subnet, Unit, divisible
 
 
 def _units(compound: bool) -> tuple[Unit, ...]:
-    """The stem (its residual conv is elastic) and four stages of bottleneck blocks.
+    """The units: the stem, whose residual convolution is elastic, and four bottleneck stages.
 
-    The compound form couples depth, expand ratio and width level by level. CompOFA's argument for
-    coupling depth and expand ratio is that networks grow best in all dimensions at once (Tan and
-    Le, EfficientNet, ICML 2019); here a stage's width is a third dimension, so it joins in. What is
-    left reaches from the smallest subnet of the free space to its largest (0.96 to 7.49 GMACs at
-    224) in 162 steps, the median of which is 0.8 % and the largest 27 %. Free widths
-    would make 39,366 subnets of them. The stem has one block to drop, so its depth is 0 only at the
-    lowest level; the level is what the key's digit names.
+    The compound form couples depth, expand ratio and width. CompOFA couples depth and expand ratio
+    because networks should grow in all dimensions at once (Tan and Le, EfficientNet, ICML 2019).
+    The width of a stage is a third dimension here, so it is coupled too. The 162 subnets reach from
+    the smallest of the free space to its largest (0.96 to 7.49 GMACs at 224); the median step
+    between neighbours is 0.8 % and the largest 27 %. With free widths there would be 39,366
+    subnets. The stem has only one block that can be dropped, so it has two levels: its depth is 0
+    at the lower one.
     """
     widths, ratios = (0.65, 0.8, 1.0), (0.2, 0.25, 0.35)
     stem = Unit(64, 1, "relu", False, (0, 1), (1.0,), (3,), widths=widths)
@@ -48,7 +48,7 @@ def _blocks(space: Space, subnet: Subnet, image: Shape) -> tuple[Block, ...]:
     blocks = _stem(space, subnet, image)
     for u, (unit, slots) in enumerate(zip(space.units, space.slot_ranges, strict=True)):
         if u == 0:
-            continue  # the stem, which is built above
+            continue  # The first unit is the stem, which is built above.
         for b in range(unit.base_blocks + subnet.depths[u]):
             slot = slots.start + b
             channels = divisible(unit.width * space.width * subnet.widths[u])
@@ -61,7 +61,7 @@ def _blocks(space: Space, subnet: Subnet, image: Shape) -> tuple[Block, ...]:
 
 
 def _stem(space: Space, subnet: Subnet, image: Shape) -> list[Block]:
-    """Three convolutions, the second of which the subnet may drop, and a max pool."""
+    """The stem: three convolutions, of which a subnet may drop the second, and a max pool."""
     out = divisible(64 * space.width * subnet.widths[0])
     mid = divisible(out // 2)
     first = ConvForm(3, space.stem_stride, "relu")
@@ -82,14 +82,14 @@ def _stem(space: Space, subnet: Subnet, image: Shape) -> list[Block]:
 def _bottleneck(
     place: tuple[int, int], source: Source, mid: int, channels: int, form: ConvForm
 ) -> Block:
-    """ResNet-D's bottleneck; its shortcut pools before its 1x1 convolution.
+    """Makes a bottleneck of ResNet-D, whose shortcut pools before its 1x1 convolution.
 
     Args:
         place: the unit, and the number of the block in it.
-        source: what it reads.
-        mid: its inner channels.
-        channels: its output channels.
-        form: of the convolution in the middle.
+        source: the input.
+        mid: the number of inner channels.
+        channels: the number of output channels.
+        form: the properties of the convolution in the middle.
     """
     kernel, stride, activation, _ = form
     at, input = source
@@ -125,6 +125,6 @@ RESNET50 = Family(
         Space("ofa-resnet50", "resnet50", _units(compound=False)),
     ),
     bn_epsilon=1e-5,
-    # A bottleneck's input has the width that the unit before it chose.
+    # The input channels of a unit's first bottleneck depend on the width of the unit before.
     separable=False,
 )

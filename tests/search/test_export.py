@@ -71,7 +71,7 @@ def test_each_winner_is_written_once(
         (["--export", "d", "--checkpoint", "c.pt", "--dtype", "int8"], "int8 needs --calibration"),
         (
             ["--export", "d", "--checkpoint", "c.pt", "--dtype", "float16"],
-            "--format onnx has no --dtype float16",
+            "--format onnx does not support --dtype float16",
         ),
     ],
 )

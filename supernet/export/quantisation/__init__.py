@@ -1,1 +1,1 @@
-"""Models of integers: the images that ranges come from, and the libraries that quantise."""
+"""Quantises models: reads the calibration images, and calls the libraries that quantise."""

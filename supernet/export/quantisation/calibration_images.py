@@ -1,4 +1,4 @@
-"""Images by which quantisation learns the range of activations: an .npz file, or a folder."""
+"""Reads the images on which quantisation is calibrated, from an .npz file or a folder."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from compofa.supernet.graph import Graph
 from compofa.supernet.preprocessing import Preprocessing, preprocessing
 
 MOST_PICTURES = 256
-"""Of a folder with more, as many are taken, evenly spaced: ranges hardly change beyond."""
+"""The most pictures used of a folder, at even distances. With more, ranges hardly change."""
 
 LARGEST = 2 * 1024**3
-"""Bytes of an .npz file once unpacked; larger ones are refused."""
+"""Bytes of an .npz file when unpacked. Larger files are refused."""
 
 
 def calibration_batches(path: Path, graph: Graph, batch_size: int) -> list[Float32Array]:
-    """Inputs of `graph`, [batch_size, channels, height, width] float32 each.
+    """Reads images as inputs of `graph`, float32 [batch_size, channels, height, width] each.
 
     Args:
         path: an .npz file with one array of preprocessed images [n, channels, height, width], or a
-            folder of pictures, at any depth, which are preprocessed as for evaluation.
-        graph: what they are the inputs of.
-        batch_size: images of a batch; the last one begins again with the first images if need be.
+            folder of pictures, which are preprocessed as for evaluation. Subfolders count too.
+        graph: the graph that gets the inputs.
+        batch_size: the number of images in a batch. The last batch is filled up with the first
+            images if necessary.
 
     Raises:
-        UserError: they cannot be read, or are not what the graph takes.
-        MissingExtra: pictures need pillow, and it is not installed.
+        UserError: the images cannot be read, or do not fit the input of the graph.
+        MissingExtra: pictures need pillow, which is not installed.
     """
     images = _pictures(path, graph) if path.is_dir() else _array(path, graph)
     order = np.resize(np.arange(len(images)), -(-len(images) // batch_size) * batch_size)
@@ -42,13 +43,16 @@ def _array(path: Path, graph: Graph) -> Float32Array:
     """The images in an .npz file."""
     arrays = read_npz(path, "the calibration file", LARGEST)
     if len(arrays) != 1:
-        raise UserError(f"it has {len(arrays)} arrays, not one of images", path=path)
+        message = f"the calibration file has {len(arrays)} arrays instead of one of images"
+        raise UserError(message, path=path)
     (images,) = arrays.values()
     if images.ndim != 4 or images.shape[1:] != graph.input or not len(images):
         given, wanted = _sizes(images.shape), _sizes(("n", *graph.input))
-        raise UserError(f"it has images of {given}, the subnet takes {wanted}", path=path)
+        message = f"the array of images is {given}, but the subnet needs {wanted}"
+        raise UserError(message, path=path)
     if not np.issubdtype(images.dtype, np.floating) or not np.isfinite(images).all():
-        raise UserError("its images are not preprocessed: not floats, or not finite", path=path)
+        message = "the images are not preprocessed: their values must be finite floats"
+        raise UserError(message, path=path)
     inputs: Float32Array = images.astype(np.float32, copy=False)
     return inputs
 
@@ -58,16 +62,16 @@ def _sizes(shape: tuple[object, ...]) -> str:
 
 
 def _pictures(folder: Path, graph: Graph) -> Float32Array:
-    """The pictures below `folder`, preprocessed; those that cannot be read are left out."""
+    """The preprocessed pictures below `folder`, without those that cannot be read."""
     channels = graph.space.in_channels
     steps = preprocessing(channels)
     if steps is None:
-        message = f"how pictures become {channels} input channels is not known: give an .npz file"
-        raise UserError(message, path=folder)
+        message = f"it is not known how to make {channels} input channels of pictures"
+        raise UserError(message, path=folder, hint="give an .npz file")
     pictures = list_pictures(folder)
     if not pictures:
         raise UserError(
-            "it has no pictures", path=folder, hint=f"such as {', '.join(SUFFIXES[:3])}"
+            "the folder has no pictures", path=folder, hint=f"such as {', '.join(SUFFIXES[:3])}"
         )
     count = min(len(pictures), MOST_PICTURES)
     taken = np.linspace(0, len(pictures) - 1, count).round().astype(int)
@@ -79,7 +83,7 @@ def _pictures(folder: Path, graph: Graph) -> Float32Array:
         except UnreadableImage as error:
             unreadable.add(str(error))
     if not images:
-        raise UserError("none of its pictures can be read as one", path=folder)
+        raise UserError("none of the pictures can be read", path=folder)
     return np.stack(images)
 
 
@@ -92,5 +96,5 @@ def _picture(path: Path, steps: Preprocessing, resolution: int) -> Float32Array:
         with Image.open(path) as picture:
             return steps.apply(picture, resolution)
     except Exception as error:
-        # On damaged files decoders raise whatever they stumble over.
+        # On damaged files, decoders may raise any kind of error.
         raise unreadable_image(str(path), error) from error

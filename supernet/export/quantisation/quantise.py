@@ -1,9 +1,9 @@
-"""Models of integers, quantised after training: ranges of activations come from sample inputs.
+"""Quantises models after training, with sample inputs for calibration.
 
-Ranges are the smallest and largest values seen, of each activation by itself; weights have a scale
-for each output channel. Inputs and outputs stay float32. The libraries that do it set up logging,
-draw progress bars and take whole processors, so they run in a process of their own (quantiser.py),
-which alone knows what a dtype means to them.
+The range of an activation is from the smallest to the largest value in the sample. Weights have one
+scale per output channel. Inputs and outputs stay float32. The libraries that quantise configure
+logging, draw progress bars and use all processors. They therefore run in a process of their own
+(quantiser.py).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from compofa.supernet.export.quantisation import quantiser
 def quantise_tflite(
     content: bytes, calibration: Iterable[Float32Array], dtype: Dtype = Dtype.INT8
 ) -> bytes:
-    """The model of integers of a float one, of what `write_tflite` writes with `to_quantise`.
+    """Quantises a float model that `write_tflite` wrote with `to_quantise`.
 
     Args:
         content: the float model.
-        calibration: inputs [n, channels, height, width], n being the model's.
-        dtype: a quantised one that TFLite files can hold.
+        calibration: inputs [n, channels, height, width], where n is the model's batch size.
+        dtype: a quantised dtype that TFLite files support.
 
     Raises:
         MissingExtra: ai-edge-quantizer is not installed.
-        UserError: there are no inputs, or no space for temporary files.
+        UserError: there are no inputs, or temporary files cannot be written.
     """
     require_package("ai-edge-quantizer", "quantise", module="ai_edge_quantizer")
     inputs = (batch.transpose(0, 2, 3, 1) for batch in calibration)
@@ -44,15 +44,15 @@ def quantise_tflite(
 def quantise_onnx(
     content: bytes, calibration: Iterable[Float32Array], dtype: Dtype = Dtype.INT8
 ) -> bytes:
-    """The model of integers of a float one, with pairs of QuantizeLinear and DequantizeLinear.
+    """Quantises a float model, by pairs of QuantizeLinear and DequantizeLinear.
 
     Args:
         content: the float model.
-        calibration: inputs [n, channels, height, width], of sizes that the model takes.
-        dtype: a quantised one that ONNX files can hold.
+        calibration: inputs [n, channels, height, width] that fit the model.
+        dtype: a quantised dtype that ONNX files support.
 
     Raises:
-        UserError: there are no inputs, or no space for temporary files.
+        UserError: there are no inputs, or temporary files cannot be written.
     """
     return _quantise("onnx", content, calibration, dtype)
 
@@ -68,7 +68,7 @@ def _quantise(
             for count, batch in enumerate(inputs, start=1):
                 np.save(folder / f"{count:06}.npy", batch)
             if not count:
-                raise UserError(f"{dtype} needs sample inputs, and there are none")
+                raise UserError(f"{dtype} needs sample inputs, but there are none")
             _run(kind, dtype, folder)
             return (folder / quantiser.QUANTISED).read_bytes()
     except OSError as error:
@@ -76,7 +76,7 @@ def _quantise(
 
 
 def _run(kind: quantiser.Kind, dtype: Dtype, folder: Path) -> None:
-    # -P: a folder that the user happens to be in is no place to import from.
+    # With -P, Python does not import modules from the user's current folder.
     command = [sys.executable, "-P", "-m", quantiser.__name__, kind, dtype, str(folder)]
     ended = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

@@ -1,6 +1,6 @@
-"""The program that quantise.py runs: `quantiser KIND DTYPE FOLDER`; the folder holds the files.
+"""The program that quantise.py runs: `quantiser KIND DTYPE FOLDER`, with the files in the folder.
 
-What a quantised dtype means to the libraries stands here, and nowhere else.
+Only this module knows what a quantised dtype means to the libraries.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from compofa.supernet.export.dtype import Dtype
 Kind = Literal["tflite", "onnx"]
 
 FLOAT = "float"
-"""The model to quantise, in the folder; beside it, inputs in the layout of the model, *.npy."""
+"""The file in the folder with the model to quantise. Its inputs are in *.npy, in its layout."""
 
 QUANTISED = "quantised"
-"""The model that was made of it."""
+"""The file in the folder to which the quantised model is written."""
 
 TFLITE_BITS = {Dtype.INT8: (8, 8)}
-"""How many bits activations and weights have."""
+"""The number of bits of activations and of weights."""
 
 ONNX_TYPES = {Dtype.INT8: ("QUInt8", "QInt8")}
-"""What onnxruntime's `QuantType` calls the types of activations and weights.
+"""The types of activations and of weights, as onnxruntime's `QuantType` names them.
 
-Activations are unsigned: on x86, onnxruntime has no int8 kernels for signed ones.
+Activations are unsigned, because on x86 onnxruntime has no int8 kernels for signed ones.
 """
 
 
 def quantise_tflite(folder: Path, dtype: Dtype) -> None:
-    """Quantises weights and activations of all operators; the input and the output are kept."""
+    """Quantises the weights and activations of all operators, but not the input and the output."""
     from ai_edge_litert.tools.flatbuffer_utils import read_model_from_bytearray
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.calibrator import Calibrator
@@ -51,18 +51,20 @@ def quantise_tflite(folder: Path, dtype: Dtype) -> None:
     for kept in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         recipes.add_quantization_config(".*", kept, algorithm_key=AlgorithmName.NO_QUANTIZE)
     content = (folder / FLOAT).read_bytes()
-    # By default the ranges are moving averages, in which the first input outweighs all others.
+    # By default, ranges are moving averages in which the first input has more weight than all
+    # others together.
     calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
     for batch in inputs(folder):
         calibrator.calibrate({SIGNATURE: [{INPUT: batch}]}, recipes)
     quantizer = Quantizer(content, recipes.get_quantization_recipe())
     quantised = quantizer.quantize(calibrator.get_model_qsvs()).quantized_model
-    # Packed anew, as it has contents behind the flatbuffer, where older runtimes do not look.
+    # The quantizer puts contents behind the flatbuffer, where older runtimes cannot read them, so
+    # the model is packed again.
     (folder / QUANTISED).write_bytes(packed(read_model_from_bytearray(quantised)))
 
 
 def quantise_onnx(folder: Path, dtype: Dtype) -> None:
-    """Puts pairs of QuantizeLinear and DequantizeLinear around operators."""
+    """Inserts pairs of QuantizeLinear and DequantizeLinear around operators."""
     from onnxruntime.quantization import QuantType, quantize_static
 
     activations, weights = ONNX_TYPES[dtype]
@@ -77,7 +79,7 @@ def quantise_onnx(folder: Path, dtype: Dtype) -> None:
 
 
 class _Reader:
-    """Inputs as onnxruntime wants to be given them."""
+    """The calibration inputs, with the interface that onnxruntime requires."""
 
     def __init__(self, batches: Iterator[Float32Array]) -> None:
         self.batches = batches
@@ -88,7 +90,7 @@ class _Reader:
 
 
 def inputs(folder: Path) -> Iterator[Float32Array]:
-    """The inputs to calibrate with, in order."""
+    """The calibration inputs in the folder, in order."""
     return (np.load(path) for path in sorted(folder.glob("*.npy")))
 
 

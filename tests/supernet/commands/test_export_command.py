@@ -226,7 +226,7 @@ def test_a_space_that_is_not_the_checkpoints_is_an_error_naming_both(
     options = ("--checkpoint", narrow, "--space", "compofa-w1.2", "--out", out)
     ended = run(export.main, *SMALL, *options)
     assert ended.code == 2
-    assert "a checkpoint of space compofa, but --space says compofa-w1.2" in ended.err
+    assert "the checkpoint is of space compofa, but --space is compofa-w1.2" in ended.err
     assert not out.exists()
 
 
@@ -248,7 +248,7 @@ def test_another_definition_of_the_checkpoints_space_is_refused(run: Run, tmp_pa
     space.write_text("name: mine\nwidth: 0.2\n")
     ended = run(export.main, *SMALL, "--format", "json", *options)
     assert ended.code == 2
-    assert "a checkpoint of space mine, but --space says another definition of it" in ended.err
+    assert "the checkpoint is of space mine, but --space is another definition of it" in ended.err
 
 
 def test_without_torch_a_checkpoint_says_what_to_install(
@@ -276,19 +276,19 @@ MISTAKES = {
     ),
     "half floats in ONNX": (
         ["--dtype", "float16"],
-        "no --dtype float16, only float32 and int8 (float16 is written as coreml)",
+        "not support --dtype float16, only float32 and int8 (float16 is supported by coreml)",
     ),
     "int8 in Core ML": (
         ["--format", "coreml", "--dtype", "int8", "--out", "x.zip"],
-        "no --dtype int8, only float32 and float16 (int8 is written as onnx and tflite)",
+        "not support --dtype int8, only float32 and float16 (int8 is supported by onnx and tflite)",
     ),
     "int8 without images": (
         ["--dtype", "int8"],
-        "--dtype int8 needs --calibration: images to learn the range of activations from",
+        "--dtype int8 needs --calibration: images that give the range of activations",
     ),
     "images without int8": (
         ["--calibration", "x.npz"],
-        "--calibration is for a quantised --dtype, such as int8, alone",
+        "--calibration is only for a quantised --dtype, such as int8",
     ),
     "missing images": (
         ["--dtype", "int8", "--calibration", "no.npz"],
@@ -296,9 +296,9 @@ MISTAKES = {
     ),
     "a Core ML file of another name": (
         ["--format", "coreml"],
-        "x.onnx: a Core ML model is a folder X.mlpackage, or its X.zip",
+        "x.onnx: the name of a Core ML model ends in .mlpackage, or in .zip for its zip",
     ),
-    "an open size of TFLite": (["--out", "x.tflite", "--dynamic"], "it needs that format"),
+    "an open size of TFLite": (["--out", "x.tflite", "--dynamic"], "only --format onnx supports"),
     "a name of another format": (
         ["--format", "tflite"],
         "x.onnx: the name ends in .onnx, which is onnx, but --format says tflite",
@@ -309,12 +309,12 @@ MISTAKES = {
     ),
     "a suffix of no format": (
         ["--out", "x.pb"],
-        "x.pb: no format of ours has the suffix .pb (--format says what to write;",
+        "x.pb: no format has the suffix .pb (choose a format with --format,",
     ),
     "an unknown dtype": (["--dtype", "fp8"], "there is no dtype 'fp8'"),
     "a missing checkpoint": (["--checkpoint", "no.pt"], "no.pt: cannot read the checkpoint"),
     "no images": (["--batch-size", 0], "Invalid value for '--batch-size'"),
-    "an open size of no model": (["--out", "x.json", "--dynamic"], "it needs that format"),
+    "an open size of no model": (["--out", "x.json", "--dynamic"], "only --format onnx supports"),
     "binary on a terminal": (["--out", "-"], "it needs --format json, and no --json"),
     "a missing folder": (["--out", "no/x.onnx"], "no/x.onnx: cannot write the exported file"),
     "a folder": (["--out", "."], "cannot write the exported file: is a directory"),
@@ -382,7 +382,10 @@ def test_a_description_has_no_statistics_to_tell_of(run: Run, tmp_path: Path) ->
 
 def test_a_data_set_without_a_checkpoint_is_refused(run: Run, tmp_path: Path) -> None:
     ended = run(export.main, *SMALL, "--data", tmp_path, "--out", tmp_path / "x.onnx")
-    assert (ended.code, ended.err) == (2, "error: --data is for the weights of a --checkpoint\n")
+    assert (ended.code, ended.err) == (
+        2,
+        "error: --data can only be given together with --checkpoint\n",
+    )
 
 
 @pytest.mark.parametrize(

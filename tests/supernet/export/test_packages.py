@@ -49,7 +49,9 @@ def test_what_is_no_package_is_never_replaced(folder: bool, tmp_path: Path) -> N
     kept = path / "thesis.txt" if folder else path
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("years of work")
-    with pytest.raises(UserError, match="exists and is no Core ML package, so it is not replaced"):
+    with pytest.raises(
+        UserError, match="exists and is not a Core ML package, so it is not replaced"
+    ):
         write_package(path, zipped(FILES))
     assert kept.read_text() == "years of work"
 

@@ -93,12 +93,15 @@ def test_pictures_of_any_mode_become_rgb(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ([np.zeros((2, 3, 64, 64))], "has images of 2x3x64x64, the subnet takes nx3x32x32"),
-        ([np.zeros((0, 3, 32, 32))], "has images of 0x3x32x32"),
-        ([np.zeros(())], "has images of one number"),
-        ([np.zeros((1, 3, 32, 32), np.uint8)], "not preprocessed: not floats"),
-        ([np.full((1, 3, 32, 32), np.nan)], "not preprocessed: not floats, or not finite"),
-        ([np.zeros(2), np.zeros(2)], "has 2 arrays, not one of images"),
+        (
+            [np.zeros((2, 3, 64, 64))],
+            "the array of images is 2x3x64x64, but the subnet needs nx3x32x32",
+        ),
+        ([np.zeros((0, 3, 32, 32))], "the array of images is 0x3x32x32"),
+        ([np.zeros(())], "the array of images is one number"),
+        ([np.zeros((1, 3, 32, 32), np.uint8)], "not preprocessed: their values must be"),
+        ([np.full((1, 3, 32, 32), np.nan)], "not preprocessed: their values must be finite"),
+        ([np.zeros(2), np.zeros(2)], "has 2 arrays instead of one of images"),
         ([np.array([{}], dtype=object)], "not an archive of plain arrays, or it is damaged"),
     ],
 )
@@ -141,7 +144,7 @@ def test_a_damaged_picture_is_named_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.jpg").write_text("no picture")
-    with pytest.raises(UserError, match="none of its pictures can be read"):
+    with pytest.raises(UserError, match="none of the pictures can be read"):
         calibration_batches(tmp_path, GRAPH, 1)
     picture(tmp_path / "b.png", red=51)
     assert len(calibration_batches(tmp_path, GRAPH, 1)) == 1
@@ -205,7 +208,7 @@ def test_pictures_become_what_the_space_takes(channels: int, value: float, tmp_p
 def test_pictures_for_a_space_of_other_channels_are_refused(tmp_path: Path) -> None:
     space = replace(SPACE, name="mine", in_channels=4)
     picture(tmp_path / "a.png", red=0)
-    with pytest.raises(UserError, match="become 4 input channels is not known: give an .npz file"):
+    with pytest.raises(UserError, match="make 4 input channels of pictures .give an .npz file"):
         calibration_batches(tmp_path, build_graph(space, space.extreme(False), 32), 1)
 
 

@@ -166,7 +166,7 @@ def test_nothing_is_said_and_nothing_left_behind(
 
 @EITHER
 def test_without_sample_inputs_there_is_no_int8(format_: Format) -> None:
-    with pytest.raises(UserError, match="int8 needs sample inputs, and there are none"):
+    with pytest.raises(UserError, match="int8 needs sample inputs, but there are none"):
         format_.quantise(format_.write(SPACE), [])
 
 
