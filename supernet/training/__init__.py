@@ -1,1 +1,1 @@
-"""Training supernets: recipes, the steps they are made of, and runs that survive being killed."""
+"""Trains supernets: recipes, training steps, and runs that can be interrupted and continued."""

@@ -1,4 +1,4 @@
-"""What a training has cost so far: images, arithmetic, time."""
+"""The cost of a training so far: images, arithmetic, time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from compofa.supernet.subnet import Subnet
 
 @dataclass
 class TrainingCost:
-    """Sums over the steps of a training, validation left out.
+    """Sums over the steps of a training, without validation.
 
     Attributes:
-        images: loaded, over all ranks.
-        passes: images that went through a network forward and backward: images x subnets.
-        taught: images that went through the teacher, forward alone.
-        macs: multiply-accumulates of the forward passes; backward takes about twice as many more.
-        teacher_macs: of the teacher's.
-        seconds: by the clock.
-        cpu_seconds: of the first process's CPUs.
+        images: the number of images that were loaded, over all ranks.
+        passes: the number of forward and backward passes of single images, one for each image and
+            subnet.
+        taught: the number of forward passes of single images through the teacher.
+        macs: the multiply-accumulates of the forward passes. Backward passes need about twice as
+            many in addition.
+        teacher_macs: the multiply-accumulates of the teacher.
+        seconds: the elapsed time.
+        cpu_seconds: the CPU time of the first process.
     """
 
     images: int = 0
@@ -37,14 +39,20 @@ class TrainingCost:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Counts the time of what is done in it."""
+        """Adds the time that passes within it."""
         clock, cpu = time.perf_counter(), time.process_time()
         yield
         self.seconds += time.perf_counter() - clock
         self.cpu_seconds += time.process_time() - cpu
 
     def add(self, images: int, macs: Sequence[int], teacher_macs: int | None) -> None:
-        """One step with subnets of so many MACs, and a teacher if there is one."""
+        """Adds a step.
+
+        Args:
+            images: the number of images.
+            macs: the multiply-accumulates per image of each subnet.
+            teacher_macs: those of the teacher; None without a teacher.
+        """
         self.images += images
         self.passes += images * len(macs)
         self.macs += images * sum(macs)
@@ -53,10 +61,10 @@ class TrainingCost:
             self.teacher_macs += images * teacher_macs
 
     def as_json(self) -> dict[str, int | float]:
-        """As plain values."""
+        """The sums as plain values."""
         return dataclasses.asdict(self)
 
 
 def subnet_macs(space: Space, subnet: Subnet, resolution: int) -> int:
-    """Multiply-accumulates of one image."""
+    """The multiply-accumulates per image of a subnet."""
     return sum(block.macs for block in graph_blocks(space, subnet, resolution))

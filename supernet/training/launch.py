@@ -1,4 +1,4 @@
-"""Begins a training, or goes on with it, whichever its folder calls for."""
+"""Starts a training, or continues the one in its folder."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from compofa.supernet.training.training_monitor import TrainingMonitor
 
 
 def train(training: Training, launch: Launch, ranks: Ranks) -> State:
-    """Trains to the end, from the folder's state if it has one.
+    """Trains to the end, from the state in the folder if there is one.
 
     Raises:
-        UserError: the folder holds another training, or its state is missing or damaged; or what
-            `Trainer.run` raises.
-        KeyboardInterrupt: it was asked to end.
+        UserError: the folder has another training, or its state is missing or damaged; or an error
+            of `Trainer.run`.
+        KeyboardInterrupt: the training was interrupted.
     """
     training.check_ranks(ranks.count)
     with _prepared(training, launch, ranks) as (state, monitor), heeding_signals() as stop_request:
@@ -60,12 +60,13 @@ def train(training: Training, launch: Launch, ranks: Ranks) -> State:
 def _prepared(
     training: Training, launch: Launch, ranks: Ranks
 ) -> Iterator[tuple[State, TrainingMonitor]]:
-    """The first rank sees to the folder, then all read its state."""
+    """Prepares the folder on the first rank; then all ranks read its state."""
     folder = launch.folder
     with ExitStack() as stack:
         if ranks.first:
             stack.enter_context(folder.held())
-            # Torchrun starts the same command again after a failure, which must not discard.
+            # After a failure, torchrun runs the same command again. It must not discard the
+            # training then.
             if launch.fresh and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
                 folder.clear()
             if not folder.begun:
@@ -74,8 +75,8 @@ def _prepared(
         state = read_state(folder.state)
         changed = differences(training.describe(), state.run)
         if changed:
-            hint = "--out names another folder, --fresh discards this one"
-            message = f"it holds another training: {'; '.join(changed[:3])}"
+            hint = "choose another folder with --out, or discard this one with --fresh"
+            message = f"the folder has another training: {'; '.join(changed[:3])}"
             raise UserError(message, path=folder.path, hint=hint)
         curves = Curves(folder.tensorboard) if launch.curves and ranks.first else None
         monitor = stack.enter_context(
@@ -86,7 +87,10 @@ def _prepared(
 
 
 def _begin(training: Training, folder: RunFolder) -> None:
-    """The state before the first step; it comes first, so that whatever else is there has one."""
+    """Writes the first files of a training.
+
+    The state is written first, so that there is always one if there are any other files.
+    """
     supernet = first_supernet(training.space, training.teacher, training.seed)
     optimiser = new_optimiser(supernet, training.recipe)
     state = State(training.describe(), supernet.state_dict(), optimiser.state_dict())
@@ -96,14 +100,14 @@ def _begin(training: Training, folder: RunFolder) -> None:
 
 
 def teaching_network(training: Training, ranks: Ranks) -> Classifier | None:
-    """The teacher as an ordinary network that does not learn any more."""
+    """The teacher as an ordinary network without gradients; None if there is no teacher."""
     teacher = training.teacher
     if teacher is None:
         return None
     network: nn.Module = teacher.supernet.extract(teacher.subnet)
     if teacher.mixed:
-        # A supernet's own statistics fit none of its subnets: by them, even its largest one is
-        # hardly better than guessing.
+        # The statistics in a supernet fit none of its subnets. With them, even the largest one is
+        # hardly better than chance.
         part = training.split.train.sample(CALIBRATION_IMAGES)
         size = max(training.resolutions)
         images = PlainBatches(training.loading, part, size, training.batch_size)

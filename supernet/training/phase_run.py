@@ -1,4 +1,4 @@
-"""A phase spread out over steps: what each step loads and trains, and what came of it."""
+"""A phase in steps: what each step loads and trains, and the results."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from compofa.supernet.training.run_files.rows import RowValue
 from compofa.supernet.training.steps.step import StepPlan
 
 COLUMNS = ("epoch", "resolution", "learning_rate", "loss", "gradient_norm", "losses", "subnets")
-"""Of steps.csv, after the phase and the step."""
+"""The columns of steps.csv after the phase and the step."""
 
 
 class PhaseRun:
-    """One phase of a training on certain images.
+    """One phase of a training on some images.
 
     Attributes:
-        number: of the phase, counted from 1.
-        order: which images each step sees.
+        number: the number of the phase, counted from 1.
+        phase: the phase.
+        order: the images of each step.
         schedule: the learning rates.
-        sampler: draws the subnets.
+        sampler: draws the subnets of each step.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class PhaseRun:
 
     @property
     def steps(self) -> int:
-        """Of the whole phase."""
+        """The number of steps in the phase."""
         return self.schedule.steps
 
     def plan(self, step: int) -> StepPlan:
-        """What a step does, counted from 0."""
+        """The plan of a step, counted from 0."""
         return StepPlan(
             self.sampler.subnets(step),
             self.phase.targets,
@@ -62,23 +63,25 @@ class PhaseRun:
         )
 
     def dropout_seed(self, step: int, rank: int) -> int:
-        """For torch's generator, which dropout draws from; other ranks drop other features."""
+        """The seed of torch's generator for dropout in a step, which differs between ranks."""
         seed = np.random.SeedSequence((self._seed, self.number, 2, step, rank))
         return int(seed.generate_state(1, np.uint64)[0])
 
     def validation_due(self, done: int, every_epochs: float) -> bool:
-        """Whether to validate after that many steps; always at the end."""
+        """Whether to validate after `done` steps; this is always so at the end."""
         every = max(1, round(every_epochs * self.order.steps_per_epoch))
         return done == self.steps or done % every == 0
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step that was done, its numbers perhaps still on their way from the device.
+    """A step that was started; the device may not have finished it yet.
 
     Attributes:
-        step: counted from 0.
-        result: what `Stepper.step` returned.
+        run: the phase.
+        step: the number of the step, counted from 0.
+        plan: the plan of the step.
+        result: the tensor that `Stepper.step` returned.
     """
 
     run: PhaseRun
@@ -88,27 +91,27 @@ class StepRecord:
 
     @property
     def keys(self) -> str:
-        """The subnets' keys."""
+        """The keys of the subnets, separated by blanks."""
         return " ".join(self.run.sampler.space.key(subnet) for subnet in self.plan.subnets)
 
     def wait(self) -> None:
-        """Until the device has done the step."""
+        """Waits until the device has finished the step."""
         _ = self.numbers
 
     @cached_property
     def numbers(self) -> list[float]:
-        """The result, waited for."""
+        """The result as numbers; this waits for the device."""
         numbers: list[float] = self.result.tolist()
         return numbers
 
     @property
     def stop(self) -> bool:
-        """Whether some rank wants to end."""
+        """Whether a rank has been asked to stop."""
         return self.numbers[-1] > 0
 
     @property
     def loss(self) -> float:
-        """The mean of the subnets' losses."""
+        """The mean loss of the subnets."""
         return sum(self.numbers[:-2]) / len(self.plan.subnets)
 
     def row(self) -> tuple[RowValue, ...]:
@@ -125,7 +128,8 @@ class StepRecord:
                 f"the training diverged at step {self.step + 1} of phase {self.run.phase.name}: "
                 f"losses {shown}, gradient norm {norm:.3g}, at resolution {resolution} with the "
                 f"subnets {self.keys}",
-                hint="lower --lr-scale, or limit the gradient with --clip 1; --fresh starts anew",
+                hint="lower --lr-scale, or limit the gradient with --clip 1, and start again with "
+                "--fresh",
             )
         return (
             self.run.number,

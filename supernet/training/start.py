@@ -1,4 +1,4 @@
-"""What a training starts from: random weights, or those of a trained network."""
+"""The weights from which a training starts: random ones, or those of a teacher."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from compofa.supernet.supernet import Supernet, hull
 
 @dataclass(frozen=True)
 class Teacher:
-    """The network that supernets learn from: the largest subnet of a checkpoint.
+    """The network from which supernets learn: the largest subnet of a checkpoint.
 
     Attributes:
-        sha256: of its file.
-        mixed: whether its batch norm statistics have to be computed anew (`Checkpoint.mixed`).
+        path: the file of the checkpoint.
+        supernet: the supernet in the checkpoint.
+        sha256: the digest of the file.
+        mixed: whether its batch norm statistics have to be computed first; see `Checkpoint.mixed`.
     """
 
     path: Path
@@ -34,32 +36,35 @@ class Teacher:
 
     @property
     def subnet(self) -> Subnet:
-        """The largest of its space."""
+        """The largest subnet of the teacher's space."""
         return self.supernet.space.extreme(largest=True)
 
 
 def load_teacher(path: Path, space: Space, split: Split) -> Teacher:
-    """Reads a checkpoint to teach supernets of `space`.
+    """Reads a checkpoint as the teacher of a supernet of `space`.
 
     Raises:
-        UserError: it cannot be read, networks of `space` cannot be cut out of it, or it was trained
-            on images that `split` holds out.
+        UserError: the file cannot be read, its supernet does not contain the weights of `space`, or
+            it was trained on images that `split` holds out.
     """
     loaded = load_checkpoint(path)
     supernet = loaded.supernet
     reason = next(_obstacles(supernet.space, space), None)
     if reason is not None:
-        hint = f"`compofa-train teacher --space {space.name}` trains one that fits"
+        hint = f"train one that fits with `compofa-train teacher --space {space.name}`"
         message = f"a teacher of space {supernet.space.name} does not fit {space.name}: {reason}"
         raise UserError(message, path=path, hint=hint)
     if split.contradicts(loaded.metadata):
         message = "this teacher may have been trained on images that are held out here"
-        raise UserError(message, path=path, hint="give --heldout as it was given for the teacher")
+        raise UserError(message, path=path, hint="give the same --heldout as for the teacher")
     return Teacher(path, supernet, sha256(path.read_bytes()), loaded.mixed)
 
 
 def first_supernet(space: Space, teacher: Teacher | None, seed: int) -> Supernet:
-    """The weights before the first step: the teacher's as far as `space` has use for them."""
+    """The supernet before the first step, with the weights that it has in common with a teacher.
+
+    Without a teacher, its weights are random.
+    """
     if teacher is not None:
         return restrict(teacher.supernet, space)
     torch.manual_seed(seed)
@@ -67,13 +72,13 @@ def first_supernet(space: Space, teacher: Teacher | None, seed: int) -> Supernet
 
 
 def _obstacles(larger: Space, space: Space) -> Iterator[str]:
-    """Why a supernet of `larger` does not hold the weights of `space`."""
+    """The reasons why a supernet of `larger` does not contain the weights of `space`."""
     for name in ("family", "width", "classes", "in_channels", "stem_stride"):
         theirs, ours = getattr(larger, name), getattr(space, name)
         if theirs != ours:
             yield f"its {name.replace('_', ' ')} is {theirs}, not {ours}"
     if len(larger.units) != len(space.units) or larger.slots != space.slots:
-        yield "its units are others"
+        yield "its units are different"
         return
     theirs, ours = hull(larger), hull(space)
     if any(a < b for a, b in zip(theirs.expands, ours.expands, strict=True)):

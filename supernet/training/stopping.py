@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a training after the step that runs, so that nothing of it is lost."""
+"""Makes Ctrl-C and SIGTERM stop a training after the current step, so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """Whether someone asked the training to end."""
+    """Whether the training has been asked to stop."""
 
     stop: bool = False
 
 
 @contextmanager
 def heeding_signals() -> Iterator[StopRequest]:
-    """Turns the first signal into a stop request; a second Ctrl-C interrupts at once, as usual."""
+    """Turns the first signal into a stop request; a second Ctrl-C interrupts immediately."""
     stop_request = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:

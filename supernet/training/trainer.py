@@ -1,4 +1,4 @@
-"""Runs a training from where it is to its end, and leaves a state to go on from on the way."""
+"""Runs a training from its state to the end, and saves the state again and again."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ from compofa.supernet.training.training_monitor import TrainingMonitor
 from compofa.supernet.training.validation import Validation
 
 STEPS_AHEAD = 16
-"""Steps that a GPU is given before their losses are looked at; a CPU is never ahead."""
+"""How many steps a GPU is given before their losses are read, so that it never waits. A CPU
+computes each step before the next one is started."""
 
 VALIDATION_COLUMNS = ("epoch", "subnet", "resolution", "top1", "images")
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often things are done on the way.
+    """How often the state is saved and subnets are validated.
 
     Attributes:
-        save_seconds: between two states on disk; every validation leaves one too.
-        validate_epochs: between two validations.
+        save_seconds: the time between two saved states. The state is also saved after every
+            validation.
+        validate_epochs: the number of epochs between two validations.
     """
 
     save_seconds: float = 300.0
@@ -44,11 +46,13 @@ class Pace:
 
 @dataclass(frozen=True)
 class Launch:
-    """How a training is run, which has no influence on its weights.
+    """Settings of a run that have no influence on the weights.
 
     Attributes:
-        fresh: discards an earlier training in the folder.
-        curves: writes scalars for TensorBoard.
+        folder: the folder of the training.
+        pace: how often the state is saved and subnets are validated.
+        fresh: whether to discard an earlier training in the folder.
+        curves: whether to write curves for TensorBoard.
     """
 
     folder: RunFolder
@@ -58,7 +62,7 @@ class Launch:
 
 
 class Trainer:
-    """Does the phases that are left."""
+    """Trains the phases that are left."""
 
     def __init__(
         self,
@@ -87,11 +91,11 @@ class Trainer:
                 rows.cut(state.phase + 1, state.step)
 
     def run(self) -> None:
-        """Until all phases are done.
+        """Trains until all phases are done, and writes the checkpoint.
 
         Raises:
-            KeyboardInterrupt: it was asked to end; the state is on disk.
-            UserError: it diverged, the data is damaged, or a file cannot be written.
+            KeyboardInterrupt: the training was asked to stop; its state has been saved.
+            UserError: the training diverged, the data is damaged, or a file cannot be written.
         """
         while self._state.phase < len(self._training.recipe.phases):
             self._phase(self._training.phase_run(self._state.phase))
@@ -132,7 +136,7 @@ class Trainer:
         step = self._state.step
         if len(batch.labels) < 2:
             raise UserError(
-                f"step {step + 1} has {len(batch.labels)} readable images: 2 are needed"
+                f"step {step + 1} has {len(batch.labels)} readable images, but needs at least 2"
             )
         plan = run.plan(step)
         torch.manual_seed(run.dropout_seed(step, self._ranks.rank))
@@ -150,7 +154,10 @@ class Trainer:
         self._state.costs[-1].add(run.order.batch_size, macs, taught)
 
     def _settle(self) -> bool:
-        """Writes down the steps since the last time; whether someone wants to end.
+        """Writes the rows of the steps since the last call.
+
+        Returns:
+            Whether the training has been asked to stop.
 
         Raises:
             UserError: a loss is not finite.
@@ -196,7 +203,7 @@ class Trainer:
         self._saved = time.monotonic()
 
     def _finish(self) -> None:
-        """Writes the result."""
+        """Writes the checkpoint and the costs."""
         training = self._training
         metadata: dict[str, str | int | float | bool] = {
             "recipe": training.recipe.name,

@@ -1,4 +1,4 @@
-"""A training as a whole: what is trained, how, on what, and by which description it is known."""
+"""All settings of a training, and the description by which it is recognised."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ from compofa.supernet.training.start import Teacher
 from compofa.supernet.training.steps.step import StepOptions
 
 PUBLISHED_RESOLUTIONS = tuple(range(128, 225, 4))
-"""What the released supernets were trained at, where tables cover five of them (OFA, appendix)."""
+"""The resolutions at which the released supernets were trained; tables have five of them (OFA,
+appendix)."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """Everything that decides what the weights will be.
+    """Everything on which the trained weights depend.
 
     Attributes:
-        batch_size: images a step, over all ranks.
-        teacher: the network to start from and to learn from, where the recipe needs one.
+        recipe: the recipe.
+        space: the space of the supernet.
+        split: the training and held-out images.
+        loading: how batches are made.
+        batch_size: the number of images per step, over all ranks.
+        seed: the random seed.
+        teacher: the network to start from and to learn from, if the recipe needs one.
+        options: how steps are computed.
     """
 
     recipe: Recipe
@@ -42,12 +49,12 @@ class Training:
 
     @property
     def resolutions(self) -> Sequence[int]:
-        """Sizes of images to train at."""
+        """The resolutions at which to train, in pixels."""
         usual = self.space.resolutions == SEARCHED_RESOLUTIONS
         return PUBLISHED_RESOLUTIONS if usual else self.space.resolutions
 
     def phase_run(self, number: int) -> PhaseRun:
-        """The phase of that number, counted from 0, in steps."""
+        """The phase with that number, counted from 0, in steps."""
         return PhaseRun(
             number + 1,
             self.recipe.phases[number],
@@ -57,18 +64,22 @@ class Training:
         )
 
     def check_ranks(self, count: int) -> None:
-        """Raises UserError unless steps can be shared out among so many ranks."""
+        """Raises UserError if the batches cannot be divided among `count` ranks."""
         images = min(self.batch_size, len(self.split.train))
         if images % count:
-            raise UserError(f"a batch of {images} images cannot be shared evenly by {count} ranks")
+            message = f"a batch of {images} images cannot be divided evenly among {count} ranks"
+            raise UserError(message)
         if images // count < 2:
             raise UserError(
-                f"{images} images a step leave {images // count} for each of {count} ranks",
-                hint="batch norm needs 2 at least",
+                f"a batch of {images} images has only {images // count} for each of {count} ranks",
+                hint="batch norm needs at least 2",
             )
 
     def describe(self) -> dict[str, Any]:
-        """In plain values; a training goes on only where these are the same."""
+        """The description of the training in plain values.
+
+        A training is only continued from a state with the same description.
+        """
         about = {
             "recipe": self.recipe.as_json(),
             "space": dataclasses.asdict(self.space),

@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar on a terminal, lines elsewhere, log.txt, curves."""
+"""Shows the progress of a training on the screen, and writes its log and its curves."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from compofa.supernet.training.run_files.curves import Curves
 
 LINE_SECONDS = 30.0
-"""Between two lines about progress, where there is no terminal."""
+"""Seconds between two lines about progress if stderr is not a terminal."""
 
 
 class TrainingMonitor:
-    """Tells about a training; a silent one, on the other ranks, tells nothing."""
+    """Shows the progress of a training; on other ranks than the first, it is silent."""
 
     def __init__(
         self, folder: RunFolder, *, silent: bool = False, curves: Curves | None = None
@@ -50,17 +50,17 @@ class TrainingMonitor:
             self._curves.close()
 
     def phase(self, run: PhaseRun, cost: TrainingCost, before: int) -> None:
-        """A phase begins or goes on.
+        """Shows that a phase starts or continues.
 
         Args:
             run: the phase.
-            cost: of it so far.
-            before: steps of the phases before it.
+            cost: the cost of the phase so far.
+            before: the number of steps in the phases before it.
         """
         self._name, self._steps, self._before = run.phase.name, run.steps, before
         self._images, self._seconds = cost.images, cost.seconds
         done = cost.images // run.order.batch_size
-        after = f", going on after {done}" if done else ""
+        after = f", continued after {done}" if done else ""
         self.note(f"{self._name}: {run.steps} steps of {run.order.batch_size} images{after}")
         if self._bar is not None:
             if self._task is not None:
@@ -68,7 +68,12 @@ class TrainingMonitor:
             self._task = self._bar.add_task(self._name, total=run.steps, completed=done, detail="")
 
     def steps(self, last: StepRecord, cost: TrainingCost) -> None:
-        """Some steps are done, `last` the last of them; the phase has cost so much."""
+        """Shows that some steps are done.
+
+        Args:
+            last: the last of these steps.
+            cost: the cost of the phase so far.
+        """
         done = last.step + 1
         speed = (cost.images - self._images) / max(cost.seconds - self._seconds, 1e-9)
         left = (self._steps - done) * last.run.order.batch_size / speed
@@ -87,14 +92,18 @@ class TrainingMonitor:
             note(f"{self._name}: step {done} of {self._steps}, {detail}")
 
     def validated(self, step: int, tops: Sequence[tuple[str, float]]) -> None:
-        """Accuracies of some subnets, by their keys, after `step` steps of the phase."""
+        """Shows the accuracies of subnets, given by key, after `step` steps of the phase."""
         told = ", ".join(f"{key} {100 * top1:.2f} %" for key, top1 in tops)
         self.note(f"{self._name}: step {step} of {self._steps}, held-out top-1: {told}")
         if self._curves is not None:
             self._curves.accuracy(dict(tops))
 
     def note(self, message: str) -> None:
-        """Something to keep: on the screen and in the log."""
+        """Shows a message and writes it to the log.
+
+        Raises:
+            UserError: the log cannot be written.
+        """
         if self._silent:
             return
         if self._bar is not None:

@@ -1,4 +1,4 @@
-"""How good subnets are on the held-out images, while training goes on. Test images play no part."""
+"""Measures subnets on the held-out images during training. Test images are not used."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from compofa.supernet.supernet import Supernet
 
 @dataclass(frozen=True)
 class Validation:
-    """The images and their size.
+    """How subnets are validated.
 
     Attributes:
-        resolution: side of the square that the subnets see.
-        batch_size: images at once.
-        half: whether subnets run in bfloat16, as in training.
+        split: the images.
+        loading: how batches are made.
+        resolution: the resolution in pixels.
+        batch_size: the number of images that are processed together.
+        half: whether subnets compute in bfloat16, as in training.
     """
 
     split: Split
@@ -33,7 +35,7 @@ class Validation:
     half: bool
 
     def scores(self, supernet: Supernet, subnets: Sequence[Subnet]) -> list[Score]:
-        """The accuracy of `subnets`, in the order given; all ranks have to call it."""
+        """Measures the accuracy of `subnets`, in that order; all ranks must call this method."""
         calibration = self._plain(self.split.train.sample(CALIBRATION_IMAGES))
         images = self._plain(self.split.heldout)
         device = self.loading.device.type

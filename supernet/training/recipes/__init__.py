@@ -1,1 +1,1 @@
-"""What a training consists of: its phases, schedules, losses, and the published recipes."""
+"""The parts of a training: phases, schedules, losses, and the published recipes."""

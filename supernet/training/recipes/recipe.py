@@ -1,7 +1,7 @@
-"""Recipes: what a training consists of, and the four that were published.
+"""Recipes, which are sequences of training phases, and the four published ones.
 
-A recipe has phases, each with its part of the space, its schedule and its losses. Learning rates
-are those for 2048 images a step and scale linearly with the number there are.
+Each phase of a recipe has its part of the space, its schedule and its losses. Learning rates are
+those for 2048 images per step, and are scaled linearly with the batch size.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from compofa.supernet.space import Space
 from compofa.supernet.subnet import Unit
 
 REFERENCE_BATCH = 2048
-"""Images a step that published learning rates are for."""
+"""The number of images per step for which the published learning rates are."""
 
 ALL = 99
-"""More choices than any space has."""
+"""A number of choices larger than that of any unit, which therefore stands for all choices."""
 
 Sampling = Literal["largest", "random", "sandwich"]
 Targets = Literal["labels", "teacher", "largest"]
@@ -29,21 +29,24 @@ T = TypeVar("T", int, float)
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with one schedule.
+    """A part of a training with one schedule.
 
     Attributes:
-        epochs: passes over the training images after the warm-up; need not be whole.
-        warmup_epochs: before them, the learning rate rises linearly from zero.
-        learning_rate: at 2048 images a step.
-        subnets: trained at each step.
-        sampling: `largest` trains the largest subnet alone; `random` draws each choice uniformly;
-            `sandwich` takes the largest, the smallest, and the rest at random.
-        targets: what subnets learn: the `labels`; those and what the `teacher` says; or what the
-            `largest` of the same step says, while that one learns the labels.
-        depths, expands, kernels: how many of the largest choices of each a unit has.
-        sort_channels: whether channels are sorted by importance before it begins.
-        ramp_epochs: over which the share of all but the largest subnet rises from 0 to 1.
-        curve: the part of a cosine from 1 to 0 that the learning rate follows.
+        name: the name of the phase.
+        epochs: the number of epochs after the warm-up; it need not be whole.
+        warmup_epochs: the number of epochs before these, in which the learning rate rises linearly
+            from zero.
+        learning_rate: the highest learning rate, for 2048 images per step.
+        subnets: the number of subnets that are trained in each step.
+        sampling: how subnets are chosen. `largest` trains the largest subnet only; `random` draws
+            each choice uniformly; `sandwich` takes the largest, the smallest, and random ones.
+        targets: what subnets learn from: the `labels`; the labels and the `teacher`; or the
+            `largest` subnet of the same step, which itself learns from the labels.
+        depths, expands, kernels: how many of the choices of a unit are used, from the largest down.
+        sort_channels: whether channels are sorted by importance before the phase.
+        ramp_epochs: the number of epochs in which the weight of the gradients of all subnets but
+            the largest rises from 0 to 1.
+        curve: the part of half a cosine, from 0 to 1, that the learning rate follows.
     """
 
     name: str
@@ -62,11 +65,11 @@ class Phase:
 
     @property
     def all_epochs(self) -> float:
-        """The warm-up included."""
+        """The number of epochs including the warm-up."""
         return self.warmup_epochs + self.epochs
 
     def narrowed(self, units: Iterable[Unit]) -> tuple[Unit, ...]:
-        """The choices that this phase leaves to the units of a space."""
+        """The units of a space with the choices that this phase uses."""
         return tuple(self._narrowed(unit) for unit in units)
 
     def _narrowed(self, unit: Unit) -> Unit:
@@ -81,14 +84,20 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named training and the settings that all of its phases share.
+    """A sequence of phases, and the settings that all of them share.
 
     Attributes:
-        needs_teacher: whether it starts from, and learns from, a trained network.
-        compound: what kind of space it is for; None if for any.
-        dropout: before the classifier, while training.
-        distillation: weight of the teacher's say; the labels' is 1, the sum is scaled back to 2
-            parts as published.
+        name: the name of the recipe, which is that of its command.
+        phases: the phases.
+        about: a description for the help.
+        needs_teacher: whether a trained network is needed, to start from and to learn from.
+        compound: whether it is for compound spaces (True), for others (False), or for all (None).
+        momentum: Nesterov momentum.
+        weight_decay: the weight decay, which does not apply to vectors such as biases.
+        label_smoothing: the share of each label that is distributed over all classes.
+        dropout: the probability of dropout before the classifier.
+        distillation: the weight of the teacher's loss relative to that of the labels; see
+            `losses.taught_loss`.
     """
 
     name: str
@@ -104,16 +113,16 @@ class Recipe:
 
     @property
     def epochs(self) -> float:
-        """Of all phases, warm-ups included."""
+        """The number of epochs of all phases, including warm-ups."""
         return sum(phase.all_epochs for phase in self.phases)
 
     def scaled(self, epochs: float = 1, learning_rate: float = 1) -> Recipe:
-        """The same with all epochs, and all learning rates, multiplied by these."""
+        """The recipe with all epochs and all learning rates multiplied by these factors."""
         phases = tuple(_scaled(phase, epochs, learning_rate) for phase in self.phases)
         return replace(self, phases=phases)
 
     def check_space(self, space: Space) -> None:
-        """Raises UserError if the recipe is not for spaces such as `space`."""
+        """Raises UserError if the recipe is not for this kind of space."""
         if self.compound is None or self.compound == space.compound:
             return
         kind = "couples depth and expand ratio" if space.compound else "has free expand ratios"
@@ -122,7 +131,7 @@ class Recipe:
         raise UserError(f"{self.name} is not for space {space.name}, which {kind}", hint=hint)
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values; `ALL` choices become null."""
+        """The recipe as plain values, in which `ALL` becomes None."""
         plain = dataclasses.asdict(self)
         for phase in plain["phases"]:
             phase["curve"] = list(phase["curve"])
@@ -146,19 +155,19 @@ def _scaled(phase: Phase, epochs: float, learning_rate: float) -> Phase:
     )
 
 
-# At ImageNet's scale. Teacher, compound and progressive are those of train_ofa_net.py in
-# gatech-sysml/CompOFA; the learning rate of the kernel phase is that of the paper (Cai et al.,
+# These recipes are for ImageNet. Teacher, compound and progressive are those of train_ofa_net.py in
+# gatech-sysml/CompOFA; the learning rate of the kernel phase is from the paper (Cai et al.,
 # Once-for-All, ICLR 2020, section 4.1). DepS follows Annavajjala et al., ECCV 2024. All of them
-# differ from the published code in some points: docs/training.md lists each.
+# differ from the published code in some points, which docs/training.md lists.
 
 TEACHER = Recipe(
     "teacher",
     (Phase("largest", 180, 2.6, sampling="largest", targets="labels"),),
-    "the largest network alone",
+    "only the largest network",
     needs_teacher=False,
 )
 
-# Neither phase leaves a subnet out: the reference clears all constraints before both.
+# Both phases use all subnets, because the reference removes all constraints before both.
 COMPOUND = Recipe(
     "compound",
     (
@@ -198,7 +207,7 @@ DEPS = Recipe(
             curve=(0.5, 1),
         ),
     ),
-    "DepS: the largest network alone for half of the time, then all, taught by the largest",
+    "DepS: first only the largest network, then all, taught by the largest",
     needs_teacher=False,
 )
 

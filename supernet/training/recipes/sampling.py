@@ -1,4 +1,4 @@
-"""Which subnets a step trains: a function of the seed and the step, the same on all ranks."""
+"""The subnets of each step, as a function of the seed and the step; all ranks draw the same."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from compofa.supernet.training.recipes.recipe import Phase
 
 
 class Sampler:
-    """Draws the subnets of a phase's steps.
+    """Draws the subnets of the steps of a phase.
 
     Attributes:
-        space: what they are of; the phase may leave only some of its choices.
-        largest, smallest: of what the phase leaves.
+        space: the space, of which the phase may use only some choices.
+        largest, smallest: the largest and the smallest subnet of those choices.
     """
 
     def __init__(self, phase: Phase, space: Space, seed: tuple[int, ...]) -> None:
         self.space = space
-        # Choices unit by unit, not a smaller space: where a phase leaves one width to a unit, a
-        # space of its units would have none to choose, and subnets without widths.
+        # The choices of the phase are kept unit by unit instead of as a smaller space. If a phase
+        # has only one width per unit, such a space would have fixed widths, and its subnets no
+        # widths at all.
         self._units = phase.narrowed(space.units)
         self.largest, self.smallest = (
             space.subnet([unit.extreme(end) for unit in self._units]) for end in (True, False)
@@ -30,13 +31,13 @@ class Sampler:
 
     @property
     def validated(self) -> list[Subnet]:
-        """The subnets to look at on the way: what was trained, at its ends."""
+        """The subnets to validate: the largest, and the smallest if it is trained too."""
         if self._phase.sampling == "largest" or self.largest == self.smallest:
             return [self.largest]
         return [self.largest, self.smallest]
 
     def subnets(self, step: int) -> list[Subnet]:
-        """The subnets of one step; in a sandwich the largest comes first, then the smallest."""
+        """The subnets of one step; in a sandwich, the first is the largest, then the smallest."""
         if self._phase.sampling == "largest":
             return [self.largest]
         fixed = [self.largest, self.smallest] if self._phase.sampling == "sandwich" else []

@@ -1,4 +1,4 @@
-"""The learning rate and the subnets' share at a step of a phase."""
+"""The learning rate in each step of a phase, and the weight of smaller subnets' gradients."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from compofa.supernet.training.recipes.recipe import REFERENCE_BATCH, Phase
 
 @dataclass(frozen=True)
 class Schedule:
-    """A phase in steps of a certain number of images.
+    """The schedule of a phase in steps.
 
     Attributes:
-        steps_per_epoch: of the training images.
-        batch_size: images a step, over all ranks.
+        phase: the phase.
+        steps_per_epoch: the number of steps in an epoch.
+        batch_size: the number of images per step, over all ranks.
     """
 
     phase: Phase
@@ -23,16 +24,16 @@ class Schedule:
 
     @property
     def warmup_steps(self) -> int:
-        """Steps in which the learning rate rises."""
+        """The number of steps in which the learning rate rises."""
         return round(self.phase.warmup_epochs * self.steps_per_epoch)
 
     @property
     def steps(self) -> int:
-        """All steps of the phase, at least one."""
+        """The number of steps in the phase, at least one."""
         return max(1, round(self.phase.all_epochs * self.steps_per_epoch))
 
     def learning_rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine, or the part of it that the phase asks for."""
+        """The learning rate of a step: a linear warm-up, then the phase's part of half a cosine."""
         peak = self.phase.learning_rate * self.batch_size / REFERENCE_BATCH
         if step < self.warmup_steps:
             return peak * (step + 1) / (self.warmup_steps + 1)
@@ -42,6 +43,6 @@ class Schedule:
         return peak * (1 + math.cos(angle)) / 2
 
     def share(self, step: int) -> float:
-        """By what gradients of subnets other than the largest are multiplied."""
+        """The weight, from 0 to 1, of the gradients of all subnets but the largest in a step."""
         ramp = round(self.phase.ramp_epochs * self.steps_per_epoch)
         return min(1.0, (step + 1) / (ramp + 1))

@@ -1,1 +1,1 @@
-"""The files that a training run leaves, and from which it goes on."""
+"""The files of a training, from which it can be continued."""

@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard, where its package is installed and curves are asked for."""
+"""Writes curves for TensorBoard, which must be installed for that."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from compofa.common.errors import require_package
 
 
 class Curves:
-    """Writes the events of a run; the horizontal axis is steps over all phases.
+    """Writes the scalars of a training. The horizontal axis counts steps over all phases.
 
     Attributes:
-        at: the step that the next scalars belong to.
+        at: the step of the next scalars.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Writes into `folder`; where a training went on from before, the newer values count.
+        """Opens `folder`. If steps are trained again after an interruption, newer values count.
 
         Raises:
             MissingExtra: tensorboard is not installed.
@@ -30,15 +30,15 @@ class Curves:
         self._writer = writer(str(folder))
 
     def step(self, **scalars: float) -> None:
-        """Numbers of a training step."""
+        """Writes scalars of a training step."""
         for name, value in scalars.items():
             self._writer.add_scalar(f"training/{name}", value, self.at)
 
     def accuracy(self, tops: Mapping[str, float]) -> None:
-        """Top-1 on the held-out images, by subnet."""
+        """Writes top-1 accuracies on the held-out images, given by the subnets' keys."""
         for key, value in tops.items():
             self._writer.add_scalar(f"top1/{key}", value, self.at)
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes what is still buffered."""
         self._writer.close()

@@ -1,6 +1,6 @@
-"""Tables that grow row by row while a training runs, and are cut back when it goes on from before.
+"""Tables that a training appends to, and shortens when it continues from an earlier state.
 
-The first two columns are the phase, counted from 1, and how many of its steps were done.
+The first two columns are the phase, counted from 1, and the number of its steps that were done.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ RowValue = str | int | float
 
 
 class RowFile:
-    """A CSV file that is appended to."""
+    """A CSV file to which rows are appended."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        """Takes up `path`, or begins it where there is no such file.
+        """Opens the file, or writes its header if it does not exist.
 
         Raises:
-            UserError: it cannot be written, or has other columns.
+            UserError: the file cannot be written.
         """
         self.path = path
         self._header = _line(("phase", "step", *columns))
@@ -33,16 +33,16 @@ class RowFile:
             write_atomically(path, self._header, "the table")
 
     def cut(self, phase: int, step: int) -> None:
-        """Forgets what came after that step, and a last line that was not finished.
+        """Removes all rows after that step, and a last line that is not complete.
 
         Raises:
-            UserError: it cannot be read or written, has other columns, or a row is damaged.
+            UserError: the file cannot be read or written, has other columns, or a row is damaged.
         """
         try:
             lines = self.path.read_text().splitlines(keepends=True)
         except (OSError, UnicodeDecodeError) as error:
             reason = error if isinstance(error, OSError) else OSError("it is not text")
-            raise file_error(reason, self.path, "cannot go on with the table") from None
+            raise file_error(reason, self.path, "cannot continue the table") from None
         if not lines or lines[0] != self._header:
             raise UserError("it is not a table of this training", path=self.path, line=1)
         kept = []
@@ -57,10 +57,10 @@ class RowFile:
         write_atomically(self.path, "".join([lines[0], *kept]), "the table")
 
     def add(self, rows: Sequence[Sequence[RowValue]]) -> None:
-        """Appends rows, and returns when they are on disk.
+        """Appends rows, and returns once they are on disk.
 
         Raises:
-            UserError: they cannot be written.
+            UserError: the file cannot be written.
         """
         try:
             with self.path.open("a") as file:

@@ -1,13 +1,13 @@
-"""The folder of one training: its state, its result, and what there is to read about it.
+"""The folder of one training, with its state, its result, and files about it.
 
-state.pt          all that is needed to go on
+state.pt          all that is needed to continue
 supernet.pt       the result: a checkpoint
-run.json          what is trained, how, on what; costs when it is done
+run.json          what is trained, how, and on which data; the costs when it is done
 split.json        which images were held out
 steps.csv         every step: learning rate, losses, subnets
 validation.csv    every validation
-log.txt           what happened, for people
-tensorboard/      the same as curves, where asked for
+log.txt           messages for people
+tensorboard/      curves, with --tensorboard
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FILES = ("run.json", "split.json", "steps.csv", "validation.csv", "log.txt", "su
 
 
 class RunFolder:
-    """Where the files of a training are.
+    """The folder of a training, with the paths of its files.
 
     Attributes:
         path: the folder.
@@ -46,25 +46,26 @@ class RunFolder:
 
     @property
     def begun(self) -> bool:
-        """Whether there is a training to go on with.
+        """Whether the folder has a training that can be continued.
 
         Raises:
-            UserError: there was one, but its state is gone.
+            UserError: it has files of a training, but no state.
         """
         if self.state.exists():
             return True
         left = [name for name in FILES if (self.path / name).exists()]
         if left:
             message = f"a training left {left[0]} here, but its state.pt is missing"
-            raise UserError(message, path=self.path, hint="--fresh discards it and starts anew")
+            hint = "discard it and start again with --fresh"
+            raise UserError(message, path=self.path, hint=hint)
         return False
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Makes the folder and keeps other processes from training in it.
+        """Makes the folder, and locks it against other processes that train.
 
         Raises:
-            UserError: one does already, or the folder cannot be made.
+            UserError: another process is training in it, or the folder cannot be made.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ class RunFolder:
             raise file_error(error, self.path, "cannot use the run's folder") from None
         with lock:
             try:
-                # The system lets go of it when this process ends, however it ends.
+                # The system releases the lock when this process ends, however it ends.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 message = "another process is training in this folder"
@@ -81,7 +82,11 @@ class RunFolder:
             yield
 
     def clear(self) -> None:
-        """Removes a training's files, the state first of all, and nothing else."""
+        """Deletes the files of a training, first its state, and nothing else.
+
+        Raises:
+            UserError: a file cannot be deleted.
+        """
         try:
             for path in (self.state, *(self.path / name for name in FILES)):
                 path.unlink(missing_ok=True)
@@ -96,7 +101,7 @@ class RunFolder:
 
 
 def differences(expected: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
-    """Where two descriptions of a run differ: `batch_size: 128, was 256`."""
+    """The differences between two descriptions, such as `batch_size: 128, was 256`."""
     told = []
     for name in sorted(set(expected) | set(recorded)):
         now, was = expected.get(name), recorded.get(name)
@@ -104,5 +109,5 @@ def differences(expected: Mapping[str, Any], recorded: Mapping[str, Any]) -> lis
             told += [f"{name}.{each}" for each in differences(now, was)]
         elif now != was:
             short = max(len(str(now)), len(str(was))) < 40
-            told.append(f"{name}: {now}, was {was}" if short else f"{name} is another")
+            told.append(f"{name}: {now}, was {was}" if short else f"{name} is different")
     return told

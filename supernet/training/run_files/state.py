@@ -1,7 +1,7 @@
-"""All that a training has to know to go on: one file, replaced as a whole or not at all.
+"""The state of a training, from which it continues: one file, which is replaced as a whole.
 
-There is no state of random generators or of the data's order in it, as both follow from the seed
-and the step.
+It does not contain the state of random generators or the order of the data, because both follow
+from the seed and the step.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ MOST_STEPS = 10**12
 
 @dataclass
 class State:
-    """Where a training is.
+    """The state of a training.
 
     Attributes:
-        run: what is trained on what, in plain values; another run must not go on from here.
-        phase: counted from 0; as many as there are phases when all is done.
-        step: of the phase, the next one to do.
-        weights: the supernet's state dict.
-        optimiser: its state dict.
-        costs: of each phase begun.
+        run: the description of the training, by which another one is recognised.
+        weights: the state dict of the supernet.
+        optimiser: the state dict of the optimiser.
+        phase: the current phase, counted from 0; the number of phases when all are done.
+        step: the next step of the phase, counted from 0.
+        costs: the costs of each phase that was started.
     """
 
     run: Mapping[str, Any]
@@ -53,7 +53,7 @@ def write_state(path: Path, state: State) -> None:
     """Replaces the file at `path`.
 
     Raises:
-        UserError: it cannot be written; the old file is still whole.
+        UserError: the file cannot be written; the old one then stays as it was.
     """
     content = {
         "format": FORMAT,
@@ -71,25 +71,25 @@ def write_state(path: Path, state: State) -> None:
 
 
 def read_state(path: Path) -> State:
-    """Reads what `write_state` wrote.
+    """Reads a file that `write_state` wrote.
 
     Raises:
-        UserError: it cannot be read, is damaged, or is something else.
+        UserError: the file cannot be read, is damaged, or is not the state of a training.
     """
     content = read_torch_file(path, "the state of the training")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError("it is not the state of a training", path=path)
     if content.get("version") != VERSION:
-        message = f"it is a state of version {content.get('version')}, this program reads {VERSION}"
+        message = f"it is of version {content.get('version')}, but this program reads {VERSION}"
         raise UserError(message, path=path)
     state = _state(content)
     if state is None:
-        raise UserError("it is a damaged state of a training", path=path)
+        raise UserError("the state of the training is damaged", path=path)
     return state
 
 
 def _state(content: Mapping[str, Any]) -> State | None:
-    """The state in a file's content; None where a part is missing or not what it should be."""
+    """The state in the content of a file; None if a part is missing or of the wrong type."""
     run, weights, optimiser, costs = (
         content.get(name) for name in ("run", "weights", "optimiser", "costs")
     )
@@ -102,7 +102,7 @@ def _state(content: Mapping[str, Any]) -> State | None:
         and _is_count(phase)
         and _is_count(step)
         and isinstance(costs, list)
-        # A phase that was begun has its costs.
+        # There are costs for every phase that was started.
         and len(costs) >= phase + (step > 0)
     ):
         return None
@@ -114,7 +114,7 @@ def _state(content: Mapping[str, Any]) -> State | None:
 
 
 def _is_named(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether it is a dictionary with names for keys, as are those in it."""
+    """Whether `value` is a dictionary whose keys are all text, and so are those inside it."""
     return isinstance(value, dict) and all(
         isinstance(key, str) and (not isinstance(each, dict) or _is_named(each))
         for key, each in value.items()
@@ -126,10 +126,15 @@ def _is_count(value: object) -> TypeGuard[int]:
 
 
 def restore_optimiser_(optimiser: torch.optim.SGD, saved: Mapping[str, Any], path: Path) -> None:
-    """Gives the optimiser the momenta of a state; its settings are those of the recipe.
+    """Restores the momenta of a saved state; the optimiser keeps the settings of its recipe.
+
+    Args:
+        optimiser: the optimiser, which is changed in place.
+        saved: the state dict of an optimiser, from the file `path`.
+        path: the file, for messages.
 
     Raises:
-        UserError: they are not those of its parameters.
+        UserError: the momenta do not fit the parameters.
     """
     parameters = [each for group in optimiser.param_groups for each in group["params"]]
     momenta = saved.get("state")
@@ -141,13 +146,13 @@ def restore_optimiser_(optimiser: torch.optim.SGD, saved: Mapping[str, Any], pat
         and _is_like(kept["momentum_buffer"], parameters[number])
         for number, kept in momenta.items()
     ):
-        message = "it is a damaged state of a training: its momenta are not those of the network"
+        message = "the state of the training is damaged: its momenta do not fit the network"
         raise UserError(message, path=path)
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": momenta, "param_groups": groups})
 
 
 def _is_like(momentum: object, parameter: Tensor) -> bool:
-    if momentum is None:  # before the first step
+    if momentum is None:  # This is so before the first step.
         return True
     return isinstance(momentum, Tensor) and momentum.shape == parameter.shape

@@ -1,1 +1,1 @@
-"""One step of training."""
+"""The parts of one training step."""

@@ -1,4 +1,4 @@
-"""Running a subnet in training: with dropout before the classifier, compiled if asked."""
+"""Runs subnets in training: with dropout before the classifier, and compiled on request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compofa.supernet.supernet import Supernet
 
 MOST_COMPILED = 4096
-"""Compiled forms that torch may keep: every distinct block has some, one for each input size."""
+"""How many compiled functions torch may keep. Each distinct block has one for each input size."""
 
 
 class Forward:
@@ -27,9 +27,9 @@ class Forward:
 
         Args:
             supernet: the weights.
-            dropout: the chance of a feature to be zero before the classifier.
-            compiled: whether each distinct block goes through torch.compile when it first runs.
-                Whole subnets would be compiled anew for every choice.
+            dropout: the probability with which a feature before the classifier becomes zero.
+            compiled: whether each distinct block is compiled by torch.compile when it first runs.
+                Whole subnets would have to be compiled again for every choice.
         """
         self._supernet = supernet
         self._dropout = dropout
@@ -39,7 +39,7 @@ class Forward:
             _allow_forms(MOST_COMPILED)
 
     def __call__(self, images: Tensor, subnet: Subnet) -> Tensor:
-        """[n, channels, h, w] -> logits [n, classes]."""
+        """Runs `subnet`: [n, channels, h, w] -> logits [n, classes]."""
         *blocks, classifier = self._supernet.blocks(subnet)
         for block in blocks:
             images = self._run(block, images)

@@ -1,10 +1,10 @@
-"""The gradients of all parameters in one piece of memory.
+"""The gradients of all parameters in one tensor.
 
-A step runs several subnets backward, each of which leaves other parameters out. All ranks run the
-same ones, so one sum over the whole piece is all the communication there has to be, and no
-bookkeeping of what was used. It is set to zero in one go and never allocated again; a parameter
-that no subnet used has a gradient of zero, not none, so momentum and weight decay act on it as
-published.
+A step runs several subnets backward, each of which uses different parameters. All ranks run the
+same subnets, so that one sum over the whole tensor is the only communication, and nothing has to
+record which parameters were used. The tensor is set to zero and never allocated again. A parameter
+that no subnet uses has a gradient of zero instead of None, so that momentum and weight decay change
+it, as in the published code.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from compofa.supernet.ranks import Ranks
 
 
 class Gradients:
-    """Gives every parameter its gradient's place."""
+    """Makes the gradient of every parameter a view of one tensor."""
 
     def __init__(self, module: nn.Module, ranks: Ranks) -> None:
         parameters = list(module.parameters())
-        # One number more than parameters: whether any rank wants to stop.
+        # The last number tells whether any rank wants to stop. It is summed with the gradients.
         size = sum(parameter.numel() for parameter in parameters) + 1
         self._all = torch.zeros(size, device=ranks.device)
         self._ranks = ranks
@@ -31,25 +31,25 @@ class Gradients:
             start = end
 
     def clear(self, *, stop: bool = False) -> None:
-        """All zero, for the next step; `stop` tells all ranks that this one ends after it."""
+        """Sets all gradients to zero; `stop` tells all ranks to stop after the next step."""
         self._all.zero_()
         if stop:
             self._all[-1] = 1
 
     def share(self) -> None:
-        """Averages over all ranks."""
+        """Averages the gradients over all ranks."""
         if self._ranks.count > 1:
             self._ranks.sum(self._all)
             self._all.div_(self._ranks.count)
 
     @property
     def stop(self) -> Tensor:
-        """After `share`: above 0 if any rank wants to end after this step."""
+        """A number that is above 0, after `share`, if any rank wants to stop after this step."""
         flag: Tensor = self._all[-1]
         return flag
 
     def norm(self, limit: float | None) -> Tensor:
-        """Their Euclidean norm; where it is above `limit`, they are scaled down to it."""
+        """The Euclidean norm of all gradients, which are scaled down to `limit` if it is larger."""
         gradients = self._all[:-1]
         norm: Tensor = torch.linalg.vector_norm(gradients)
         if limit is not None:

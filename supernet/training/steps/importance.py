@@ -1,8 +1,8 @@
-"""Sorting the channels inside blocks, so that narrower subnets keep those that matter most.
+"""Sorts the channels inside blocks by importance, so that narrower subnets keep the best ones.
 
-A channel matters as much as the weights that read it: the sum of their absolute values (Cai et al.,
-Once-for-All, ICLR 2020, section 3.3). What a block computes at full width does not change; sorted
-are the channels between two dense layers of one block, which nothing outside it can see.
+The importance of a channel is the sum of the absolute values of the weights that read it (Cai et
+al., Once-for-All, ICLR 2020, section 3.3). The output of a block at full width does not change,
+because only channels between two dense layers of the same block are sorted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from compofa.supernet.supernet import Supernet, hull
 
 
 def sort_channels_(supernet: Supernet) -> None:
-    """Puts the most important channels first, in all blocks of all units, in place."""
+    """Puts the most important channels first in the blocks of all units, in place."""
     with torch.no_grad():
         for block in supernet.blocks(hull(supernet.space)):
             if block.unit is not None:
@@ -27,7 +27,7 @@ def sort_channels_(supernet: Supernet) -> None:
 
 
 def _sort_block(supernet: Supernet, block: Block) -> None:
-    """Follows the block from dense layer to dense layer; what lies in between is moved along."""
+    """Sorts the channels between consecutive dense layers, with the layers in between."""
     chain: list[Conv | SqueezeExcite] = []
     for layer in block.layers:
         if not isinstance(layer, Conv | SqueezeExcite):
@@ -47,12 +47,12 @@ def _sort_block(supernet: Supernet, block: Block) -> None:
 
 
 def _by_importance(weight: Tensor) -> Tensor:
-    """Input channels of `weight` [out, in, k, k], those with the largest weights first."""
+    """The input channels of `weight` [out, in, k, k] in the order of their importance."""
     return weight.abs().sum((0, 2, 3)).argsort(descending=True, stable=True)
 
 
 def _reorder(module: nn.Module, order: Tensor) -> None:
-    """Moves the output channels of one layer."""
+    """Puts the output channels of one layer into a new order."""
     if isinstance(module, ElasticConvUnit):
         _permute([module.conv.weight], order)
         if module.bn is not None:
@@ -65,7 +65,7 @@ def _reorder(module: nn.Module, order: Tensor) -> None:
 
 
 def _sort_squeezed(module: ElasticSqueezeExcite) -> None:
-    """The squeezed channels of channel attention get narrower with the others."""
+    """Sorts the squeezed channels of channel attention, which are narrower in narrower subnets."""
     order = _by_importance(module.expand["weight"])
     module.expand["weight"].copy_(module.expand["weight"][:, order])
     _permute([module.reduce["weight"], module.reduce["bias"]], order)

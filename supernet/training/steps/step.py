@@ -1,7 +1,8 @@
-"""One step of training: some subnets, one batch of images, one update of the shared weights.
+"""One training step: some subnets, one batch of images, one update of the shared weights.
 
-Every subnet's gradient is taken on its own and added to the others', as published; so no more than
-one subnet's activations are in memory, and the sum, not the mean, meets the learning rate.
+The gradients of the subnets are computed one after the other and summed, as in the published code.
+So only the activations of one subnet are in memory, and the learning rate applies to the sum of the
+gradients instead of their mean.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from compofa.supernet.training.steps.forward import Forward
 from compofa.supernet.training.steps.gradients import Gradients
 
 Classifier = Callable[[Tensor], Tensor]
-"""Images [n, channels, h, w] -> logits [n, classes]."""
+"""A function from images [n, channels, h, w] to logits [n, classes]."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class StepOptions:
     """How steps are computed.
 
     Attributes:
-        half: whether networks run in bfloat16 under autocast.
+        half: whether networks compute in bfloat16 under autocast.
         compiled: whether blocks are compiled.
-        clip: the largest norm of the gradient; None lets it be.
+        clip: the norm to which larger gradients are scaled down; None for no limit.
     """
 
     half: bool = False
@@ -47,13 +48,13 @@ class StepOptions:
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What one step does.
+    """The plan of one step.
 
     Attributes:
-        subnets: in order; the first is the largest where the others learn from it.
-        targets: what they learn.
-        learning_rate: of this step.
-        share: by what the gradients of all but the first are multiplied in a sandwich.
+        subnets: the subnets to train, in order. If they learn from the largest, it is the first.
+        targets: what they learn from; see `Phase.targets`.
+        learning_rate: the learning rate.
+        share: the factor of the gradients of all subnets but the first.
     """
 
     subnets: Sequence[Subnet]
@@ -66,9 +67,9 @@ class Stepper:
     """Trains a supernet step by step.
 
     Attributes:
-        supernet: what it trains, in place.
+        supernet: the supernet, which is changed in place.
         ranks: the processes that train together.
-        optimiser: stochastic gradient descent with Nesterov's momentum.
+        optimiser: stochastic gradient descent with Nesterov momentum.
     """
 
     def __init__(
@@ -89,20 +90,20 @@ class Stepper:
         self.optimiser = new_optimiser(supernet, recipe)
 
     def forget_momentum(self) -> None:
-        """A new phase begins with a fresh optimiser."""
+        """Replaces the optimiser by a new one, for a new phase."""
         self.optimiser = new_optimiser(self.supernet, self._recipe)
 
     def step(self, plan: StepPlan, batch: Batch, *, stop: bool = False) -> Tensor:
-        """One update.
+        """Makes one update of the weights.
 
         Args:
-            plan: what to do.
-            batch: of this rank.
-            stop: whether this rank wants to end after this step.
+            plan: the plan of the step.
+            batch: this rank's part of the batch.
+            stop: whether this rank wants to stop after this step.
 
         Returns:
-            Each subnet's loss on this rank, the gradient's norm, and whether any rank wants to
-            end: [subnets + 2]. It is not waited for.
+            The loss of each subnet on this rank, the norm of the gradient, and whether any rank
+            wants to stop, [subnets + 2]. The device may not have computed these numbers yet.
         """
         images = batch.images.to(memory_format=torch.channels_last)
         self._gradients.clear(stop=stop)
@@ -145,7 +146,10 @@ class Stepper:
 
 
 def new_optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """Weight decay spares batch norm and biases: all that is a vector."""
+    """The optimiser of a training; weight decay does not apply to batch norm and biases.
+
+    These are the parameters with one dimension.
+    """
     decayed = [p for p in module.parameters() if p.dim() > 1]
     spared = [p for p in module.parameters() if p.dim() <= 1]
     groups = [

@@ -59,7 +59,7 @@ def test_a_killed_training_goes_on_bit_for_bit(run: Run, options: Options, tmp_p
         assert process.wait() == -signal.SIGKILL
     ended = run(train.main, *options(part))
     assert ended.code == 0, ended.err
-    assert "going on after" in ended.err
+    assert "continued after" in ended.err
     assert (part / "steps.csv").read_text() == expected
     assert (part / "validation.csv").read_text() == (whole / "validation.csv").read_text()
 
@@ -95,7 +95,7 @@ def test_torchrun_goes_on_when_one_of_its_processes_is_killed(
     places = [tuple(row.split(",")[:2]) for row in after.splitlines()[1:]]
     assert len(set(places)) == len(places) > 12
     told = (tmp_path / "log.txt").read_text()
-    assert "going on after" in told
+    assert "continued after" in told
     assert told.count("done: ") == 1
 
 

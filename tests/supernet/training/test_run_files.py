@@ -51,8 +51,11 @@ def test_a_truncated_state_is_an_error(tmp_path: Path, share: float) -> None:
 
 CONTENTS = {
     "something else": ({"a": 1}, "not the state of a training"),
-    "another version": ({"format": "compofa training", "version": 9}, "a state of version 9"),
-    "parts missing": ({"format": "compofa training", "version": 1}, "a damaged state"),
+    "another version": ({"format": "compofa training", "version": 9}, "it is of version 9"),
+    "parts missing": (
+        {"format": "compofa training", "version": 1},
+        "the state of the training is damaged",
+    ),
 }
 
 DAMAGED: dict[str, list[object]] = {
@@ -82,7 +85,7 @@ def test_a_part_that_cannot_be_is_a_damaged_state(tmp_path: Path, part: str, val
     path = tmp_path / "state.pt"
     write_state(path, state())
     torch.save({**torch.load(path, weights_only=True), part: value}, path)
-    with pytest.raises(UserError, match="a damaged state of a training"):
+    with pytest.raises(UserError, match="the state of the training is damaged"):
         read_state(path)
 
 
@@ -94,7 +97,7 @@ def test_a_part_that_cannot_be_is_a_damaged_state(tmp_path: Path, part: str, val
 def test_momenta_of_another_network_are_refused(tmp_path: Path, momenta: object) -> None:
     weight = torch.nn.Parameter(torch.ones(2))
     optimiser = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
-    with pytest.raises(UserError, match=r"state\.pt: .*its momenta are not those"):
+    with pytest.raises(UserError, match=r"state\.pt: .*its momenta do not fit"):
         restore_optimiser_(optimiser, {"state": momenta}, tmp_path / "state.pt")
 
 
@@ -174,6 +177,6 @@ def test_differences_of_runs_are_named() -> None:
     assert differences(now, was) == [
         "recipe.dropout: 0.2, was 0.1",
         "seed: 2, was 1",
-        "space is another",
+        "space is different",
     ]
     assert differences(was, json.loads(json.dumps(was))) == []

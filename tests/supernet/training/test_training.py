@@ -256,9 +256,9 @@ def test_a_batch_with_one_readable_image_is_an_error(
 def test_batches_must_be_shared_evenly(training_of: Make, small: Small) -> None:
     training = training_of(TEACHER, small("compofa"))
     training.check_ranks(5)
-    with pytest.raises(UserError, match="10 images cannot be shared evenly by 3"):
+    with pytest.raises(UserError, match="10 images cannot be divided evenly among 3"):
         training.check_ranks(3)
-    with pytest.raises(UserError, match="leave 1 for each of 10"):
+    with pytest.raises(UserError, match="has only 1 for each of 10"):
         training.check_ranks(10)
 
 
