@@ -11,6 +11,7 @@ import numpy as np
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
 from compofa.common.normal_interval import reaches
+from compofa.profiler.models.collection.collection import Collection
 from compofa.profiler.results.table import Cell, Row, RowSource, Status
 from compofa.search.candidates import Candidates
 from compofa.search.exact import first_within, front, nearest, ranking, upper_ms, within
@@ -33,8 +34,9 @@ class Result:
         latency_ms, ci_low_ms, ci_high_ms, source, status: those of its row, one per table.
         limit_ms: the limits that it had to meet, one per table (None for a table without a limit
             in the question); None for a member of the front.
-        macs: multiply-accumulates per image.
-        params: trainable parameters.
+        macs: multiply-accumulates per image; None where not known.
+        params: trainable parameters. This and what follows is None for model files of which it is
+            not known.
         weight_bytes: the size of the weights in a model file, in the widest dtype of the tables;
             see `Graph.weight_bytes`.
         memory_bytes: the size of the activations that are held at once, per image; see
@@ -59,10 +61,10 @@ class Result:
     source: tuple[RowSource, ...]
     status: tuple[Status, ...]
     limit_ms: tuple[float | None, ...] | None
-    macs: int
-    params: int
-    weight_bytes: int
-    memory_bytes: int
+    macs: int | None
+    params: int | None
+    weight_bytes: int | None
+    memory_bytes: int | None
     extra: tuple[dict[str, float | None], ...]
     probability: tuple[float | None, ...] | None = None
     joint_probability: float | None = None
@@ -270,10 +272,7 @@ def _front_results(candidates: Candidates, members: IntArray) -> tuple[Result, .
 def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
     """Candidate `index` as a result; as the answer to a question if `limits` are given."""
     cell, rows = candidates.cells[index], [each[index] for each in candidates.rows]
-    subnet = candidates.subnets[cell.subnet]
-    blocks = graph_blocks(candidates.space, subnet, cell.resolution)
-    setups = [table.table.setup for table in candidates.tables]
-    width = max(bytes_per_number(setup.dtype) for setup in setups)
+    costs = _costs(candidates, index)
     plain = Result(
         space=cell.space,
         subnet=cell.subnet,
@@ -286,16 +285,43 @@ def result(candidates: Candidates, index: int, limits: Limits | None) -> Result:
         source=tuple(row.source for row in rows),
         status=tuple(row.status for row in rows),
         limit_ms=None,
-        macs=sum(block.macs for block in blocks),
-        params=sum(block.params for block in blocks),
-        weight_bytes=width * sum(block.folded_params for block in blocks),
-        memory_bytes=width * max(block.peak_activations for block in blocks),
+        macs=costs["macs"],
+        params=costs["params"],
+        weight_bytes=costs["weight_bytes"],
+        memory_bytes=costs["memory_bytes"],
         extra=tuple(
             dict(zip(table.table.extra, row.extra, strict=True))
             for table, row in zip(candidates.tables, rows, strict=True)
         ),
     )
     return plain if limits is None else _asked(candidates, plain, index, limits)
+
+
+def _costs(candidates: Candidates, index: int) -> dict[str, int | None]:
+    """What candidate `index` costs besides latency."""
+    cell = candidates.cells[index]
+    if isinstance(candidates.space, Collection):
+        told: dict[str, float] = {}
+        for table, rows in zip(candidates.tables, candidates.rows, strict=True):
+            columns = zip(table.table.extra, rows[index].extra, strict=True)
+            told = {name: value for name, value in columns if value is not None} | told
+        macs, params, size = (told.get(name) for name in ("macs", "parameters", "weight_bytes"))
+        return {
+            "macs": None if macs is None else round(macs / cell.batch_size),
+            "params": None if params is None else round(params),
+            "weight_bytes": None if size is None else round(size),
+            "memory_bytes": None,
+        }
+    subnet = candidates.subnets[cell.subnet]
+    blocks = graph_blocks(candidates.space, subnet, cell.resolution)
+    setups = [table.table.setup for table in candidates.tables]
+    width = max(bytes_per_number(setup.dtype) for setup in setups)
+    return {
+        "macs": sum(block.macs for block in blocks),
+        "params": sum(block.params for block in blocks),
+        "weight_bytes": width * sum(block.folded_params for block in blocks),
+        "memory_bytes": width * max(block.peak_activations for block in blocks),
+    }
 
 
 def _asked(candidates: Candidates, plain: Result, index: int, limits: Limits) -> Result:

@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
+from compofa.profiler.models.collection.collection import USUAL_NAME, Collection
 from compofa.profiler.results.table import Cell, Row, Table, read_table
+from compofa.search.accuracy.metric import TOP1, Metric
 from compofa.search.accuracy.sources import AccuracySource, Cells
 from compofa.supernet.blocks import Block
 from compofa.supernet.space import Space
-from compofa.supernet.spaces import get_space
+from compofa.supernet.spaces import SPACES, get_space
 from compofa.supernet.subnet import Subnet
 
 BoolArray = npt.NDArray[np.bool_]
@@ -40,12 +42,12 @@ class Candidates:
     """n cells with their accuracies, and with their latencies in t tables.
 
     Attributes:
-        space: the space of all cells.
+        space: the space of all cells, or the collection of all model files.
         tables: the t tables.
         accuracy: where the accuracies come from, as text for people.
         cells: the cells, [n].
-        subnets: their subnets, by key.
-        top1: accuracies as fractions of one, [n].
+        subnets: their subnets, by key; empty for model files.
+        top1: accuracies as fractions of one, or in units of `metric`, [n].
         top1_sd: the standard deviations of the accuracies, [n]; NaN where not known.
         latency_ms: latencies, [n, t].
         low_ms, high_ms: the intervals of the latencies, [n, t]; NaN where there is none.
@@ -55,7 +57,7 @@ class Candidates:
         predicted: whether any accuracy is a prediction instead of a measurement of trained weights.
     """
 
-    space: Space
+    space: Space | Collection
     tables: tuple[Latencies, ...]
     accuracy: str
     cells: tuple[Cell, ...]
@@ -69,11 +71,17 @@ class Candidates:
     notes: tuple[str, ...] = ()
     seen: int | None = None
     predicted: bool = False
+    metric: Metric = TOP1
 
     @property
     def top1_name(self) -> str:
         """The name of the accuracies for people: "predicted top-1" if they are predictions."""
-        return "predicted top-1" if self.predicted else "top-1"
+        return f"predicted {self.metric.name}" if self.predicted else self.metric.name
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called."""
+        return "model" if isinstance(self.space, Collection) else "subnet"
 
     @property
     def compared(self) -> int:
@@ -109,6 +117,8 @@ class Candidates:
         # Deferred: only limits on MACs, parameters or memory ask for it.
         from compofa.profiler.block_tables.slot_terms import block_totals
 
+        if isinstance(self.space, Collection):
+            raise TypeError("model files have no blocks")
         sizes = _sizes(self.cells)
         position = {key: i for i, key in enumerate(self.subnets)}
         which = np.array([position[cell.subnet] for cell in self.cells], dtype=np.int64)
@@ -144,8 +154,8 @@ def load_latencies(
     return Latencies(path, import_lut(path, space, path.resolve().name or "device", resolutions))
 
 
-def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space:
-    """The space to search: `chosen`, or the only space of all tables if that is None.
+def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space | Collection:
+    """The space to search: `chosen`, or the only space or collection of all tables.
 
     Raises:
         UserError: the tables have different spaces or several, or lack the chosen one.
@@ -164,6 +174,8 @@ def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space:
             raise UserError(message, path=each.path)
     if chosen is not None:
         return chosen
+    if any(_is_collection(each, names[0][0]) for each in tables):
+        return Collection(names[0][0], ())
     try:
         return get_space(names[0][0])
     except UserError as error:
@@ -171,9 +183,22 @@ def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space:
         raise UserError(error.message, path=tables[0].path, hint=hint) from None
 
 
+def _is_collection(of: Latencies, name: str) -> bool:
+    """Whether the rows of a table are about model files: its meta file says so."""
+    if name == USUAL_NAME:
+        return True
+    if name in SPACES:
+        return False
+    from compofa.profiler.results.meta import meta_path, read_meta
+
+    if not meta_path(of.path).exists():
+        return False
+    return bool(read_meta(meta_path(of.path)).models)
+
+
 def join(
     tables: Sequence[Latencies],
-    space: Space,
+    space: Space | Collection,
     accuracy: AccuracySource,
     batch_size: int | None = None,
     resolutions: Sequence[int] | None = None,
@@ -198,7 +223,7 @@ def join(
     most = max(map(len, by_table))
     if len(shared) < most:
         notes.append(f"{most - len(shared):,} cells are not in every table and were left out")
-    subnets = _subnets(tables[0].path, space, shared)
+    subnets = {} if isinstance(space, Collection) else _subnets(tables[0].path, space, shared)
     sizes = _sizes(shared)
     asked = Cells(space, subnets, [cell.subnet for cell in shared], sizes)
     top1 = accuracy.top1(asked)
@@ -229,7 +254,10 @@ def join(
 
 
 def _rows(
-    given: Latencies, space: Space, batch_size: int | None, resolutions: Sequence[int] | None
+    given: Latencies,
+    space: Space | Collection,
+    batch_size: int | None,
+    resolutions: Sequence[int] | None,
 ) -> dict[Cell, Row]:
     """The rows of a table that can be chosen, by cell."""
     rows = [row for row in given.table.rows if row.cell.space == space.name]
@@ -303,8 +331,14 @@ def _parsed(_space: Space) -> dict[str, Subnet]:
     return {}
 
 
-def _without_accuracy(cells: Sequence[Cell], space: Space, accuracy: AccuracySource) -> str:
+def _without_accuracy(
+    cells: Sequence[Cell], space: Space | Collection, accuracy: AccuracySource
+) -> str:
     """Says why `cells` have no accuracy."""
+    if isinstance(space, Collection):
+        names = list(dict.fromkeys(cell.subnet for cell in cells))
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"no accuracy is known of {', '.join(names[:3])}{more} ({accuracy.description})"
     known = accuracy.resolutions(space)
     strange = sorted({cell.resolution for cell in cells} - set(known))
     if strange:

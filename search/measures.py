@@ -11,6 +11,7 @@ import numpy as np
 
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError, suggestion
+from compofa.profiler.models.collection.collection import Collection
 from compofa.search.candidates import Candidates
 from compofa.supernet.blocks import Block
 from compofa.supernet.export.dtype import bytes_per_number
@@ -40,17 +41,36 @@ class BlockMeasure:
         block: the cost of one block.
         combine: how the costs of the blocks make that of the subnet: `np.add` or `np.maximum`.
         numbers: whether it counts stored numbers, so that it is multiplied by their bytes.
+        column: the column of tables about model files that says it.
     """
 
     name: str
     block: Callable[[Block], int]
     combine: np.ufunc = np.add
     numbers: bool = False
+    column: str = ""
 
     def of(self, candidates: Candidates) -> FloatArray:
         """See `Measure`."""
+        if isinstance(candidates.space, Collection):
+            return self._of_files(candidates)
         totals = candidates.block_totals(self.block, self.combine)
         return totals * self.unit(*(table.table.setup.dtype for table in candidates.tables))
+
+    def _of_files(self, candidates: Candidates) -> FloatArray:
+        """What the tables say of model files, per image: the most, where several say it."""
+        told = [
+            np.array([_number(row.extra[place]) for row in rows])
+            for table, rows in zip(candidates.tables, candidates.rows, strict=True)
+            if (place := _place(self.column, table.table.extra)) is not None
+        ]
+        if not told:
+            hint = "the tables know it of ONNX and TFLite files that compofa-profile has measured"
+            raise UserError(f"the {self.name} of these model files are not known", hint=hint)
+        costs: FloatArray = np.fmax.reduce(told)
+        if self.column == "macs":
+            costs = costs / np.array([cell.batch_size for cell in candidates.cells])
+        return costs
 
     def unit(self, *dtypes: str) -> int:
         """The factor from a total to the cost: the bytes of the widest of `dtypes`, or 1."""
@@ -58,9 +78,14 @@ class BlockMeasure:
 
 
 MEASURES = {
-    "macs": BlockMeasure("MACs", lambda block: block.macs),
-    "params": BlockMeasure("parameters", lambda block: block.params),
-    "size": BlockMeasure("bytes of weights", lambda block: block.folded_params, numbers=True),
+    "macs": BlockMeasure("MACs", lambda block: block.macs, column="macs"),
+    "params": BlockMeasure("parameters", lambda block: block.params, column="parameters"),
+    "size": BlockMeasure(
+        "bytes of weights",
+        lambda block: block.folded_params,
+        numbers=True,
+        column="weight_bytes",
+    ),
     "memory": BlockMeasure(
         "bytes of activations", lambda block: block.peak_activations, np.maximum, numbers=True
     ),
@@ -156,10 +181,10 @@ def within_bound(candidates: Candidates, bound: Bound) -> tuple[Candidates, str 
     if kept.any():
         return candidates.keep(kept), None
     if np.isnan(costs).all():
-        return candidates, f"no subnet has at most {bound}: the value of none is known"
+        return candidates, f"no {candidates.noun} has at most {bound}: the value of none is known"
     cell = candidates.cells[int(np.nanargmin(costs))]
     least = f"{cell.subnet} at {cell.resolution} has the least, {_shown(float(np.nanmin(costs)))}"
-    return candidates, f"no subnet has at most {bound}: {least}"
+    return candidates, f"no {candidates.noun} has at most {bound}: {least}"
 
 
 def accurate_enough(candidates: Candidates, top1: float) -> tuple[Candidates, str | None]:
@@ -173,8 +198,12 @@ def accurate_enough(candidates: Candidates, top1: float) -> tuple[Candidates, st
         return candidates.keep(kept), None
     best = int(candidates.top1.argmax())
     cell = candidates.cells[best]
-    most = f"{cell.subnet} at {cell.resolution} has the most, {candidates.top1[best]:.2%}"
-    return candidates, f"no subnet has a {candidates.top1_name} of {top1:.2%}: {most}"
+    metric = candidates.metric
+    reached, asked = (
+        f"{metric.shown(each)}{metric.unit}" for each in (candidates.top1[best], top1)
+    )
+    most = f"{cell.subnet} at {cell.resolution} has the most, {reached}"
+    return candidates, f"no {candidates.noun} has a {candidates.top1_name} of {asked}: {most}"
 
 
 def _shown(value: float) -> str:

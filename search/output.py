@@ -14,6 +14,7 @@ from typing import Any, Literal
 from compofa.common.console import printable
 from compofa.common.csv_lines import escape_formula
 from compofa.common.files import write_atomically
+from compofa.profiler.models.collection.collection import Collection
 from compofa.search.answer import Answer, Infeasible, Limits, Result, wants_front
 from compofa.search.candidates import Candidates
 from compofa.search.measures import MEASURES, LatencyMeasure, Measure
@@ -33,6 +34,7 @@ def as_json(candidates: Candidates, answer: Answer) -> dict[str, Any]:
         "infeasible": [asdict(each) for each in answer.infeasible],
         "space": candidates.space.name,
         "accuracy": candidates.accuracy,
+        "metric": candidates.metric.column,
         "accuracy_predicted": candidates.predicted,
         "more": list(answer.more),
         "tables": [
@@ -89,7 +91,7 @@ def infeasible_line(candidates: Candidates, infeasible: Infeasible) -> str:
     near = infeasible.nearest
     rank = "fastest" if len(devices) == 1 else "nearest"
     latencies = _on(devices if len(devices) > 1 else [""], near.latency_ms, ".3f")
-    return f"no subnet meets {asked}: the {rank} is {near.name}, {latencies}"
+    return f"no {candidates.noun} meets {asked}: the {rank} is {near.name}, {latencies}"
 
 
 def _on(devices: Sequence[str], latencies: Sequence[float | None], form: str) -> str:
@@ -114,7 +116,8 @@ def title(
     elif limits:
         bounds.append("within each limit")
     if min_top1 is not None:
-        bounds.append(f"with at least {100 * min_top1:g} % {candidates.top1_name}")
+        least = 100 * min_top1 if candidates.metric.is_share else min_top1
+        bounds.append(f"with at least {least:g}{candidates.metric.unit} {candidates.top1_name}")
     names = ["latency" if isinstance(each, LatencyMeasure) else each.name for each in minimise]
     if wants_front(len(devices), limits, minimise, min_top1):
         # Without bounds, the front is over accuracy and latency as well; see `ask`.
@@ -162,16 +165,18 @@ def columns(
         answer: the answer.
         minimise: the objectives, which get columns too.
     """
-    results = answer.results
+    results, metric = answer.results, candidates.metric
     shown = []
     if len({each.limit_ms for each in results}) > 1:
         devices = [table.device for table in candidates.tables]
         limits = [_limits(each, devices) for each in results]
         shown.append(Column("limit ms", True, limits))
     shown += [
-        Column("subnet", False, [each.subnet for each in results]),
+        Column(candidates.noun, False, [each.subnet for each in results]),
         Column("resolution", True, [str(each.resolution) for each in results]),
-        Column(f"{candidates.top1_name} %", True, [f"{100 * each.top1:.2f}" for each in results]),
+        Column(
+            f"{candidates.top1_name}{metric.unit}", True, [metric.shown(e.top1) for e in results]
+        ),
     ]
     for i, table in enumerate(candidates.tables):
         name = "latency ms" if len(candidates.tables) == 1 else f"ms on {table.device}"
@@ -186,8 +191,8 @@ def columns(
         others = [each.indistinguishable_from or "" for each in results]
         shown.append(Column("indistinguishable from", False, others))
     shown += [
-        Column("M MACs", True, [f"{each.macs / 1e6:.0f}" for each in results]),
-        Column("M params", True, [f"{each.params / 1e6:.2f}" for each in results]),
+        Column("M MACs", True, [_millions(each.macs, ".0f") for each in results]),
+        Column("M params", True, [_millions(each.params, ".2f") for each in results]),
         *_byte_columns(answer, minimise),
         *_own_columns(candidates, answer),
         Column("latency is", False, [_basis(each) for each in results]),
@@ -195,14 +200,18 @@ def columns(
     return shown
 
 
+def _millions(value: int | None, form: str) -> str:
+    return "" if value is None else f"{value / 1e6:{form}}"
+
+
 def _byte_columns(answer: Answer, minimise: Sequence[Measure]) -> list[Column]:
     """The columns of bytes, which are shown only if they were to be minimised."""
     columns = []
     if MEASURES["size"] in minimise:
-        weights = [f"{each.weight_bytes / 1e6:.2f}" for each in answer.results]
+        weights = [_millions(each.weight_bytes, ".2f") for each in answer.results]
         columns.append(Column("MB of weights", True, weights))
     if MEASURES["memory"] in minimise:
-        memory = [f"{each.memory_bytes / 1e6:.2f}" for each in answer.results]
+        memory = [_millions(each.memory_bytes, ".2f") for each in answer.results]
         columns.append(Column("MB of activations", True, memory))
     return columns
 
@@ -210,6 +219,10 @@ def _byte_columns(answer: Answer, minimise: Sequence[Measure]) -> list[Column]:
 def _own_columns(candidates: Candidates, answer: Answer) -> list[Column]:
     """The tables' own columns, one per table and name."""
     several = len(candidates.tables) > 1
+    # Those have columns of their own already, whoever wrote them.
+    elsewhere: set[str] = set()
+    if isinstance(candidates.space, Collection):
+        elsewhere = {each.column for each in MEASURES.values()} | {candidates.metric.column}
     return [
         Column(
             f"{name} on {table.device}" if several else name,
@@ -221,6 +234,7 @@ def _own_columns(candidates: Candidates, answer: Answer) -> list[Column]:
         )
         for i, table in enumerate(candidates.tables)
         for name in table.table.extra
+        if name not in elsewhere
     ]
 
 

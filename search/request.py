@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compofa.common.errors import UserError
+from compofa.profiler.models.collection.collection import Collection
 from compofa.search.accuracy.accuracy import load_accuracy
+from compofa.search.accuracy.metric import TOP1, Metric
+from compofa.search.accuracy.sources import AccuracySource
 from compofa.search.answer import Limits, costs_at
 from compofa.search.candidates import Candidates, Latencies, common_space, join, load_latencies
 from compofa.search.measures import (
@@ -36,6 +39,8 @@ class SearchRequest:
         accuracy: an accuracy table or a predictor; None for the accuracies that ship with the
             package.
         space: the name or the file of the space; None for that of the tables.
+        metric: what the accuracies are.
+        collection: where the model files are that the tables are about, to measure them again.
         batch_size: that of the cells to search; needed only if a table has several.
         resolutions: those of the cells to search, in pixels; None for all.
         like: tables of other devices, from which the cells that `tables` lack are predicted.
@@ -59,6 +64,8 @@ class SearchRequest:
     minimise: Sequence[Measure] = ()
     min_top1: float | None = None
     seed: int = 0
+    metric: Metric = TOP1
+    collection: Collection | None = None
 
 
 def find_candidates(request: SearchRequest) -> Candidates:
@@ -76,9 +83,15 @@ def find_candidates(request: SearchRequest) -> Candidates:
         return _searched(request, space)
     latencies = [load_latencies(path, space, request.resolutions) for path in request.tables]
     common = common_space(latencies, space)
-    accuracy = load_accuracy(request.accuracy, common)
+    if request.collection is not None:
+        if not isinstance(common, Collection):
+            raise UserError(f"--models names model files, but the tables are of {common.name}")
+        common = replace(request.collection, name=common.name)
+    accuracy = _accuracy(request, latencies, common)
     notes: list[str] = []
     if request.like:
+        if isinstance(common, Collection):
+            raise UserError("--like predicts subnets of a space, and these are model files")
         from compofa.search.transfer import complete, learn
 
         others = [load_latencies(path, space, request.resolutions) for path in request.like]
@@ -88,7 +101,21 @@ def find_candidates(request: SearchRequest) -> Candidates:
         latencies = [each for each, _ in completed]
         notes = [told for _, each in completed for told in each]
     joined = join(latencies, common, accuracy, request.batch_size, request.resolutions)
-    return replace(joined, notes=(*notes, *joined.notes))
+    return replace(joined, notes=(*notes, *joined.notes), metric=request.metric)
+
+
+def _accuracy(
+    request: SearchRequest, tables: Sequence[Latencies], space: Space | Collection
+) -> AccuracySource:
+    """Where accuracies come from: the file that is named, the tables' own column, or ours."""
+    asked = isinstance(space, Collection) or not request.metric.is_share
+    if request.accuracy is None and asked:
+        from compofa.search.accuracy.column_accuracy import column_accuracy
+
+        own = column_accuracy([each.table for each in tables], request.metric)
+        if own is not None:
+            return own
+    return load_accuracy(request.accuracy, space, request.metric)
 
 
 def _check_batch_sizes(tables: Sequence[Latencies], others: Sequence[Latencies]) -> None:
@@ -134,7 +161,8 @@ def find_within_bounds(request: SearchRequest) -> tuple[Candidates, str | None]:
     if request.min_top1 is not None:
         before = len(candidates)
         candidates, reason = accurate_enough(candidates, request.min_top1)
-        least = f"{100 * request.min_top1:g} %"
+        metric = request.metric
+        least = f"{100 * request.min_top1 if metric.is_share else request.min_top1:g}{metric.unit}"
         if candidates.predicted:
             notes.append(
                 f"{least} is compared with predicted accuracies ({candidates.accuracy}); those of "
@@ -179,7 +207,10 @@ def _searched(request: SearchRequest, space: Space | None) -> Candidates:
 
     if space is None:
         files = [load_latencies(path, None) for path in request.tables]
-        space = common_space(files, None)
+        found = common_space(files, None)
+        if isinstance(found, Collection):
+            raise UserError("--predict predicts subnets of a space, and these are model files")
+        space = found
     return search_large(
         [_device(path, space, request.batch_size) for path in request.tables],
         space,

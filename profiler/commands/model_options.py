@@ -102,8 +102,8 @@ class ModelOptions:
         if not self.models and not self.folders:
             self._check_none_given()
             return None
-        from compofa.profiler.models.collection.collection import (
-            USUAL_NAME,
+        from compofa.profiler.models.collection.collection import USUAL_NAME
+        from compofa.profiler.models.collection.find_models import (
             check_collection_name,
             collection_of,
             parse_shapes,

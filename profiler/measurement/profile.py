@@ -134,7 +134,7 @@ def profile(
     limits = TimeLimits(begun + (protocol.max_time_s or math.inf), request.patience_s)
     find_measures(request.columns)
     store = models or models_for(device, *request.spaces, keep=request.keep_models)
-    files = None if read is None else UserModelStore(read, store, device.dtype)
+    files = None if read is None else UserModelStore(read, store, device)
     path = journal_path(request.out)
     with (
         open_device(device, files or store, listener, limits=limits, transport=transport) as access,

@@ -11,10 +11,15 @@ from compofa.common.errors import UserError
 from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.progress import Listener
 from compofa.profiler.measurement.sessions import Sessions
+from compofa.profiler.models.collection.collection import Collection
+from compofa.profiler.models.collection.read_collection import ReadCollection, read_collection
+from compofa.profiler.models.collection.user_model_store import UserModelStore
+from compofa.profiler.models.model_store import Models
 from compofa.profiler.results.analysis import Analysis
 from compofa.profiler.results.build import Tabulated, write_tables
 from compofa.profiler.results.journal import PlanLine, journal_path, of_kind, read_journal, utc_now
-from compofa.profiler.results.table import Cell
+from compofa.profiler.results.model_lines import record_models
+from compofa.profiler.results.table import Cell, read_table
 from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.device import Device
 from compofa.supernet.space import Space
@@ -29,14 +34,14 @@ class Remeasurement:
 
     Attributes:
         table: the journal beside it is continued.
-        space: of the cells.
+        space: of the cells; or the user's model files, among which theirs are.
         cells: measured before, predicted, or new to the table.
         settled: says when a cell needs no further session.
         most_sessions: of each cell, in this call.
     """
 
     table: Path
-    space: Space
+    space: Space | Collection
     cells: Sequence[Cell]
     settled: Settled
     most_sessions: int
@@ -57,13 +62,26 @@ def remeasure(
         UserError: the table has no journal, or it is of another device or set-up.
         DeviceError: the device cannot be reached, or cannot measure.
     """
+    if isinstance(wanted.space, Collection) and not wanted.space.models:
+        raise UserError(
+            "it is not known where the model files are that have to be measured again",
+            hint="name their folder or their manifest with --models",
+        )
     plan = _plan(wanted.table)
     protocol = Protocol(**plan.protocol)
-    models = models_for(device, wanted.space)
+    space = None if isinstance(wanted.space, Collection) else wanted.space
+    models: Models = models_for(device) if space is None else models_for(device, space)
+    read = None
+    if isinstance(wanted.space, Collection):
+        read = _read_again(wanted.space, device, wanted)
+        models = UserModelStore(read, models, device)
     with (
         open_device(device, models, listener, limits=limits) as access,
         Sessions.begin(access, protocol, journal_path(wanted.table)) as sessions,
     ):
+        if read is not None:
+            lines = [read.models[cell].line for cell in wanted.cells]
+            record_models(sessions.journal, lines, ())
         sessions.journal.append(_with(plan, wanted.cells))
         before = {cell: _sessions(sessions.analysis(), cell) for cell in wanted.cells}
 
@@ -80,7 +98,35 @@ def remeasure(
 
         if time.monotonic() < limits.until:
             sessions.run(pending, plan.seed)
-        return write_tables(wanted.table, wanted.space, access.header, sessions.journal.lines)
+        return write_tables(wanted.table, space, access.header, sessions.journal.lines)
+
+
+def _read_again(collection: Collection, device: Device, wanted: Remeasurement) -> ReadCollection:
+    """The model files of the cells that are to be measured, which must be what they were.
+
+    Raises:
+        UserError: one is not there, or is another than the one that the table is about.
+    """
+    names = {cell.subnet for cell in wanted.cells}
+    needed = tuple(model for model in collection.models if model.name in names)
+    missing = names - {model.name for model in needed}
+    if missing:
+        raise UserError(f"{min(missing)} is not among the models that --models names")
+    sizes = tuple(sorted({cell.batch_size for cell in wanted.cells}))
+    read = read_collection(replace(collection, models=needed), device, sizes)
+    measured = {row.cell: row.model_sha256 for row in read_table(wanted.table).rows}
+    for cell in wanted.cells:
+        if cell not in read.models:
+            why = next((each.reason for each in read.failures if each.cell == cell), None)
+            size = f"at {cell.resolution}, batch size {cell.batch_size}"
+            raise UserError(why or f"the file of {cell.subnet} is no longer of the input {size}")
+        if measured.get(cell) not in (None, "", read.models[cell].line.sha256):
+            raise UserError(
+                f"the file of {cell.subnet} has changed since the table was measured",
+                path=wanted.table,
+                hint="measure it again with compofa-profile",
+            )
+    return read
 
 
 def _plan(table: Path) -> PlanLine:

@@ -209,7 +209,9 @@ class AgentLink:
     def _given_loaded(self, ok: dict[str, Any]) -> Loaded:
         """A user's model, as the reply to load tells of it."""
         try:
-            reply = AgentReply(ok, unchecked=frozenset({"outputs"}))
+            reply = AgentReply(ok, unchecked=frozenset({"outputs", "output"}))
+            if not reply.has("outputs"):
+                return self._only_loaded(reply)
             return Loaded(
                 handle=reply.integer("model", 0, LAST_PID),
                 runtime_version=reply.text("version"),
@@ -223,6 +225,24 @@ class AgentLink:
             )
         except ValueError as error:
             raise self._nonsense("load", error) from None
+
+    @staticmethod
+    def _only_loaded(reply: AgentReply) -> Loaded:
+        """A user's model of which the agent does not tell all outputs, see `tells_outputs`."""
+        output = reply.numbers("output", compofa_agent.CHECKED_OUTPUTS)
+        broken = sum(not math.isfinite(value) for value in output)
+        size = reply.integer("output_size", 0, LARGEST_TENSOR)
+        sample = OutputSample(size, output, broken, exact=False)
+        return Loaded(
+            handle=reply.integer("model", 0, LAST_PID),
+            runtime_version=reply.text("version"),
+            load_ns=reply.integer("load_ns", 0, LONGEST_RUN_NS),
+            input_shape=(),
+            output_size=0,
+            output=(),
+            settings=reply.mapping("settings", optional=True),
+            outputs=(sample,) if output else (),
+        )
 
     def run(
         self, handle: int, runs: int, seed: int, deadline_s: float

@@ -154,6 +154,11 @@ class Device(BaseModel):
         """
 
     @property
+    def tells_outputs(self) -> bool:
+        """Whether what runs there takes inputs of any kind, and tells what a model computes."""
+        return not self.spec.invoked
+
+    @property
     def on_this_computer(self) -> bool:
         """Whether the agent shares this computer with the profiler."""
         return self.resource == THIS_COMPUTER

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from compofa.common.errors import UserError
+from compofa.profiler.models.collection.collection import Collection
 from compofa.search.accuracy.accuracy_table import AccuracyTable
+from compofa.search.accuracy.metric import TOP1, Metric
 from compofa.search.accuracy.sources import AccuracySource
 from compofa.supernet.evaluation.accuracy_file import ACCURACY_COLUMNS
 from compofa.supernet.space import Space
@@ -17,13 +19,16 @@ PREDICTOR_SUFFIXES = (".pth", ".pt")
 FITTED_SUFFIX = ".npz"
 
 
-def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
+def load_accuracy(
+    path: Path | None, space: Space | Collection, metric: Metric = TOP1
+) -> AccuracySource:
     """Loads the accuracies that a search of `space` uses.
 
     Args:
         path: an accuracy table (.csv), a predictor that `compofa-train predictor` has fitted
             (.npz), or OFA's released predictor (.pth, .pt); None for the shipped table.
-        space: the space to search.
+        space: the space to search, or a collection of model files.
+        metric: what the column with the accuracies says.
 
     Raises:
         UserError: the file is damaged or of another kind, or `path` is None and no accuracies ship
@@ -39,7 +44,14 @@ def load_accuracy(path: Path | None, space: Space) -> AccuracySource:
 
         return read_fitted(path)
     if path is not None:
-        return AccuracyTable.read(path)
+        return AccuracyTable.read(path, metric)
+    if isinstance(space, Collection) or not metric.is_share:
+        columns = ", ".join(ACCURACY_COLUMNS).replace("top1", metric.column)
+        raise UserError(
+            f"nothing says the {metric.name} of {space.name}",
+            hint=f"give --accuracy FILE, a table with the columns {columns}; or measure with a "
+            f"manifest that has {metric.column} among its columns (docs/model-files.md)",
+        )
     # Compared by identity, because a user's space file may have the same name.
     if space is not SPACES[SHIPPED_SPACE]:
         raise UserError(

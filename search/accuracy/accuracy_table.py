@@ -12,6 +12,8 @@ import numpy as np
 from compofa.common.arrays import FloatArray
 from compofa.common.errors import UserError
 from compofa.common.normal_interval import standard_deviation
+from compofa.profiler.models.collection.collection import Collection
+from compofa.search.accuracy.metric import TOP1, Metric
 from compofa.search.accuracy.sources import Cells
 from compofa.supernet.evaluation.accuracy_file import read_accuracy_table
 from compofa.supernet.space import Space
@@ -24,7 +26,8 @@ class AccuracyTable:
     Attributes:
         path: the file.
         values: top-1 accuracies as fractions of one, by the name of the space, and then by subnet
-            key and resolution.
+            key and resolution; or what the metric of the file is. The resolution of model files
+            may be 0, for any.
         sources: the different values of the file's column `source`.
         spreads: the standard deviations of those accuracies that have an interval, arranged as
             `values`.
@@ -36,15 +39,15 @@ class AccuracyTable:
     spreads: Mapping[str, Mapping[tuple[str, int], float]]
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Reads an accuracy table.
+    def read(cls, path: Path, metric: Metric = TOP1) -> Self:
+        """Reads an accuracy table, of which `metric` is the column that counts.
 
         Raises:
             UserError: the file is not an accuracy table; the message names the file and the line.
         """
         values: dict[str, dict[tuple[str, int], float]] = {}
         spreads: dict[str, dict[tuple[str, int], float]] = {}
-        _, rows = read_accuracy_table(path)
+        _, rows = read_accuracy_table(path, metric.column)
         for row in rows:
             cell = (row.subnet, row.resolution)
             values.setdefault(row.space, {})[cell] = row.top1
@@ -65,7 +68,7 @@ class AccuracyTable:
         """Whether a source in the file begins with "predicted"."""
         return any(source.lower().startswith("predicted") for source in self.sources)
 
-    def resolutions(self, space: Space, /) -> tuple[int, ...]:
+    def resolutions(self, space: Space | Collection, /) -> tuple[int, ...]:
         """The resolutions in the file's rows of `space`, ascending."""
         return tuple(sorted({size for _, size in self.values.get(space.name, {})}))
 
@@ -86,5 +89,7 @@ class AccuracyTable:
 def _looked_up(values: Mapping[tuple[str, int], float], cells: Cells) -> FloatArray:
     if not values:
         return np.full(len(cells.keys), np.nan)
+    anywhere = {key: value for (key, size), value in values.items() if size == 0}
     pairs = zip(cells.keys, cells.sizes.tolist(), strict=True)
-    return np.array([values.get(pair, np.nan) for pair in pairs], dtype=np.float64)
+    found = [values.get((key, size), anywhere.get(key, np.nan)) for key, size in pairs]
+    return np.array(found, dtype=np.float64)

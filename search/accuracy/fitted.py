@@ -9,6 +9,7 @@ import numpy as np
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
+from compofa.profiler.models.collection.collection import Collection
 from compofa.search.accuracy.sources import Cells
 from compofa.supernet.accuracy_predictor.choices import choices_of, choices_of_arrays
 from compofa.supernet.accuracy_predictor.predictor import AccuracyPredictor, read_predictor
@@ -33,7 +34,7 @@ class FittedAccuracy:
         """True: a predictor only predicts."""
         return True
 
-    def resolutions(self, _space: Space, /) -> tuple[int, ...]:
+    def resolutions(self, _space: Space | Collection, /) -> tuple[int, ...]:
         """The resolutions that the predictor was fitted on."""
         return self.predictor.resolutions
 
@@ -42,9 +43,9 @@ class FittedAccuracy:
 
         They are NaN at resolutions that the predictor was not fitted on.
         """
-        self._check(cells.space)
+        space = self._checked(cells.space)
         subnets = [cells.subnets[key] for key in cells.keys]
-        return self.predictor.top1(choices_of(cells.space, subnets, cells.sizes.tolist()))
+        return self.predictor.top1(choices_of(space, subnets, cells.sizes.tolist()))
 
     def deviations(self, cells: Cells) -> FloatArray:
         """The predictor's RMSE on held-out subnets, which is the same for all cells."""
@@ -54,6 +55,12 @@ class FittedAccuracy:
         """Predicts n subnets at resolutions that it was fitted on; see `ArrayAccuracy`."""
         self._check(space)
         return self.predictor.top1(choices_of_arrays(space, subnets, sizes))
+
+    def _checked(self, space: Space | Collection) -> Space:
+        if isinstance(space, Collection):
+            raise UserError("this predictor is of subnets, not of model files", path=self.path)
+        self._check(space)
+        return space
 
     def _check(self, space: Space) -> None:
         reason = self.predictor.why_not(space)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from compofa.common.arrays import FloatArray, IntArray
 from compofa.common.errors import UserError
+from compofa.profiler.models.collection.collection import Collection
 from compofa.search.accuracy.sources import Cells
 from compofa.supernet.accuracy_predictor.released_layout import (
     LAYOUT,
@@ -64,7 +65,7 @@ class Predictor:
         """True: a predictor only predicts."""
         return True
 
-    def resolutions(self, _space: Space, /) -> tuple[int, ...]:
+    def resolutions(self, _space: Space | Collection, /) -> tuple[int, ...]:
         """The resolutions that the predictor was trained with."""
         return FITTED_RESOLUTIONS
 
@@ -73,6 +74,8 @@ class Predictor:
 
         They are NaN at resolutions that the predictor was not trained with.
         """
+        if isinstance(cells.space, Collection):
+            raise UserError("this predictor is of subnets, not of model files", path=self.path)
         self._check(cells.space)
         position = {key: i for i, key in enumerate(cells.subnets)}
         which = np.array([position[key] for key in cells.keys], dtype=np.int64)

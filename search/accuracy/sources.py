@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compofa.common.arrays import FloatArray, IntArray
+from compofa.profiler.models.collection.collection import Collection
 from compofa.supernet.space import Space
 from compofa.supernet.subnet import Subnet, SubnetArrays
 
 
 @dataclass(frozen=True)
 class Cells:
-    """n cells of one space whose accuracies are wanted.
+    """n cells of one space or collection whose accuracies are wanted.
 
     Attributes:
-        space: the space of all cells.
-        subnets: the subnets by their keys.
+        space: the space of all cells, or the collection of all model files.
+        subnets: the subnets by their keys; empty for model files.
         keys: the key of each cell's subnet, [n].
         sizes: the resolution of each cell in pixels, [n].
     """
 
-    space: Space
+    space: Space | Collection
     subnets: Mapping[str, Subnet]
     keys: Sequence[str]
     sizes: IntArray
@@ -39,7 +40,7 @@ class AccuracySource(Protocol):
     def predicted(self) -> bool:
         """Whether any accuracy is a prediction instead of a measurement of trained weights."""
 
-    def resolutions(self, space: Space, /) -> tuple[int, ...]:
+    def resolutions(self, space: Space | Collection, /) -> tuple[int, ...]:
         """The resolutions at which the source knows accuracies of `space`, ascending."""
 
     def top1(self, cells: Cells) -> FloatArray:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compofa.common.console import run_command
+from compofa.common.csv_lines import parse_number
 from compofa.common.errors import UserError
 from compofa.common.option_values import parse_duration, parse_share, parse_sizes
 from compofa.common.programs.command_classes import PlainCommand
@@ -19,6 +20,8 @@ from compofa.supernet.export.formats import ONNX
 from compofa.supernet.export.model_format import ModelFormat
 
 if TYPE_CHECKING:
+    from compofa.profiler.models.collection.collection import Collection
+    from compofa.search.accuracy.metric import Metric
     from compofa.search.answer import Limits
     from compofa.search.commands.search_run import VerifyOptions
     from compofa.search.export import Deployment
@@ -55,6 +58,7 @@ def search_command(
     each: options.SearchEach = False,
     family: options.SearchFamily = None,
     accuracy: options.SearchAccuracy = None,
+    metric: options.SearchMetric = "top1",
     space: options.SearchSpace = None,
     batch_size: options.SearchBatchSize = None,
     resolutions: options.SearchResolutions = None,
@@ -68,6 +72,7 @@ def search_command(
     predict: options.SearchPredict = False,
     seed: options.SearchSeed = 0,
     verify: options.SearchVerify = False,
+    models: options.SearchModels = None,
     inventory: options.SearchInventory = Path("devices.yaml"),
     max_time: options.SearchMaxTime = None,
     pause: options.SearchPause = True,
@@ -82,11 +87,8 @@ def search_command(
     data: options.SearchData = None,
 ) -> None:
     """Find the most accurate subnets within latency limits, or the Pareto front without limits."""
-    # Deferred: NumPy alone would take longer than all the rest of showing the help.
-    from compofa.search.commands.search_run import Outputs, Search
-    from compofa.search.request import SearchRequest
+    from compofa.search.commands.search_run import Outputs, Search, SearchRequest  # with NumPy
 
-    amounts = {"macs": max_macs, "params": max_params, "size": max_size, "memory": max_memory}
     request = SearchRequest(
         tables=table,
         accuracy=accuracy,
@@ -96,16 +98,47 @@ def search_command(
         like=like or (),
         predict=predict,
         questions=_questions(latency, len(table), alone=each or family is not None),
-        constraints=_bounds(amounts, at_most),
+        constraints=_bounds((max_macs, max_params, max_size, max_memory), at_most),
         risk=None if risk is None else parse_share(risk, "risk", 0, 1),
         minimise=_objectives(minimise),
-        min_top1=None if min_top1 is None else parse_share(min_top1, "min-top1", 0, 1),
+        min_top1=_least(min_top1, metric),
         seed=seed,
+        metric=_metric(metric),
+        collection=_collection(models),
     )
-    verifying = _verify_options(inventory, max_time, pause)
-    deployment = _deployment(export, checkpoint, format_, dtype, calibration, data)
-    outputs = Outputs(plot, out, deployment, json_)
-    Search(request, top, family, verifying if verify else None, outputs).run()
+    deployed = _deployment(export, checkpoint, format_, dtype, calibration, data)
+    verifying = _verify_options(inventory, max_time, pause) if verify else None
+    Search(request, top, family, verifying, Outputs(plot, out, deployed, json_)).run()
+
+
+def _metric(name: str) -> Metric:
+    from compofa.search.accuracy.metric import parse_metric
+
+    return parse_metric(name)
+
+
+def _least(text: str | None, metric: str) -> float | None:
+    """What --min-top1 says: a share, or a number in units of another metric."""
+    if text is None or metric != "top1":
+        return None if text is None else _number(text)
+    return parse_share(text, "min-top1", 0, 1)
+
+
+def _number(text: str) -> float:
+    try:
+        return parse_number(text, "--min-top1")
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _collection(places: list[Path] | None) -> Collection | None:
+    """The model files that --models names; what they are called together, the tables say."""
+    if places is None:
+        return None
+    from compofa.profiler.models.collection.collection import USUAL_NAME
+    from compofa.profiler.models.collection.find_models import collection_of
+
+    return collection_of(USUAL_NAME, (), places)
 
 
 def _sizes(text: str | None) -> tuple[int, ...] | None:
@@ -122,9 +155,11 @@ def _questions(texts: Sequence[str] | None, tables: int, *, alone: bool) -> list
     return device_questions(limits, tables) if alone else questions(limits, tables)
 
 
-def _bounds(amounts: Mapping[str, str | None], at_most: Sequence[str] | None) -> list[Bound]:
+def _bounds(most: Sequence[str | None], at_most: Sequence[str] | None) -> list[Bound]:
+    """What --max-macs, --max-params, --max-size, --max-memory and --at-most say."""
     from compofa.search.commands.search_options import parse_bounds
 
+    amounts = dict(zip(("macs", "params", "size", "memory"), most, strict=True))
     return parse_bounds(amounts, at_most or ())
 
 

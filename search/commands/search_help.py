@@ -44,6 +44,15 @@ SearchAccuracy = Annotated[
         show_default=False,
     ),
 ]
+SearchMetric = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=WHERE,
+        help="The column that says how good a network is, as in mAP: of the accuracies, or of "
+        "tables about model files. More of it is better.",
+    ),
+]
 SearchSpace = Annotated[
     str | None,
     typer.Option(
@@ -231,6 +240,17 @@ SearchVerify = Annotated[
         rich_help_panel=VERIFYING,
         help="Measures the candidates that may win on the tables' devices, updates the tables, and "
         "answers from them.",
+    ),
+]
+SearchModels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--models",
+        metavar="DIR",
+        rich_help_panel=VERIFYING,
+        help="Where the model files are that the tables are about, to measure them again: a "
+        "folder, a manifest, or a file. May be given several times.",
+        show_default=False,
     ),
 ]
 SearchInventory = Annotated[Path, inventory_option(VERIFYING)]

@@ -16,6 +16,7 @@ import typer
 from compofa.common.console import leave, note, print_json, printable
 from compofa.common.errors import ExitCode, UserError
 from compofa.common.files import check_suffix
+from compofa.profiler.models.collection.collection import Collection
 from compofa.search.answer import Answer, Result, ask, wants_front
 from compofa.search.candidates import Candidates
 from compofa.search.commands.search_help import DEFAULT_TOP
@@ -34,6 +35,8 @@ from compofa.search.request import SearchRequest, find_within_bounds
 
 if TYPE_CHECKING:
     from compofa.search.export import Deployment
+
+__all__ = ["Outputs", "Search", "SearchRequest", "VerifyOptions"]
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,8 @@ class Search:
             write_plot(outputs.plot, candidates, answer)
         written = [path for path in (outputs.out, outputs.plot) if path is not None]
         if outputs.deployment is not None:
+            if isinstance(candidates.space, Collection):
+                raise UserError("--export writes subnets, and these are model files already")
             written += outputs.deployment.write(_winners(answer), candidates.space)
         return written
 

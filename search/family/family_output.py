@@ -32,12 +32,14 @@ def family_title(candidates: Candidates, family: SubnetFamily) -> str:
     """The heading: how many members serve how many limits, and with which loss."""
     possible = [each for each in family.served if each.best]
     unserved = sum(each.member is None for each in possible)
-    left = f", {unserved} of them without a subnet" if unserved else ""
+    left = f", {unserved} of them without a {candidates.noun}" if unserved else ""
     devices = ", ".join(table.device for table in candidates.tables)
+    metric = candidates.metric
     return (
         f"Family of {len(family.members)} from {candidates.compared:,} cells of "
         f"{candidates.space.name} for {len(possible)} limits on {devices}{left}: "
-        f"{100 * family.loss:.2f} points of accuracy below the best for each"
+        f"{metric.shown(family.loss)} {'points of accuracy' if metric.is_share else metric.name} "
+        "below the best for each"
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from compofa.common.arrays import IntArray
 from compofa.common.files import write_atomically
+from compofa.profiler.models.collection.collection import Collection
 from compofa.profiler.report.style import Spec
 from compofa.search.answer import Answer, Result
 from compofa.search.candidates import Candidates
@@ -87,7 +88,7 @@ def plot_spec(candidates: Candidates, answer: Answer) -> Spec:
     panels = [_panel(candidates, answer, table) for table in tables]
     drawn = _drawn(candidates, answer)
     parts: list[Spec] = [{"hconcat": panels}]
-    if drawn:
+    if drawn and not isinstance(candidates.space, Collection):
         width = sum(panel["width"] for panel in panels) + 60 * (len(panels) - 1)
         parts.append(drawing(candidates.space, drawn, min(width, 760), "subnet_"))
     views = [*(f"panel_{table}" for table in tables), *(f"subnet_{i}" for i in range(len(drawn)))]
@@ -184,6 +185,8 @@ def _panel(candidates: Candidates, answer: Answer, table: int) -> Spec:
 
 
 def _accuracy_title(candidates: Candidates) -> str:
+    if not candidates.metric.is_share:
+        return candidates.top1_name
     return "Predicted top-1 (%)" if candidates.predicted else "Top-1 accuracy (%)"
 
 
@@ -220,7 +223,7 @@ def _points(candidates: Candidates, table: int, which: IntArray, kind: str) -> l
                 "subnet": cell.subnet,
                 "resolution": cell.resolution,
                 "batch_size": cell.batch_size,
-                "top1_percent": round(100 * float(candidates.top1[i]), 4),
+                "top1_percent": _percent(candidates, i),
                 "latency_ms": float(candidates.latency_ms[i, table]),
                 "interval": interval,
                 "basis": row.source if row.status == "ok" else f"{row.source}, {row.status}",
@@ -229,17 +232,24 @@ def _points(candidates: Candidates, table: int, which: IntArray, kind: str) -> l
     return points
 
 
+def _percent(candidates: Candidates, index: int) -> float:
+    """An accuracy as the axis has it: in percent, or in units of the metric."""
+    value = float(candidates.top1[index])
+    return round(100 * value, 4) if candidates.metric.is_share else value
+
+
 def _tooltip(candidates: Candidates) -> list[Spec]:
     titles = {
-        "subnet": "subnet",
+        "subnet": candidates.noun,
         "resolution": "resolution",
         "batch_size": "batch size",
-        "top1_percent": f"{candidates.top1_name} (%)",
+        "top1_percent": f"{candidates.top1_name}{' (%)' if candidates.metric.is_share else ''}",
         "latency_ms": "latency (ms)",
         "interval": "interval",
         "basis": "latency is",
     }
-    formats = {"top1_percent": ".2f", "latency_ms": ".3f"}
+    accuracy = ".2f" if candidates.metric.is_share else ".5~g"
+    formats = {"top1_percent": accuracy, "latency_ms": ".3f"}
     return [
         {"field": field, "title": title}
         | ({"type": "quantitative", "format": formats[field]} if field in formats else {})
@@ -288,6 +298,8 @@ def _ring(points: list[Spec], position: Spec) -> Spec:
 
 def _full_network(candidates: Candidates) -> IntArray:
     """The position of the largest subnet at its highest resolution; empty if not a candidate."""
+    if isinstance(candidates.space, Collection):
+        return np.array([], dtype=np.int64)
     key = candidates.space.key(candidates.space.extreme(True))
     sizes = [cell.resolution for cell in candidates.cells if cell.subnet == key]
     here = [
@@ -315,6 +327,8 @@ def _published(device: str) -> list[Spec]:
 
 def _drawn(candidates: Candidates, answer: Answer) -> list[Drawn]:
     """The chosen subnets, then the full network for comparison; empty if none was chosen."""
+    if isinstance(candidates.space, Collection):
+        return []
     chosen = [
         Drawn(
             cell.subnet,

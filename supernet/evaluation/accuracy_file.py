@@ -97,10 +97,15 @@ def write_accuracy_table(path: Path, remarks: Sequence[str], rows: Iterable[Accu
     write_atomically(path, text.getvalue(), "the accuracy table")
 
 
-def read_accuracy_table(path: Path) -> tuple[list[str], list[AccuracyRow]]:
+def read_accuracy_table(path: Path, metric: str = "top1") -> tuple[list[str], list[AccuracyRow]]:
     """Reads the remarks and the rows of a table, which has at least one row.
 
     The columns may be in any order, and those of `INTERVAL_COLUMNS` may be missing.
+
+    Args:
+        path: the file.
+        metric: the column with the accuracies: top1, which is a fraction of one, or another one,
+            which may hold any number and then stands in `AccuracyRow.top1`.
 
     Raises:
         UserError: the file is not such a table, or two rows are of the same subnet and resolution.
@@ -110,9 +115,11 @@ def read_accuracy_table(path: Path) -> tuple[list[str], list[AccuracyRow]]:
     rows: list[AccuracyRow] = []
     seen: set[tuple[str, str, int]] = set()
     what = "the accuracy table"
-    for line, values in read_lines(path, what, ACCURACY_COLUMNS, remarks, INTERVAL_COLUMNS):
+    wanted = tuple(metric if name == "top1" else name for name in ACCURACY_COLUMNS)
+    ends = tuple(name.replace("top1", metric) for name in INTERVAL_COLUMNS)
+    for line, values in read_lines(path, what, wanted, remarks, ends):
         try:
-            row = _row(values)
+            row = _row(values, metric)
             cell = (row.space, row.subnet, row.resolution)
             if cell in seen:
                 place = f"{shown(row.space)[1:-1]} {shown(row.subnet)[1:-1]} at {row.resolution}"
@@ -126,20 +133,23 @@ def read_accuracy_table(path: Path) -> tuple[list[str], list[AccuracyRow]]:
     return remarks, rows
 
 
-def _row(values: Sequence[str]) -> AccuracyRow:
+def _row(values: Sequence[str], metric: str) -> AccuracyRow:
     """Parses a row's values, in the order of the columns; raises ValueError if one is wrong."""
     space, subnet, resolution, top1, source, low, high, confidence = values
     check_text(space, "space")
     check_text(subnet, "subnet")
     check_text(source, "source")
-    pixels = parse_count(resolution, "resolution", 1, LARGEST_RESOLUTION)
-    accuracy = _fraction(top1, "top1")
+    pixels = parse_count(resolution, "resolution", 0, LARGEST_RESOLUTION)
+    number = _fraction if metric == "top1" else parse_number
+    accuracy = number(top1, metric)
     if not low and not high:
         return AccuracyRow(space, subnet, pixels, accuracy, source)
-    ends = _fraction(low, "top1_low"), _fraction(high, "top1_high")
+    ends = number(low, f"{metric}_low"), number(high, f"{metric}_high")
     sure = check_confidence(parse_number(confidence, "confidence")) if confidence else CONFIDENCE
     if not ends[0] <= accuracy <= ends[1]:
-        raise ValueError(f"the interval {ends[0]} to {ends[1]} does not contain top1 {accuracy}")
+        raise ValueError(
+            f"the interval {ends[0]} to {ends[1]} does not contain {metric} {accuracy}"
+        )
     return AccuracyRow(space, subnet, pixels, accuracy, source, *ends, sure)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,7 +88,10 @@ def read_collection(
         try:
             model, stamps = _read_file(given, device.runtime)
             unused -= {spec.name for spec in model.inputs} | {""}
-            models |= _sized(collection, given, model, stamps, batch_sizes)
+            sized = _sized(collection, given, model, stamps, batch_sizes)
+            if not device.tells_outputs:
+                _check_told_by_file(given, model, sized)
+            models |= {cell: _for_device(each, device) for cell, each in sized.items()}
         except UserError as error:
             first = first or error
             cell = Cell(collection.name, given.name, 0, 1)
@@ -132,6 +135,31 @@ def _sized(
         line = _line(cell, given, sized, inputs)
         read[cell] = ReadModel(given, sized, inputs, stamps, line)
     return read
+
+
+def _check_told_by_file(
+    given: GivenModel, model: UserModel, sized: Mapping[Cell, ReadModel]
+) -> None:
+    """Refuses what a device cannot be told that runs a model on inputs of its own.
+
+    Raises:
+        UserError: inputs are given, or a size that stands in no file.
+    """
+    hint = "a device whose agent is the one in Python takes any inputs"
+    for name, value in (("input data", given.input_data), ("expected outputs", given.expected)):
+        if value is not None:
+            raise UserError(f"this device cannot be given {name}", path=model.path, hint=hint)
+    for read in sized.values():
+        for own, asked in zip(model.inputs, read.model.inputs, strict=True):
+            sizes = zip(own.shape or (), asked.fixed or (), strict=True)
+            if own.shape is None or any(left is None and size != 1 for left, size in sizes):
+                message = f"this device runs a file at its own sizes, and {own} leaves one open"
+                raise UserError(message, path=model.path, hint=hint)
+
+
+def _for_device(read: ReadModel, device: Device) -> ReadModel:
+    """`read`, with what its outputs are compared with on `device`: with nothing on some."""
+    return read if device.tells_outputs else replace(read, line=replace(read.line, reference=""))
 
 
 def fitting_file(given: GivenModel, runtime: str) -> Path:

@@ -17,7 +17,7 @@ from compofa.profiler.models.user_files.read_model import FILE_FORMATS
 from compofa.profiler.models.user_files.user_model import UserModel
 from compofa.profiler.results.table import Cell
 from compofa.profiler.transports.agent_client import OutputSample
-from compofa.supernet.export.dtype import Dtype
+from compofa.profiler.transports.device import Device
 
 
 class UserModelStore(Models):
@@ -26,14 +26,14 @@ class UserModelStore(Models):
     Args:
         read: the collection, as one device takes it.
         built: where the reference model comes from; closed with this store.
-        dtype: that the device computes in.
+        device: says in which dtype it computes, and whether it tells what models compute.
 
     Attributes:
         unchecked: why the outputs of models are compared with nothing, by name.
     """
 
-    def __init__(self, read: ReadCollection, built: Models, dtype: Dtype) -> None:
-        self._read, self._built, self._dtype = read, built, dtype
+    def __init__(self, read: ReadCollection, built: Models, device: Device) -> None:
+        self._read, self._built, self._device = read, built, device
         self._scratch = Scratch()
         self._files: dict[Cell, UserModelFile] = {}
         self.unchecked: dict[str, str] = {}
@@ -59,7 +59,7 @@ class UserModelStore(Models):
             sha256=read.model.sha256,
             output=None,
             output_size=0,
-            dtype=self._dtype,
+            dtype=self._device.dtype,
             model=read.model,
             inputs=read.inputs,
             input_file=input_file,
@@ -73,6 +73,9 @@ class UserModelStore(Models):
         """What the model should compute; None, and a reason in `unchecked`, if nobody knows."""
         if read.given.expected is not None:
             return _given_outputs(read.model, read.given.expected)
+        if not self._device.tells_outputs:
+            self.unchecked[read.given.name] = "what runs on the device does not tell them"
+            return None
         if not read.line.reference:
             shown = next(each.shown for each in FILE_FORMATS if each.name == read.model.format)
             self.unchecked[read.given.name] = f"nothing on this computer runs {shown} files"

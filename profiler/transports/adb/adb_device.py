@@ -41,6 +41,11 @@ class AdbDevice(Device):
         """See `Device.resource`."""
         return f"adb {self.serial}"
 
+    @property
+    def tells_outputs(self) -> bool:
+        """See `Device.tells_outputs`; of the agents, that in Python alone does."""
+        return self.python is not None and super().tells_outputs
+
     @model_validator(mode="after")
     def _mask(self) -> Self:
         """`cpus` from `cpu_mask`, so that nothing else needs to know of masks."""

@@ -63,8 +63,17 @@ class BenchmarkModel:
         """Whether this version can be told its input, and writes what it computed."""
         return {"input_layer_value_files", "output_filepath"} <= self.program.flags
 
-    def check(self, model: str, set_up: ProgramSettings, deadline_s: float) -> Checked:
+    def check(
+        self, model: str, set_up: ProgramSettings, deadline_s: float, *, ours: bool = True
+    ) -> Checked:
         """Calls the model once; what that tells is remembered.
+
+        Args:
+            model: by its hash.
+            set_up: how it is run.
+            deadline_s: for the call.
+            ours: whether the toolkit made it, so that its one input is known. Of others the program
+                draws the inputs itself.
 
         Raises:
             Refused: it cannot be run as the set-up says.
@@ -73,11 +82,11 @@ class BenchmarkModel:
         if key not in self._checked:
             if model not in self._files:
                 raise Refused("missing", f"model {model[:12]} is not on the phone")
-            self._checked[key] = self._check(model, set_up, deadline_s)
+            self._checked[key] = self._check(model, set_up, deadline_s, ours)
         return self._checked[key]
 
-    def _check(self, model: str, set_up: ProgramSettings, deadline_s: float) -> Checked:
-        shape = float_input(self._files[model]) if self.tells_output else None
+    def _check(self, model: str, set_up: ProgramSettings, deadline_s: float, ours: bool) -> Checked:
+        shape = float_input(self._files[model]) if ours and self.tells_output else None
         if shape is None:
             benchmark = self.program.benchmark(model, set_up, ONCE, deadline_s)
             return Checked(round(benchmark.init_us * 1e3))
@@ -194,7 +203,8 @@ class BenchmarkChannel(Channel):
             str(options.get("dtype", "float32")),
             tuple((name, _flag(value)) for name, value in options.get("options", {}).items()),
         )
-        checked = self._model.check(request["model"], set_up, request["deadline_s"])
+        ours = "inputs" not in request
+        checked = self._model.check(request["model"], set_up, request["deadline_s"], ours=ours)
         self._handles += 1
         self._loaded[self._handles] = request["model"], set_up
         return {

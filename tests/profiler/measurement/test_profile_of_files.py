@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
+from compofa.profiler.measurement.device_access import TimeLimits
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
+from compofa.profiler.measurement.remeasure import Remeasurement, remeasure
 from compofa.profiler.models.collection import user_model_file
-from compofa.profiler.models.collection.collection import Collection, collection_of, parse_shapes
+from compofa.profiler.models.collection.collection import Collection
+from compofa.profiler.models.collection.find_models import collection_of, parse_shapes
 from compofa.profiler.results.journal import ModelLine, Timing, journal_path, of_kind, read_journal
 from compofa.profiler.results.meta import meta_path
 from compofa.profiler.results.table import Cell, read_table
@@ -263,3 +266,25 @@ def test_the_journal_says_what_was_read_of_each_file(tmp_path: Path) -> None:
     (line,) = of_kind(read_journal(journal_path(tmp_path / "here.csv"))[1], ModelLine)
     assert (line.file, line.format, line.size) == ("a.onnx", "onnx", path.stat().st_size)
     assert replace(line, macs=None).parameters == 108
+
+
+def test_models_of_a_table_are_measured_again_if_they_are_the_same(tmp_path: Path) -> None:
+    paths = [write_onnx(tmp_path / f"{name}.onnx") for name in "ab"]
+    table = tmp_path / "here.csv"
+    measure(paths, table)
+    given = collection_of("files", paths, [])
+    cell = Cell("files", "a", 8, 1)
+
+    def again(collection: Collection) -> int:
+        wanted = Remeasurement(table, collection, [cell], lambda *_: True, 3)
+        told = remeasure(DEVICE, wanted, Display("here", quiet=True), TimeLimits(patience_s=0))
+        return {row.cell: row.n_sessions for row in told.table.rows}[cell]
+
+    assert again(given) == 3
+    with pytest.raises(UserError, match="with --models"):
+        again(Collection("files", ()))
+    with pytest.raises(UserError, match="a is not among the models"):
+        again(collection_of("files", paths[1:], []))
+    write_onnx(paths[0], channels=5)
+    with pytest.raises(UserError, match="the file of a has changed since"):
+        again(given)
