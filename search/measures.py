@@ -199,9 +199,7 @@ def accurate_enough(candidates: Candidates, top1: float) -> tuple[Candidates, st
     best = int(candidates.top1.argmax())
     cell = candidates.cells[best]
     metric = candidates.metric
-    reached, asked = (
-        f"{metric.shown(each)}{metric.unit}" for each in (candidates.top1[best], top1)
-    )
+    reached, asked = metric.in_full(float(candidates.top1[best])), metric.in_full(top1)
     most = f"{cell.subnet} at {cell.resolution} has the most, {reached}"
     return candidates, f"no {candidates.noun} has a {candidates.top1_name} of {asked}: {most}"
 

@@ -10,6 +10,7 @@ from compofa.common.errors import UserError
 from compofa.profiler.report import facts, prediction_charts, remarks, session_charts
 from compofa.profiler.report.facts import FactList
 from compofa.profiler.report.judgement import Judged, Judgement, judge
+from compofa.profiler.report.model_list import ListedModel, list_models
 from compofa.profiler.report.remarks import Remark
 from compofa.profiler.report.scatter import Scatter, scatter
 from compofa.profiler.report.style import Spec
@@ -49,6 +50,7 @@ class Section:
         file: the table's file name.
         missing: what is not there, and what cannot be shown without it.
         caveats: what casts doubt on all of the figures.
+        models: the user's model files, where the table is about those.
         worst: the held-out cells whose predictions are furthest off, those first.
         notes: sentences on additivity.
         disturbances: what disturbed the device, and for how long it was waited.
@@ -62,6 +64,7 @@ class Section:
     caveats: tuple[str, ...]
     remarks: tuple[Remark, ...]
     figures: tuple[Figure, ...]
+    models: tuple[ListedModel, ...]
     worst: tuple[Judged, ...]
     notes: tuple[str, ...]
     facts: tuple[FactList, ...]
@@ -80,9 +83,11 @@ def make_section(evidence: Evidence, own_space: Space | None = None) -> Section:
         UserError: the journal's times make no sense.
     """
     missing = list(evidence.missing)
+    models = list_models(evidence)
     judgement: Judgement | None = None
     try:
-        judgement = judge(evidence, own_space)
+        # Model files are measured, and never predicted.
+        judgement = None if models else judge(evidence, own_space)
     except UserError as error:
         # The page is about the table all the same: it says what it cannot show.
         missing.append(f"Predictions cannot be judged: {error}.")
@@ -104,6 +109,7 @@ def make_section(evidence: Evidence, own_space: Space | None = None) -> Section:
         caveats=() if meta is None else meta.caveats[:MOST_LISTED],
         remarks=_remarks(evidence, judgement),
         figures=_figures(judgement, line, spread),
+        models=models,
         worst=tuple(sorted(worst, key=lambda each: -abs(each.error_percent))[:MOST_LISTED]),
         notes=() if meta is None else _notes(meta, _standard_error_percent(evidence)),
         facts=_facts(evidence),

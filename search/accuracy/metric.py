@@ -34,6 +34,10 @@ class Metric:
         """What follows a value that is shown, with the space before it; empty without a unit."""
         return " %" if self.is_share else ""
 
+    def in_full(self, value: float) -> str:
+        """A value within a sentence."""
+        return f"{value:.2%}" if self.is_share else f"{value:.5g}"
+
     def shown(self, value: float) -> str:
         """A value without its unit."""
         return f"{100 * value:.2f}" if self.is_share else f"{value:.5g}"

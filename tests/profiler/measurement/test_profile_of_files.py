@@ -20,6 +20,9 @@ from compofa.profiler.measurement.remeasure import Remeasurement, remeasure
 from compofa.profiler.models.collection import user_model_file
 from compofa.profiler.models.collection.collection import Collection
 from compofa.profiler.models.collection.find_models import collection_of, parse_shapes
+from compofa.profiler.report.section import make_section
+from compofa.profiler.report.table_page import render_page
+from compofa.profiler.results.evidence import load_evidence
 from compofa.profiler.results.journal import ModelLine, Timing, journal_path, of_kind, read_journal
 from compofa.profiler.results.meta import meta_path
 from compofa.profiler.results.table import Cell, read_table
@@ -288,3 +291,20 @@ def test_models_of_a_table_are_measured_again_if_they_are_the_same(tmp_path: Pat
     write_onnx(paths[0], channels=5)
     with pytest.raises(UserError, match="the file of a has changed since"):
         again(given)
+
+
+def test_the_page_lists_the_models_and_what_they_cost(tmp_path: Path) -> None:
+    write_nan(tmp_path / "nan.onnx")
+    write_onnx(tmp_path / "a<b>.onnx")
+    measure(collection_of("files", [], [tmp_path]), tmp_path / "here.csv")
+    section = make_section(load_evidence(tmp_path / "here.csv"))
+    assert [(each.name, each.latency == "failed") for each in section.models] == [
+        ("a<b>", False),
+        ("nan", True),
+    ]
+    assert section.models[0].cost == ("0.00691", "0.000108", "0.000432")
+    assert section.models[0].checked == "onnxruntime on this computer"
+    assert not any("redictions" in each for each in section.missing)
+    page = render_page([section])
+    assert "a&lt;b&gt;" in page
+    assert "million MACs" in page

@@ -106,8 +106,8 @@ def test_the_json_object_is_as_documented(search: Search, phone: Path) -> None:
     ran = search("--table", phone, "--latency", 15, "--json")
     found = ran.json
     assert found.keys() == {
-        "results", "infeasible", "space", "accuracy", "accuracy_predicted", "more", "tables",
-        "candidates", "notes",
+        "results", "infeasible", "space", "accuracy", "accuracy_predicted", "metric", "more",
+        "tables", "candidates", "notes",
     }  # fmt: skip
     assert found["results"][0].keys() == {
         "space", "subnet", "resolution", "batch_size", "top1", "latency_ms", "ci_low_ms",
