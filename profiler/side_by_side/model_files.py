@@ -10,7 +10,8 @@ from pathlib import Path
 from compofa.common.console import without_homes
 from compofa.common.errors import UserError
 from compofa.profiler.measurement.device_access import models_for
-from compofa.profiler.models.collection.collection import Collection, collection_of
+from compofa.profiler.models.collection.collection import Collection
+from compofa.profiler.models.collection.find_models import collection_of
 from compofa.profiler.models.collection.read_collection import read_collection
 from compofa.profiler.models.collection.user_model_store import UserModelStore
 from compofa.profiler.models.model_store import ModelFile, UnusableModel
@@ -121,7 +122,7 @@ class _Side:
         read = read_collection(collection, device, (device.batch_size,))
         failures = {each.cell.subnet: without_homes(each.reason) for each in read.failures}
         files: dict[str, tuple[Cell, ModelFile]] = {}
-        with UserModelStore(read, models_for(device), device.dtype) as store:
+        with UserModelStore(read, models_for(device), device) as store:
             for cell in read.cells:
                 try:
                     files[cell.subnet] = cell, store.model(cell)

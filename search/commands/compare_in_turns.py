@@ -129,7 +129,7 @@ def compare_in_turns(base: Path, new: Path | None, options: InTurnsOptions) -> R
 
 
 def _with_inputs(collection: Collection, options: InTurnsOptions) -> Collection:
-    from compofa.profiler.models.collection.collection import parse_shapes
+    from compofa.profiler.models.collection.find_models import parse_shapes
 
     return collection.with_options(parse_shapes(options.shapes), options.input_data)
 
