@@ -178,3 +178,14 @@ def test_batch_sizes_are_devices_apart(devices: Floats) -> None:
     other = [(subnet, size, 8) for subnet, size, _ in CELLS]
     found = known_devices(SPACE, "both", [*CELLS, *other], np.tile(devices[0], 2))
     assert [each.batch_size for each in found] == [1, 8]
+
+
+def test_one_other_device_is_learned_from_once(devices: Floats, known: list[KnownDevice]) -> None:
+    """An average of several is one more; that of one would be the same again."""
+
+    def learned_from(others: Sequence[KnownDevice]) -> tuple[KnownDevice, ...]:
+        model, _ = fitted(devices[-1], others, 8)
+        return model._models[1].others
+
+    assert learned_from(known[:1]) == (known[0],)
+    assert len(learned_from(known[:2])) == 3

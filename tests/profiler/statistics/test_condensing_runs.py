@@ -23,7 +23,7 @@ from compofa.profiler.statistics.runs.location import (
     condense,
     relative_standard_error,
 )
-from compofa.profiler.statistics.runs.modes import dip, find_modes
+from compofa.profiler.statistics.runs.modes import _otsu, dip, find_modes
 from compofa.profiler.statistics.runs.warmup import RunTrend, restless, warmup_length
 
 LATENCY = st.floats(1e-6, 1e6)
@@ -208,3 +208,10 @@ def test_a_coarse_clock_shows_the_quiet_part_of_runs(scatter: float) -> None:
     assert condense_timed(read.tolist(), tick) == pytest.approx(fine, abs=0.015 * scatter * tick)
     shift = (took.mean() - fine) / (scatter * tick)
     assert shift == pytest.approx(QUIET_SHIFT, abs=0.02)
+
+
+def test_values_are_parted_where_that_explains_most_of_them_but_not_too_near_an_end() -> None:
+    assert _otsu(np.array([1.0] * 20 + [2.0] * 10), 3) == 20
+    assert _otsu(np.array([1.0] * 10 + [2.0] * 20), 3) == 10
+    assert _otsu(np.array([1.0] * 28 + [2.0] * 2), 3) == 27
+    assert _otsu(np.array([1.0] * 2 + [2.0] * 28), 3) == 3

@@ -12,12 +12,20 @@ from pathlib import Path
 import pytest
 
 from compofa.common.files import sha256
-from compofa.profiler.comparison.confirm import FEWEST_SESSIONS
+from compofa.profiler.comparison.confirm import FEWEST_SESSIONS, _Judge, _Pair
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.models.subnet_models import model_file
-from compofa.profiler.results.journal import Timing, journal_path, of_kind, read_journal
+from compofa.profiler.results.analysis import analyse
+from compofa.profiler.results.journal import (
+    JournalLine,
+    SessionLine,
+    Timing,
+    journal_path,
+    of_kind,
+    read_journal,
+)
 from compofa.profiler.results.table import Cell, read_table, write_table
 from compofa.profiler.runtimes.runtime_registry import find_runtime
 from compofa.profiler.settings import Protocol
@@ -268,3 +276,21 @@ def test_what_is_tracked_is_what_was_confirmed(
         assert any(tracked["value"] == pytest.approx(1e6 * ms) for ms in base)
         assert tracked["lower_value"] == pytest.approx(tracked["value"])
         assert tracked["upper_value"] == pytest.approx(tracked["value"])
+
+
+def test_a_cell_is_settled_by_eight_sessions_and_no_fewer() -> None:
+    """Of sides whose ratio is the same in every session: chance may have made two of them agree."""
+    cell, *sides = (Cell("tiny", name, 32, 1) for name in ("d22222", "base", "new"))
+    judge = _Judge([_Pair(cell, *sides)], 0.05, 0.95)
+
+    def sessions(count: int) -> list[JournalLine]:
+        lines: list[JournalLine] = []
+        for number in range(1, count + 1):
+            lines.append(SessionLine(number, "", number, {}, {}, None))
+            for at, each in enumerate([None, *sides, None]):
+                ns = (2_000_000,) * 9
+                lines.append(Timing(number, each, "0" * 64, float(at), 1, ns, ns, {}, ""))
+        return lines
+
+    assert judge.pending(analyse(sessions(FEWEST_SESSIONS - 1), 0.95)) == sides
+    assert judge.pending(analyse(sessions(FEWEST_SESSIONS), 0.95)) == []

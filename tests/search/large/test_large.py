@@ -18,7 +18,7 @@ from compofa.search.accuracy.released_predictor import Predictor, read_predictor
 from compofa.search.accuracy.sources import ArrayAccuracy
 from compofa.search.answer import ask
 from compofa.search.candidates import Latencies, join
-from compofa.search.large.beam import explore
+from compofa.search.large.beam import _by_linear_models, explore
 from compofa.search.large.costs import SubnetCost, UnitCost, block_cost
 from compofa.search.large.genomes import Genomes, _find, unit_table
 from compofa.search.large.large_search import SearchBounds, search_large
@@ -329,3 +329,18 @@ def test_a_choice_is_found_by_its_codes_or_not_at_all() -> None:
     table = np.array([[0, 2], [1, 0], [0, 1]])
     codes = np.array([[0, 1], [0, 2], [1, 0], [0, 0], [1, 1], [2, 2]])
     assert _find(table, codes).tolist() == [2, 0, 1, -1, -1, -1]
+
+
+def test_linear_models_propose_only_subnets_that_nothing_beats() -> None:
+    """Accuracies that add up over units, as MACs do: no other is better in both."""
+    genomes = Genomes.of(SPACES["compofa"], (160,))
+    problem = Problem(genomes, Expands(), [block_cost(genomes, lambda block: block.macs)])
+    every = np.array(list(itertools.product(*map(range, genomes.sizes))))
+    pool = SubnetPool(problem, np.random.default_rng(0))
+    pool.look(every)
+    proposed = _by_linear_models(pool, np.array([[float(np.median(pool.costs))]]))
+    top1, cost = problem.top1(proposed), problem.costs[0].of(proposed)
+    for accuracy, price in zip(top1, cost, strict=True):
+        assert not ((pool.top1 > accuracy + 1e-9) & (pool.costs[:, 0] <= price)).any()
+    assert top1.max() == pool.top1.max()
+    assert cost.min() < np.median(pool.costs)
