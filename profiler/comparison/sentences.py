@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from compofa.profiler.comparison.changes import Changes, Confirmation
+from compofa.profiler.comparison.gates import GateResult
 from compofa.profiler.comparison.in_turns import in_turns_headline, in_turns_remarks
 from compofa.profiler.comparison.verdict import Compared, Report
 from compofa.profiler.comparison.wording import cell_name, interval, named, percent, share
@@ -41,6 +42,9 @@ def device_headline(compared: Compared) -> str:
     cells = count(len(changes.cells), "cell")
     if changes.side_by_side is not None:
         return f"{HEADLINES[verdict]}: {in_turns_headline(changes, changes.side_by_side)}"
+    if changes.verdict is not verdict and (failed := _why_gated(compared)):
+        said = "Worse" if verdict is Verdict.SLOWER else HEADLINES[verdict]
+        return f"{said}: {'; '.join(failed)}"
     if verdict is Verdict.SLOWER:
         parts = _why_slower(compared)
     elif verdict is Verdict.CANNOT_TELL:
@@ -50,6 +54,29 @@ def device_headline(compared: Compared) -> str:
     else:
         parts = [f"{cells} compared"]
     return f"{HEADLINES[verdict]}: {'; '.join(parts)}"
+
+
+def _why_gated(compared: Compared) -> list[str]:
+    """The gates that are not passed."""
+    failed = (Verdict.SLOWER, Verdict.CANNOT_TELL)
+    wrong = [each for each in compared.gates if each.verdict is compared.verdict]
+    return [_gate(each) for each in wrong if each.verdict in failed]
+
+
+def _gate(result: GateResult) -> str:
+    """What became of a gate."""
+    gate, over = result.gate, result.over
+    cells = count(result.compared, "cell")
+    if not result.compared:
+        return f"{gate.column} is not known on both sides of any cell"
+    if not over:
+        return f"{gate.column}: none of {cells} is worse by more than {share(gate.share)}"
+    sure = sum(each.sure for each in over)
+    said = f"{sure:,} of {cells} worse" if sure else f"{len(over):,} of {cells} may be worse"
+    return (
+        f"{gate.column}: {said} by more than {share(gate.share)}, most of all "
+        f"{cell_name(over[0].cell)}, {percent(over[0].ratio)}"
+    )
 
 
 def _why_slower(compared: Compared) -> list[str]:
@@ -111,6 +138,7 @@ def remarks(compared: Compared) -> list[str]:
         )
     if changes.confirmation is not None:
         sentences += _confirmed(changes.confirmation)
+    sentences += [f"Gate on {_gate(each)}." for each in compared.gates]
     for name, (before, after) in changes.differences.items():
         sentences.append(f"Allowed to differ: {name}, {before} in the base and {after} now.")
     if changes.broken:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from compofa.profiler.comparison.changes import Changes
 from compofa.profiler.comparison.front import FrontChange
+from compofa.profiler.comparison.gates import GateResult
 from compofa.profiler.statistics.compare import Verdict
 
 WORST_FIRST = (Verdict.SLOWER, Verdict.CANNOT_TELL, Verdict.FASTER, Verdict.SAME)
@@ -13,10 +14,17 @@ WORST_FIRST = (Verdict.SLOWER, Verdict.CANNOT_TELL, Verdict.FASTER, Verdict.SAME
 
 @dataclass(frozen=True)
 class Compared:
-    """One device: what changed, and what that means for its front (None where it is not known)."""
+    """One device.
+
+    Attributes:
+        changes: of latency.
+        front: what they mean for the Pareto front; None where it is not known.
+        gates: what became of gates on other columns.
+    """
 
     changes: Changes
     front: FrontChange | None
+    gates: tuple[GateResult, ...] = ()
 
     @property
     def device(self) -> str:
@@ -25,10 +33,14 @@ class Compared:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the changes; slower also where accuracy is surely lost at some limit."""
+        """Of the changes; slower also where accuracy is surely lost at some limit.
+
+        Or where a gate fails. What a gate leaves open is open.
+        """
         if self.front is not None and self.front.falls:
             return Verdict.SLOWER
-        return self.changes.verdict
+        verdicts = {self.changes.verdict, *(each.verdict for each in self.gates)}
+        return next(verdict for verdict in WORST_FIRST if verdict in verdicts)
 
 
 @dataclass(frozen=True)

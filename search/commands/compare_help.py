@@ -127,6 +127,17 @@ CompareConfidence = Annotated[
         "devices together. It must be more than 50 % and less than 100 %.",
     ),
 ]
+CompareGates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gate",
+        metavar="COLUMN=PERCENT",
+        rich_help_panel=COUNTS,
+        help="Fails as well if this measured column of the tables gets worse by more than that, as "
+        "in peak_memory_mb=5%. The option may be repeated.",
+        show_default=False,
+    ),
+]
 CompareAllowDifferent = Annotated[
     list[str] | None,
     typer.Option(

@@ -31,6 +31,7 @@ from compofa.search.commands.compare_in_turns import (
 if TYPE_CHECKING:
     from compofa.profiler.comparison.changes import Changes
     from compofa.profiler.comparison.front import FrontChange
+    from compofa.profiler.comparison.gates import Gate
     from compofa.profiler.comparison.report_format import ReportFormat
     from compofa.profiler.comparison.verdict import Report
 
@@ -57,6 +58,7 @@ def compare_command(
     input_data: options.CompareInputData = None,
     min_effect: options.CompareMinEffect = None,
     confidence: options.CompareConfidence = options.DEFAULT_CONFIDENCE,
+    gates: options.CompareGates = None,
     allow_different: options.CompareAllowDifferent = None,
     accuracy: options.CompareAccuracy = None,
     space: options.CompareSpace = None,
@@ -87,13 +89,10 @@ def compare_command(
     )  # fmt: skip
     again = ConfirmOptions(inventory, models or [], parse_duration(max_time, "max-time"), pause)
     compared = CompareOptions(
-        min_effect=_least(min_effect, in_turns=bool(device)),
-        confidence=parse_share(confidence, "confidence", 0.5, 1),
-        allowed=allow_different or [],
-        accuracy=accuracy,
-        space=space,
-        confirm=again if confirm else None,
-    )
+        _least(min_effect, in_turns=bool(device)), parse_share(confidence, "confidence", 0.5, 1),
+        allow_different or [], accuracy, space, again if confirm else None,
+        tuple(map(_gate, gates or ())),
+    )  # fmt: skip
     in_turns = InTurnsOptions(
         device or [], inventory, force, fresh, journals, input_shape or [], input_data,
         compared.min_effect, compared.confidence, again.seconds, pause,
@@ -153,6 +152,7 @@ class CompareOptions:
         allowed: the facts in which the set-ups may differ.
         accuracy, space: those for the Pareto front, as given on the command line.
         confirm: how to measure again; None if nothing is measured again.
+        gates: on columns besides latency.
     """
 
     min_effect: float
@@ -161,6 +161,7 @@ class CompareOptions:
     accuracy: Path | None
     space: str | None
     confirm: ConfirmOptions | None
+    gates: tuple[Gate, ...]
 
     @property
     def for_tables(self) -> dict[str, object]:
@@ -170,6 +171,7 @@ class CompareOptions:
             "--space": self.space,
             "--confirm": self.confirm,
             "--allow-different": self.allowed,
+            "--gate": self.gates,
         }
 
 
@@ -179,6 +181,18 @@ def _named_file(text: str) -> tuple[str, Path]:
     if not name or not file:
         raise UserError(f"--format {text[:60]!r} names no file", hint="as in junit=junit.xml")
     return name, Path(file)
+
+
+def _gate(text: str) -> Gate:
+    """Parses the value of `--gate COLUMN=PERCENT`."""
+    from compofa.profiler.comparison.gates import Gate
+
+    column, _, most = text.partition("=")
+    if not column or not most:
+        raise UserError(f"--gate {text[:60]!r} names no share", hint="as in peak_memory_mb=5%")
+    if most.strip() in ("0", "0%"):
+        return Gate(column.strip(), 0.0)
+    return Gate(column.strip(), parse_share(most, f"gate {column[:40]}", 0, 10))
 
 
 def _reports(
@@ -204,6 +218,7 @@ def _compare_devices(base: Path, new: Path, options: CompareOptions) -> Report:
     The permitted probability of a false alarm is divided by the number of devices (Bonferroni).
     """
     from compofa.profiler.comparison.changes import compare_tables
+    from compofa.profiler.comparison.gates import check_gates
     from compofa.profiler.comparison.pairs import find_pairs
     from compofa.profiler.comparison.sides import load_side
     from compofa.profiler.comparison.verdict import Compared, Report
@@ -219,14 +234,15 @@ def _compare_devices(base: Path, new: Path, options: CompareOptions) -> Report:
             confidence=each_confidence,
             allowed=options.allowed,
         )
-        # This comes first, so that an error in the accuracies is reported before measuring starts.
+        gates = check_gates(changes.base, changes.new, options.gates)
+        # These come first, so that an error in gates or accuracies costs no measuring.
         front = _front(changes, options)
         if options.confirm is not None:
             confirmed = _confirmed(changes, options.space, options.confirm)
             if confirmed is not changes and front is not None:
                 front = _front(confirmed, options)
             changes = confirmed
-        devices.append(Compared(changes, front))
+        devices.append(Compared(changes, front, gates))
     return Report(tuple(devices), pairs.only_base, pairs.only_new)
 
 

@@ -62,6 +62,7 @@ def _device(compared: Compared) -> dict[str, Any]:
         "differences": {name: list(pair) for name, pair in changes.differences.items()},
         "confirmed": None if changes.confirmation is None else asdict(changes.confirmation),
         "side_by_side": None if changes.side_by_side is None else asdict(changes.side_by_side),
+        "gates": [{**asdict(each), "verdict": each.verdict.value} for each in compared.gates],
         "front": None if front is None else {"limits": [asdict(each) for each in front.limits]},
     }
 

@@ -57,6 +57,15 @@ def _suite(root: ElementTree.Element, compared: Compared) -> None:
         where = {"classname": name, "name": "Pareto front"}
         case = ElementTree.SubElement(suite, "testcase", where)
         _problem(case, "failure", compared.front.sentences()[0], "accuracy")
+    for result in compared.gates:
+        column = result.gate.column
+        for over in result.over:
+            case = ElementTree.SubElement(
+                suite, "testcase", {"classname": name, "name": f"{column} {cell_name(over.cell)}"}
+            )
+            said = f"{column} {over.base:g} -> {over.new:g}, {percent(over.ratio)}"
+            kind, element = ("worse", "failure") if over.sure else ("", "skipped")
+            _problem(case, element, said if over.sure else f"cannot tell: {said}", kind)
     _count(suite)
     ElementTree.SubElement(suite, "system-out").text = device_headline(compared)
 
