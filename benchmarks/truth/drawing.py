@@ -11,6 +11,10 @@ from typing import Any
 
 Results = dict[str, Any]
 
+EARLIER = " °"
+"""After the device of a line that has "earlier" in the results: it was counted before the last
+changes to the rules, and not again."""
+
 LINE, LEFT, WIDTH, RIGHT, TOP = 17, 430, 380, 200, 44
 LOWEST = 0.6
 """Shares held below this are drawn at the left edge."""
@@ -50,7 +54,7 @@ def lines_of(results: Results) -> Iterator[Held]:
         if "held" in rows:
             yield Held(
                 command=command,
-                device=device,
+                device=device + _mark(found),
                 promised=0.9 if command == "predict" else 0.95,
                 held=rows["held"],
                 error=rows["held_error"] or 0.0,
@@ -82,7 +86,7 @@ def _of_intervals(results: Results, before: Results) -> list[str]:
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for each in lines_of(results):
-        old = before.get(f"{each.command} | {each.device}", {})
+        old = before.get(f"{each.command} | {each.device.removesuffix(EARLIER)}", {})
         old = old.get("predicted", old)
         was = "" if not old else "none ok" if old["held"] is None else _percent(old["held"])
         if old and old["held"] is None and not old["rows_marked"]:
@@ -107,9 +111,12 @@ def _of_profiles_below(results: Results) -> list[str]:
     for name, found in results.items():
         if name.startswith("predict | "):
             rows = found["predicted"]
+            below, expected = (
+                rows[f"profiles_below_60_percent{each}"] for each in ("", "_expected")
+            )
             lines.append(
-                f"| {name.removeprefix('predict | ')} | {rows['profiles_below_60_percent']} of "
-                f"{rows['profiles']} | {rows['profiles_below_60_percent_expected']:.1f} |"
+                f"| {name.removeprefix('predict | ')}{_mark(found)} | {below} of "
+                f"{rows['profiles']} | {expected:.1f} |"
             )
     return lines
 
@@ -127,7 +134,7 @@ def _of_columns(results: Results) -> list[str]:
                 else ""
                 for figure in ("p50", "mean", "p90")
             ]
-            device = name.partition(" | ")[2]
+            device = name.partition(" | ")[2] + _mark(found)
             lines.append(f"| {device} | {found['profiles']} | {' | '.join(shares)} |")
     return lines
 
@@ -146,7 +153,8 @@ def _of_comparisons(results: Results) -> list[str]:
         slower = results.get(name.replace("0% slower", "5% slower"), {})
         found = f"{slower['found']} of {slower['slower_cells']}" if slower else ""
         lines.append(
-            f"| {command} | {device} | {equal['comparisons'] - equal['without_verdict']} "
+            f"| {command} | {device}{_mark(equal)} "
+            f"| {equal['comparisons'] - equal['without_verdict']} "
             f"| {equal['false_alarms']} | {found} | {equal['cannot_tell']} of {equal['cells']} |"
         )
     return lines
@@ -166,7 +174,7 @@ def _of_selftests(results: Results) -> list[str]:
             )
             told = f"{seen['found']} of {seen['slower_cells']}" if seen else ""
             lines.append(
-                f"| {name.removeprefix('selftest | ')} | {promised} | {told} "
+                f"| {name.removeprefix('selftest | ')}{_mark(found)} | {promised} | {told} "
                 f"| {_percent(found['false_alarms'])} |"
             )
     return lines
@@ -180,11 +188,14 @@ def _of_winners(results: Results) -> list[str]:
     ]
     for name, found in results.items():
         if "winners" in found:
-            lines.append(
-                f"| {name.partition(' | ')[2]} | {found['winners']} | {found['sure']} "
-                f"| {found['kept']} | {found['sure_and_over']} |"
-            )
+            counts = (found[each] for each in ("winners", "sure", "kept", "sure_and_over"))
+            device = name.partition(" | ")[2] + _mark(found)
+            lines.append(f"| {device} | {' | '.join(map(str, counts))} |")
     return lines
+
+
+def _mark(found: Results) -> str:
+    return EARLIER if found.get("earlier") else ""
 
 
 def _percent(share: float | None) -> str:
@@ -199,7 +210,7 @@ def draw(results: Results, out: Path) -> None:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + RIGHT}" height="{height}" '
         f'viewBox="0 0 {LEFT + WIDTH + RIGHT} {height}" font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="white"/>',
-        _text(LEFT, 16, "share of intervals that hold the true latency: dot, of rows that are ok, "
+        _text(10, 16, "share of intervals that hold the true latency: dot, of rows that are ok, "
               "with two standard errors; ring, of all rows", "start", INK),
     ]  # fmt: skip
     for share in (0.6, 0.7, 0.8, 0.9, 0.95, 1.0):

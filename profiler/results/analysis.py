@@ -31,7 +31,12 @@ from compofa.profiler.statistics.interval import (
     estimate_cells,
     shared_error,
 )
-from compofa.profiler.statistics.runs.clock import clock_tick, condense_timed, unseen_shift
+from compofa.profiler.statistics.runs.clock import (
+    clock_tick,
+    condense_timed,
+    is_coarse,
+    unseen_shift,
+)
 from compofa.profiler.statistics.stopping import EARLY_SESSIONS, SPLIT_SESSIONS, is_enough
 from compofa.profiler.statistics.variance_components import (
     VarianceComponents,
@@ -187,8 +192,9 @@ def analyse(lines: Sequence[JournalLine], confidence: float = CONFIDENCE) -> Ana
         for cell, estimate in estimate_cells(values, confidence, level_sessions=level).items()
         if cell is not None
     }
-    # A coarse clock shows two readings where there is one speed.
-    speeds = find_speeds(timings, values, drift) if drift and tick == 1 else ()
+    # A clock that is coarse for its runs shows two readings where there is one speed.
+    coarse = tick > 1 and any(is_coarse(statistics.fmean(each.ns), tick) for each in timings)
+    speeds = find_speeds(timings, values, drift) if drift and not coarse else ()
     doubts = find_doubts(by_cell, tick, values, drift, speeds)
     failures = {failure.cell: failure for failure in of_kind(lines, Failure)}
     final = {cell: failure for cell, failure in failures.items() if failure.final}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,18 @@ def test_a_device_that_runs_at_two_speeds_is_estimated_at_the_faster_one() -> No
     assert analysis.level_sessions == frozenset({1, 4, 5, 8, 9})
     for cell, truth in TRUTH_MS.items():
         assert analysis.latency_ms(cell) == pytest.approx(truth, rel=0.01)
+
+
+def test_two_speeds_are_named_on_a_clock_of_microseconds_too() -> None:
+    lines = [
+        replace(line, ns=tuple(round(ns, -3) for ns in line.ns))
+        if isinstance(line, Timing)
+        else line
+        for line in journal(10, between=0.005, within=0.002, slow=(2, 3, 6, 7, 10))
+    ]
+    analysis = analyse(lines)
+    assert analysis.tick_ns == 1000
+    assert [each.of for each in analysis.speeds] == ["sessions"]
 
 
 def test_a_device_that_may_run_at_two_speeds_is_measured_on_and_not_trusted() -> None:
