@@ -17,11 +17,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from compofa.common.errors import CompofaError, MissingExtra, UserError
+from compofa.common.errors import CompofaError, MissingExtra, UserError, file_error
+from compofa.profiler.fleet.carried_files import files_to_carry
 from compofa.profiler.fleet.cluster_host import (
     ClusterResult,
     OnHost,
@@ -40,6 +41,7 @@ from compofa.profiler.fleet.job import (
 )
 from compofa.profiler.fleet.remote_journal import JournalCopy
 from compofa.profiler.measurement.profile import Outcome
+from compofa.profiler.models.collection.collection import Collection
 from compofa.profiler.results.build import write_tables
 from compofa.profiler.results.journal import journal_path, read_journal
 from compofa.profiler.results.meta import installed_version
@@ -89,6 +91,7 @@ class Cluster(Workers):
         self._journals: dict[str, JournalCopy] = {}
         self._attempts: dict[str, _Attempt] = {}
         self._counts: Counter[str] = Counter()
+        self._contents: dict[Path, Any] = {}
         self._dead: set[str] = set()
 
     def place(self, job: Job) -> str:
@@ -112,16 +115,37 @@ class Cluster(Workers):
             self._journals[job.name] = self._opened.enter_context(copy)
         self._counts[job.name] += 1
         number = self._counts[job.name]
+        carried, files = self._carried(job)
         task = (
             self._ray.remote(measure_here)
             # The device is scarce, and not Ray's CPUs. Ray must not retry by itself: the journal
             # says what is left to do.
             .options(num_cpus=0, max_retries=0, resources={PREFIX + job.name: 1})
             .remote(
-                installed_version(), job, number, self._journals[job.name].content, self._messages
+                installed_version(),
+                carried,
+                number,
+                self._journals[job.name].content,
+                self._messages,
+                files,
             )
         )
         self._attempts[job.name] = _Attempt(job, number, task)
+
+    def _carried(self, job: Job) -> tuple[Job, list[tuple[str, Any]]]:
+        """The job as its host gets it, and the model files that it needs there."""
+        collection = job.request.space
+        if not isinstance(collection, Collection):
+            return job, []
+        relative, paths = files_to_carry(collection, job.device.runtime)
+        for path in paths.values():
+            if path not in self._contents:
+                try:
+                    self._contents[path] = self._ray.put(path.read_bytes())
+                except OSError as error:
+                    raise file_error(error, path, "cannot read the model") from None
+        files = [(name, self._contents[path]) for name, path in paths.items()]
+        return replace(job, request=replace(job.request, space=relative)), files
 
     def take(self, timeout_s: float) -> list[tuple[str, Progress | End]]:
         """See `Workers.take`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from compofa.common.errors import ExitCode
+from compofa.profiler.fleet.carried_files import carried_collection
 from compofa.profiler.fleet.job import (
     FailedJob,
     FinishedJob,
@@ -18,6 +20,7 @@ from compofa.profiler.fleet.job import (
     carry_out,
 )
 from compofa.profiler.fleet.remote_journal import JournalTail
+from compofa.profiler.models.collection.collection import Collection
 from compofa.profiler.results.journal import journal_path
 from compofa.profiler.results.meta import installed_version
 
@@ -53,7 +56,12 @@ class Message:
 
 
 def measure_here(
-    wanted: str, job: Job, attempt: int, journal: bytes, messages: Any
+    wanted: str,
+    job: Job,
+    attempt: int,
+    journal: bytes,
+    messages: Any,
+    files: Sequence[tuple[str, Any]],
 ) -> ClusterResult | FailedJob | Interrupted:
     """What a task does, on the host that the device is connected to.
 
@@ -63,6 +71,8 @@ def measure_here(
         attempt: number of the attempt at this device.
         journal: the content of the journal so far, which the profile continues.
         messages: Ray's queue for messages to the caller.
+        files: those of a collection, see `files_to_carry`: their names, and Ray's references to
+            their contents.
     """
     import ray
 
@@ -80,6 +90,10 @@ def measure_here(
 
         send(OnHost(ray.get_runtime_context().get_node_id()))
         request = replace(job.request, out=out, fresh=False)
+        if isinstance(request.space, Collection):
+            contents = ((name, ray.get(content)) for name, content in files)
+            space = carried_collection(request.space, Path(folder), contents)
+            request = replace(request, space=space)
         end = carry_out(replace(job, request=request), Reporter(send), None)
         send(None)
     match end:

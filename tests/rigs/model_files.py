@@ -43,6 +43,7 @@ def write_onnx(
     model.ir_version = 8
     settings: dict[str, Any] = {}
     if external:
+        (path.parent / external).parent.mkdir(exist_ok=True)
         settings = {"save_as_external_data": True, "location": external, "size_threshold": 0}
     onnx.save(model, path, **settings)
     return path

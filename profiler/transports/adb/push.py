@@ -10,6 +10,7 @@ from compofa.common.console import detail, printable
 from compofa.common.errors import DeviceError, file_error
 from compofa.profiler.transports.adb.server import AdbStream
 from compofa.profiler.transports.base import LinkLost
+from compofa.profiler.transports.upload_progress import parts_to_send
 
 LARGEST_PART = 1 << 16
 """Bytes in one DATA request; adbd refuses more."""
@@ -33,7 +34,7 @@ def push(stream: AdbStream, file: Path, target: str, mode: int) -> None:
         with file.open("rb") as content:
             stream.send(_request(b"SEND", f"{target},{REGULAR_FILE | mode}".encode()))
             try:
-                while part := content.read(LARGEST_PART):
+                for part in parts_to_send(content, LARGEST_PART, f"{file.name} to the phone"):
                     stream.send(_request(b"DATA", part))
                 stream.send(struct.pack("<4sI", b"DONE", int(time.time())))
             except LinkLost:

@@ -16,6 +16,7 @@ from compofa.common.errors import DeviceError, file_error
 from compofa.profiler.transports.base import AgentLost
 from compofa.profiler.transports.ssh.connection import Connection
 from compofa.profiler.transports.ssh.remote_process import ProgramEnd, SshProcess, run
+from compofa.profiler.transports.upload_progress import parts_to_send
 
 CAPACITY = 2_000_000_000
 """Bytes that are kept on the device for the next profile."""
@@ -137,7 +138,7 @@ class RemoteFiles:
             with _readable(file), file.open("rb") as source:
                 source.seek(start)
                 try:
-                    while chunk := source.read(CHUNK):
+                    for chunk in parts_to_send(source, CHUNK, f"{file.name} to {self._alias}"):
                         process.send(chunk)
                     process.end_input()
                 except AgentLost:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ from compofa.profiler.fleet.cluster import Cluster
 from compofa.profiler.fleet.fleet import Fleet
 from compofa.profiler.fleet.job import FailedJob, FinishedJob
 from compofa.profiler.measurement.progress import Screen
+from compofa.profiler.models.collection.find_models import collection_of
 from compofa.profiler.results.table import read_table
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from rigs.boards import ONE_SUBNET, add_boards, small_job, timings, write_inventory
 from rigs.cluster import SETTINGS, RayCluster
 from rigs.commands import Run
+from rigs.model_files import write_onnx
 from rigs.peer import processes_naming
 from rigs.sshd import Sshd
 
@@ -133,6 +136,26 @@ def test_the_command_measures_over_the_cluster(
     (told,) = json.loads(ended.out)["tables"]
     assert told["table"] == "first.csv"
     assert told["measured"] >= 1
+
+
+def test_model_files_travel_to_the_host_that_measures_them(
+    cluster: RayCluster, boards: list[SshDevice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()
+    write_onnx(tmp_path / "nets" / "two parts.onnx", external="parts/w.bin")
+    (tmp_path / "nets" / "junk.onnx").write_text("no model")
+    space = collection_of("mine", [], [tmp_path / "nets"])
+    job = small_job(boards[0])
+    request = replace(job.request, space=space, measure="auto", out=Path("first.csv"))
+    with Cluster(cluster.address) as hosts, Screen(quiet=True) as screen:
+        (end,) = Fleet([replace(job, request=request)], hosts, screen).run()
+    assert isinstance(end, FinishedJob)
+    rows = {row.cell.subnet: row for row in read_table(Path("first.csv")).rows}
+    assert rows["two parts"].source == "measured"
+    assert rows["two parts"].latency_ms is not None
+    (failure,) = end.outcome.written.meta.failures.values()
+    assert failure.startswith("junk.onnx: this is no ONNX file")
 
 
 @pytest.mark.parametrize(
