@@ -10,10 +10,16 @@ import typer
 
 from compofa.common.console import note, print_json, printable
 from compofa.common.errors import ExitCode, UserError
+from compofa.profiler.commands import model_options as files
+from compofa.profiler.commands.model_options import ModelOptions
 from compofa.profiler.commands.options import DeviceName, Inventory, Json
 
 if TYPE_CHECKING:
+    from compofa.profiler.measurement.device_access import DeviceAccess
     from compofa.profiler.measurement.noise_probe import Quietness
+    from compofa.profiler.models.collection.model_check import CheckedModel
+    from compofa.profiler.models.collection.read_collection import ReadCollection
+    from compofa.profiler.models.model_store import Models
     from compofa.profiler.transports.agent_client import Hello
     from compofa.profiler.transports.device import Device
 
@@ -53,13 +59,19 @@ def check_command(
             show_default=False,
         ),
     ] = None,
+    model: files.ModelFilesOption = None,
+    models: files.ModelFoldersOption = None,
+    input_shape: files.InputShapeOption = None,
     json_: Json = False,
 ) -> None:
-    """Say whether a device can be reached, what it runs, and whether it is quiet enough."""
+    """Say whether a device can be reached, what it runs, and whether it is quiet enough.
+
+    With --model or --models also whether it can run those files, and computes what it should.
+    """
     if wheels is not None and not provision:
         raise UserError("--wheels needs --provision, which installs them")
     from compofa.profiler.inventory import find_device
-    from compofa.profiler.measurement.device_access import models_for, open_device
+    from compofa.profiler.measurement.device_access import open_device
     from compofa.profiler.measurement.noise_probe import ALL_RUNS, probe
     from compofa.profiler.measurement.progress import Display
 
@@ -70,18 +82,58 @@ def check_command(
     with Display(device) as display:
         # A slow board takes a minute for each of these, without a sign of life otherwise.
         display.note("connecting, and loading the reference model there")
-        with open_device(settings, models_for(settings), display) as access:
+        read, store = _models(settings, ModelOptions(model, models, shapes=input_shape))
+        with open_device(settings, store, display) as access:
             display.note(f"timing {ALL_RUNS} runs of the reference model")
             quietness = probe(access)
+            checked = _checked(access, read, store)
     hello = access.hello
     complaints = complain(settings.threads, hello) + quietness.complaints
     if json_:
-        print_json({**_as_json(settings, hello, quietness), "complaints": complaints})
+        told = {"models": [asdict(each) for each in checked]} if read else {}
+        print_json({**_as_json(settings, hello, quietness), "complaints": complaints, **told})
     else:
         verdict = complaints or ["quiet enough to measure; `compofa-profile selftest` tells more"]
-        for line in _sentences(settings, hello, quietness) + verdict:
+        for line in [*_sentences(settings, hello, quietness), *verdict, *map(_sentence, checked)]:
             print(printable(line))
-    raise typer.Exit(ExitCode.DONE)
+    failed = any(each.problem for each in checked)
+    raise typer.Exit(ExitCode.PARTIAL if failed else ExitCode.DONE)
+
+
+def _models(settings: Device, options: ModelOptions) -> tuple[ReadCollection | None, Models]:
+    """The model files that are to be checked, and where models come from."""
+    from compofa.profiler.measurement.device_access import models_for
+    from compofa.profiler.models.collection.read_collection import read_collection
+    from compofa.profiler.models.collection.user_model_store import UserModelStore
+
+    collection, built = options.read(), models_for(settings)
+    if collection is None:
+        return None, built
+    read = read_collection(collection, settings, (settings.batch_size,))
+    return read, UserModelStore(read, built, settings)
+
+
+def _checked(
+    access: DeviceAccess, read: ReadCollection | None, store: Models
+) -> list[CheckedModel]:
+    from compofa.profiler.models.collection.model_check import check_models
+    from compofa.profiler.models.collection.user_model_store import UserModelStore
+
+    if read is None or not isinstance(store, UserModelStore):
+        return []
+    greet = access.lease.hello
+    return list(check_models(access.device, access.transport, greet, read, store))
+
+
+def _sentence(checked: CheckedModel) -> str:
+    """What came of a model file."""
+    name = checked.cell.subnet
+    if checked.problem is not None:
+        return f"{name}: cannot be measured: {checked.problem}"
+    right = "and computes what it should"
+    if checked.unchecked is not None:
+        right = f"but what it computes was not checked: {checked.unchecked}"
+    return f"{name}: can be measured, loads in {checked.load_ms:.0f} ms {right}"
 
 
 def _provision(device: Device, wheels: Path | None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+import random
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +13,17 @@ import typer
 from compofa.common.console import print_json
 from compofa.common.errors import ExitCode
 from compofa.common.option_values import parse_share, percent
+from compofa.profiler.commands import model_options as files
+from compofa.profiler.commands.model_options import ModelOptions
 from compofa.profiler.commands.options import DeviceName, Inventory, Json
 from compofa.profiler.settings import CONFIDENCE, MIN_EFFECT, Protocol
 from compofa.supernet.defaults import DEFAULT_SPACE
 
 if TYPE_CHECKING:
+    from compofa.profiler.measurement.plan import Plan
+    from compofa.profiler.measurement.profile import ProfileRequest
     from compofa.profiler.measurement.selftest import ComparisonOptions, Selftest
+    from compofa.profiler.transports.device import Device
 
 DEFAULT_MIN_EFFECT, DEFAULT_CONFIDENCE = percent(MIN_EFFECT), percent(CONFIDENCE)
 
@@ -75,6 +81,9 @@ def selftest_command(
     min_effect: _MinEffect = DEFAULT_MIN_EFFECT,
     confidence: _Confidence = DEFAULT_CONFIDENCE,
     seed: _Seed = 0,
+    model: files.ModelFilesOption = None,
+    models: files.ModelFoldersOption = None,
+    input_shape: files.InputShapeOption = None,
     json_: Json = False,
 ) -> None:
     """Measure the same cells again and again, and say how small a change the device can show."""
@@ -84,23 +93,24 @@ def selftest_command(
     from compofa.profiler.measurement.selftest import (
         ComparisonOptions,
         run_selftest,
-        selftest_plan,
         smallest_change,
     )
     from compofa.profiler.results.journal import journal_path, read_journal
     from compofa.supernet.spaces import get_space
 
-    settings, subnets = find_device(inventory, device), get_space(space)
+    settings = find_device(inventory, device)
+    given = ModelOptions(model, models, shapes=input_shape).read()
     request = ProfileRequest(
-        space=subnets,
-        resolutions=subnets.resolutions,
-        batch_sizes=(1,),
+        space=given or get_space(space),
+        resolutions=(),
+        batch_sizes=(settings.batch_size if given else 1,),
         out=Path(f"{device}.selftest.csv"),
         protocol=Protocol(min_sessions=sessions, max_sessions=sessions),
         seed=seed,
         fresh=True,
     )
-    plan = selftest_plan(subnets, subnets.resolutions, cells, seed)
+    plan = selftest_cells(settings, request, cells)
+    cells = len(plan.cells)
     with Display(device) as display:
         profile(settings, request, display, plan=plan)
     options = ComparisonOptions(
@@ -112,6 +122,20 @@ def selftest_command(
     smallest = None if result.speeds else smallest_change(result.noise, within, cells, options)
     _print(device, result, _Sight(minutes, cells, options, smallest), json_)
     raise typer.Exit(ExitCode.DONE)
+
+
+def selftest_cells(device: Device, request: ProfileRequest, cells: int) -> Plan:
+    """Cells drawn at random: of the space, or of the model files."""
+    from compofa.profiler.measurement.profile import plan_of
+    from compofa.profiler.measurement.selftest import selftest_plan
+
+    space = request.built_space
+    if space is not None:
+        return selftest_plan(space, space.resolutions, cells, request.seed)
+    read = request.read_files(device)
+    assert read is not None
+    chosen = random.Random(request.seed).sample(read.cells, min(cells, len(read.cells)))  # noqa: S311
+    return plan_of(replace(request, measure=tuple(chosen)), (), read)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from compofa.profiler.transports.agent_client import Hello
 from compofa.supernet.graph import build_graph
 from compofa.supernet.space import Space
 from rigs.commands import Run
+from rigs.model_files import write_onnx, write_unknown_operator
 from rigs.virtual_device import VirtualDevice, run_command_on
 
 CELLS = "space,subnet,resolution,batch_size\n"
@@ -241,3 +242,13 @@ def test_a_table_is_not_written_under_the_name_of_a_page(run: Run, tmp_path: Pat
         ended = run(main, *words, "--out", tmp_path / "t.html")
         assert ended.code == 2
         assert "t.html: this file is written as .csv, not as .html" in ended.err
+
+
+def test_check_says_whether_model_files_can_be_measured(folder: Path, run: Run) -> None:
+    good, bad = write_onnx(folder / "good.onnx"), write_unknown_operator(folder / "bad.onnx")
+    ended = run(main, "check", "--device", "local", "--model", good, "--model", bad, "--json")
+    assert ended.code == 3
+    told = {each["cell"]["subnet"]: each for each in json.loads(ended.out)["models"]}
+    assert told["good"]["problem"] is None
+    assert told["good"]["load_ms"] > 0
+    assert "Frobnicate" in told["bad"]["problem"]

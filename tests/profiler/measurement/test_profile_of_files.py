@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from compofa.common.errors import UserError
+from compofa.profiler.commands.selftest_command import selftest_cells
 from compofa.profiler.measurement.device_access import TimeLimits
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
@@ -308,3 +309,12 @@ def test_the_page_lists_the_models_and_what_they_cost(tmp_path: Path) -> None:
     page = render_page([section])
     assert "a&lt;b&gt;" in page
     assert "million MACs" in page
+
+
+def test_a_selftest_draws_some_of_the_files(tmp_path: Path) -> None:
+    given = collection_of("files", [write_onnx(tmp_path / f"{name}.onnx") for name in "abc"], [])
+    asked = ProfileRequest(given, (), (1,), tmp_path / "here.csv", seed=3)
+    plan = selftest_cells(DEVICE, asked, 2)
+    assert len({cell.subnet for cell in plan.measured}) == len(plan.cells) == 2
+    assert selftest_cells(DEVICE, asked, 2) == plan
+    assert len(selftest_cells(DEVICE, asked, 8).cells) == 3
