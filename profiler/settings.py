@@ -20,6 +20,12 @@ MIN_EFFECT = 0.03
 MIN_EFFECT_IN_TURNS = 0.01
 """The same between two models that were measured in turns, which shows smaller changes."""
 
+FREE_MEASURES = "latency,load,first"
+"""What a profile measures unless it is asked for more: what timing tells anyway."""
+
+COST_PASSES = 3
+"""Of each cell, for what is counted apart from latencies; each pass is a fresh process."""
+
 
 @dataclass(frozen=True)
 class Protocol:

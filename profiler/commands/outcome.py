@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from compofa.common.console import print_json, printable
@@ -11,6 +12,8 @@ from compofa.common.progress_meter import duration
 from compofa.profiler.fleet.forecast import USUAL_RUN_S, Forecast, forecast
 from compofa.profiler.fleet.job import FailedJob, FinishedJob, Job
 from compofa.profiler.measurement.profile import Outcome
+from compofa.profiler.results.build import Tabulated
+from compofa.profiler.results.columns.column_summary import described_columns, summarise_columns
 from compofa.profiler.results.journal import journal_path
 
 PREVIEW_ROWS = 12
@@ -67,9 +70,22 @@ def _described(device: str, end: FinishedJob | FailedJob) -> dict[str, Any]:
         "held_out_error": meta["held_out_error"],
         "drift": written.meta.drift,
         "noise": meta["noise"],
+        "columns": _columns(written),
         "seconds": round(outcome.seconds, 3),
         "out_of_time": outcome.out_of_time,
     }
+
+
+def _columns(written: Tabulated) -> dict[str, dict[str, float | bool | None]]:
+    """What is known of each measured column."""
+    summaries = summarise_columns(written.table, written.meta.measures)
+    return {name: asdict(each) for name, each in summaries.items()}
+
+
+def _show_columns(written: Tabulated) -> None:
+    """Prints a line for each measured column that is no end of an interval."""
+    for name, text in described_columns(written.table, written.meta.measures):
+        print(f"{name}: {text}")
 
 
 def _show_rows(outcome: Outcome) -> None:
@@ -115,6 +131,7 @@ def _show_summary(device: str, outcome: Outcome) -> None:
                 f"sums of the latencies of units are off by {checked.residual_sd_percent:.2f} % "
                 f"(bias {checked.bias_percent:+.2f} %) at batch size {batch_size}"
             )
+    _show_columns(written)
     for status in ("failed", "unconverged"):
         if written.count(status):
             print(f"{written.count(status)} cells {status}")

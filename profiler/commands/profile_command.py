@@ -16,7 +16,7 @@ from compofa.profiler.commands import model_options as files
 from compofa.profiler.commands import profile_options as options
 from compofa.profiler.commands.model_options import ModelOptions
 from compofa.profiler.commands.options import Json
-from compofa.profiler.settings import CONFIDENCE, Protocol
+from compofa.profiler.settings import CONFIDENCE, FREE_MEASURES, Protocol
 from compofa.supernet.defaults import DEFAULT_SPACE, LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 
 if TYPE_CHECKING:
@@ -70,6 +70,16 @@ class CellOptions:
     plan: str
     seed: int
     like: tuple[Path, ...] = ()
+    measure: str = FREE_MEASURES
+    streams: int | None = None
+
+    def columns(self, single: str | None) -> tuple[str, ...]:
+        """The columns of all that is measured, and `single` ones."""
+        from compofa.profiler.results.columns.cost_columns import columns_of
+
+        streams = ("throughput",) if self.streams is not None else ()
+        asked = columns_of((*_names(self.measure), *streams))
+        return tuple(dict.fromkeys((*asked, *_names(single))))
 
     def check_for_files(self) -> None:
         """Refuses what model files have nothing to do with."""
@@ -112,6 +122,8 @@ def profile_command(
     batch_size: options.BatchSizeOption = None,
     plan: options.PlanOption = "auto",
     like: options.LikeOption = None,
+    measure: options.MeasureOption = FREE_MEASURES,
+    streams: options.StreamsOption = None,
     seed: options.CellSeed = 0,
     target: options.TargetOption = TARGET,
     confidence: options.ConfidenceOption = SURE,
@@ -132,7 +144,7 @@ def profile_command(
         return
     devices = DeviceOptions(device or [], inventory, runtime, accelerator, dtype, threads)
     outputs = OutputOptions(out, columns, fresh, keep_models)
-    cells = CellOptions(space, resolutions, plan, seed, tuple(like or ()))
+    cells = CellOptions(space, resolutions, plan, seed, tuple(like or ()), measure, streams)
     _check_together(devices, outputs, cells, cluster)
     protocol = _protocol(target, confidence, max_time)
     given = ModelOptions(model, models, collection, input_shape, input_data, expected).read()
@@ -219,7 +231,8 @@ def _request(
         fresh=outputs.fresh,
         keep_models=outputs.keep_models,
         patience_s=PATIENCE_S if pause else 0.0,
-        columns=_names(outputs.columns),
+        columns=cells.columns(outputs.columns),
+        streams=cells.streams or 1,
         like=cells.like,
     )
 

@@ -146,6 +146,30 @@ CellSeed = Annotated[
         help="The seed for the choice and the order of cells.",
     ),
 ]
+MeasureOption = Annotated[
+    str,
+    typer.Option(
+        "--measure",
+        metavar="LIST",
+        rich_help_panel=WHAT,
+        help="What to measure of each cell, with its columns: latency, load (load_ms), first "
+        "(first_ms, the first run), memory (peak_memory_mb) and throughput (throughput_per_s). By "
+        "default what comes with timing; the others take passes of their own afterwards. The "
+        "latency is measured in any case.",
+    ),
+]
+StreamsOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=256,
+        rich_help_panel=WHAT,
+        help="Measures throughput with this many workers at once, each with a model and threads "
+        "of its own. By default 1, where --measure names throughput.",
+        show_default=False,
+    ),
+]
 TargetOption = Annotated[
     str,
     typer.Option(
@@ -189,9 +213,9 @@ ColumnsOption = Annotated[
     typer.Option(
         metavar="LIST",
         rich_help_panel=RESULTS,
-        help="Adds measured columns to the table, as in load_ms,p99_ms (docs/tables.md lists "
-        "them). By default none. latency_ms is the time of a quiet run, below the median and the "
-        "mean of all runs: p50_ms,mean_ms adds those, with intervals.",
+        help="Adds single columns to those of --measure, as in p50_ms,p99_ms (docs/tables.md "
+        "lists them). By default none. latency_ms is the time of a quiet run, below the median "
+        "and the mean of all runs: p50_ms,mean_ms adds those, with intervals.",
         show_default=False,
     ),
 ]

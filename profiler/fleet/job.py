@@ -37,6 +37,7 @@ class SessionBegun:
     number: int
     expected: int
     cells: int
+    what: str = "session"
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ class Reporter:
     def __init__(self, send: Callable[[Progress], None]) -> None:
         self._send = send
 
-    def session(self, number: int, expected: int, cells: int) -> None:
+    def session(self, number: int, expected: int, cells: int, what: str = "session") -> None:
         """See `Listener.session`."""
-        self._send(SessionBegun(number, expected, cells))
+        self._send(SessionBegun(number, expected, cells, what))
 
     def cell(self, cell: Cell, estimate: Estimate | None) -> None:
         """See `Listener.cell`."""
@@ -107,8 +108,8 @@ class Reporter:
 def retell(report: Progress, listener: Listener) -> None:
     """Tells `listener` what a `Reporter` was told elsewhere."""
     match report:
-        case SessionBegun(number, expected, cells):
-            listener.session(number, expected, cells)
+        case SessionBegun(number, expected, cells, what):
+            listener.session(number, expected, cells, what)
         case CellBegun(cell, estimate):
             listener.cell(cell, estimate)
         case Noted(message):

@@ -47,8 +47,12 @@ class DeviceLease:
     sleep: Callable[[float], None] = time.sleep
     _told: bool = field(default=False, init=False)
 
-    def hello(self, link: AgentLink) -> Hello:
+    def hello(self, link: AgentLink, threads: int | None = None) -> Hello:
         """Begins the handshake with an agent, and waits while another profiler uses the device.
+
+        Args:
+            link: to the agent.
+            threads: of its runtimes; the device's own if left out.
 
         Raises:
             DeviceError: it is still in use at the end of the wait.
@@ -57,7 +61,8 @@ class DeviceLease:
         classes = self.device.spec.agent_classes()
         while True:
             try:
-                return link.hello(self.device.threads, self.device.cpus, holder(), classes)
+                count = threads or self.device.threads
+                return link.hello(count, self.device.cpus, holder(), classes)
             except AgentError as error:
                 if error.kind != "busy":
                     raise

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from compofa.common.errors import UserError
 from compofa.profiler.latency_model import KnownDevice
+from compofa.profiler.measurement.costs.passes import CostPasses, check_passes
 from compofa.profiler.measurement.device_access import TimeLimits, models_for, open_device
 from compofa.profiler.measurement.device_monitor import PATIENCE_S
 from compofa.profiler.measurement.plan import Plan, PlanSize, collection_plan, make_plan
@@ -28,6 +29,7 @@ from compofa.profiler.results.model_lines import record_models
 from compofa.profiler.results.predict import known_in_tables
 from compofa.profiler.results.table import Cell
 from compofa.profiler.settings import Protocol
+from compofa.profiler.statistics.stopping import EARLY_SESSIONS
 from compofa.profiler.transports import Transport
 from compofa.profiler.transports.device import Device
 from compofa.supernet.space import Space
@@ -49,6 +51,7 @@ class ProfileRequest:
             they are deleted with the profile.
         patience_s: the longest pause on a disturbed device, see `DeviceMonitor`.
         columns: further measured columns of the table, by name, see `MeasureSpec`.
+        streams: how many workers run a model at once where throughput is measured.
         like: tables of devices that this one may be like: fewer cells are then measured, and the
             others are predicted from those tables too.
     """
@@ -64,6 +67,7 @@ class ProfileRequest:
     keep_models: Path | None = None
     patience_s: float = PATIENCE_S
     columns: tuple[str, ...] = ()
+    streams: int = 1
     like: tuple[Path, ...] = ()
 
     @property
@@ -131,8 +135,8 @@ def profile(
     plan = plan or plan_of(request, others, read)
     if protocol.tolerance is None:
         protocol = replace(protocol, tolerance=device.dtype.tolerance)
+    protocol, passes = _for_columns(protocol, request.columns, device)
     limits = TimeLimits(begun + (protocol.max_time_s or math.inf), request.patience_s)
-    find_measures(request.columns)
     store = models or models_for(device, *request.spaces, keep=request.keep_models)
     files = None if read is None else UserModelStore(read, store, device)
     path = journal_path(request.out)
@@ -147,6 +151,10 @@ def profile(
         out_of_time = sessions.run(partial(_unsettled, plan.measured, protocol), request.seed)
         for caveat in () if files is None else files.caveats:
             sessions.caveat(caveat)
+        if passes and not out_of_time:
+            counted = [cell for cell in plan.measured if sessions.analysis().usable(cell)]
+            costs = CostPasses(access, sessions.journal, request.seed, request.streams)
+            out_of_time = costs.run(passes, counted)
         written = write_tables(request.out, space, access.header, sessions.journal.lines, others)
     return Outcome(written, time.monotonic() - begun, out_of_time)
 
@@ -176,6 +184,22 @@ def plan_of(
     )
 
 
+def _for_columns(
+    protocol: Protocol, columns: Sequence[str], device: Device
+) -> tuple[Protocol, tuple[str, ...]]:
+    """The protocol with as many runs as some columns need, and the passes that they take.
+
+    Raises:
+        UserError: a column is not known, or the device cannot be taken through its pass.
+    """
+    measures = find_measures(columns)
+    passes = tuple(dict.fromkeys(each.needs for each in measures if each.needs))
+    check_passes(device, passes)
+    # Cells that are settled early have so many sessions, and no fewer.
+    runs = math.ceil(max((each.runs for each in measures), default=0) / EARLY_SESSIONS)
+    return replace(protocol, min_runs=max(protocol.min_runs, runs)), passes
+
+
 def _unsettled(cells: Sequence[Cell], protocol: Protocol, analysis: Analysis) -> list[Cell]:
     """The `cells` that need another session."""
     return [cell for cell in cells if not analysis.settled(cell, protocol)]
@@ -192,6 +216,7 @@ def _plan_line(request: ProfileRequest, plan: Plan, protocol: Protocol) -> PlanL
         protocol=asdict(protocol),
         started_at=utc_now(),
         columns=request.columns,
+        streams=request.streams,
     )
 
 

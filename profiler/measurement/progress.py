@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """Receives reports about the progress of a profile."""
 
-    def session(self, number: int, expected: int, cells: int) -> None:
-        """A session begins; about `expected` more are needed, this one included."""
+    def session(self, number: int, expected: int, cells: int, what: str = "session") -> None:
+        """A session, or what else is named, begins; about `expected` are needed, with this one."""
 
     def cell(self, cell: Cell, estimate: Estimate | None) -> None:
         """A cell of the session begins; `estimate` is what is known of it so far."""
@@ -117,15 +117,15 @@ class Display:
         if self._own is not None:
             self._own.__exit__()
 
-    def session(self, number: int, expected: int, cells: int) -> None:
+    def session(self, number: int, expected: int, cells: int, what: str = "session") -> None:
         """See `Listener.session`."""
         self._expected, self._cells = expected, cells
         self._begun = time.monotonic()
         self._visited = 0
-        what = f"session {number} of about {number + expected - 1}"
-        detail(f"{self._device}: {what}, {cells} cells")
-        self._screen.update(self._line, description=what, total=cells, completed=0, detail="")
-        self._screen.print_plain(f"{self._device}: {what}, {cells} cells{self._remaining()}")
+        which = f"{what} {number} of about {number + expected - 1}"
+        detail(f"{self._device}: {which}, {cells} cells")
+        self._screen.update(self._line, description=which, total=cells, completed=0, detail="")
+        self._screen.print_plain(f"{self._device}: {which}, {cells} cells{self._remaining()}")
 
     def cell(self, cell: Cell, estimate: Estimate | None) -> None:
         """See `Listener.cell`."""

@@ -77,7 +77,7 @@ class Session:
         steady = self.prefetcher.get(reference)
         loaded, state = self._begin(steady)
         # It was loaded once: repeating that in each line would count the load many times.
-        again = replace(loaded, load_ns=0, settings={})
+        again = replace(loaded, load_ns=0, first_ns=0, settings={})
         for cell, following in itertools.zip_longest(cells, cells[1:]):
             if self.out_of_time():
                 break
@@ -214,6 +214,7 @@ class Session:
                 model_sha256=model.sha256,
                 at_s=time.monotonic() - self._begun,
                 load_ns=loaded.load_ns,
+                first_ns=loaded.first_ns,
                 warmup_ns=timed.warmup_ns,
                 ns=timed.ns,
                 state=timed.state,

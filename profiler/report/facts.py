@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compofa.profiler.report.remarks import percent
+from compofa.profiler.results.columns.column_summary import described_columns
 from compofa.profiler.results.meta import Meta
 from compofa.profiler.results.table import Table
 from compofa.profiler.statistics.variance_components import VarianceComponents
@@ -72,6 +73,11 @@ def setup_facts(table: Table) -> FactList:
     if latencies:
         rows.append(("latencies", f"{latencies[0]:.3f} to {latencies[-1]:.3f} ms"))
     return FactList("Set-up", _bounded(rows))
+
+
+def column_facts(table: Table, meta: Meta) -> FactList:
+    """The measured columns: the median over cells, the smallest and the largest."""
+    return FactList("What a run costs besides", _bounded(described_columns(table, meta.measures)))
 
 
 def device_facts(meta: Meta) -> FactList:

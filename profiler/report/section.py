@@ -262,6 +262,7 @@ def _facts(evidence: Evidence) -> tuple[FactList, ...]:
         lists.append(facts.noise_facts(noise))
     if evidence.meta is not None:
         meta = evidence.meta
+        lists.append(facts.column_facts(evidence.table, meta))
         lists += [facts.device_facts(meta), facts.protocol_facts(meta), facts.state_facts(meta)]
     return tuple(each for each in lists if each.rows)
 

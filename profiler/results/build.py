@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from compofa.profiler.latency_model import (
     held_out_error,
 )
 from compofa.profiler.results.analysis import Analysis, CellResult, analyse
+from compofa.profiler.results.columns.cost_model import CellCosts, predict_cell_costs
 from compofa.profiler.results.journal import (
     Caveat,
+    Cost,
     Header,
     JournalLine,
     Pause,
@@ -41,7 +43,12 @@ from compofa.profiler.results.meta import (
     read_meta,
     write_meta,
 )
-from compofa.profiler.results.model_lines import latest_models, model_columns, model_values
+from compofa.profiler.results.model_lines import (
+    latest_models,
+    lines_that_count,
+    model_columns,
+    model_values,
+)
 from compofa.profiler.results.predict import predicted_rows, shapes
 from compofa.profiler.results.table import Cell, Row, Table, read_table, write_table
 from compofa.profiler.statistics.stopping import guarded
@@ -92,12 +99,22 @@ def write_tables(
         raise UserError("nothing was measured yet", path=journal_path(out))
     measures = find_measures(plan.columns)
     # Cells of earlier plans too: a table that is continued keeps them.
-    rows = {result.cell: _measured(result, plan, measures) for result in analysis.results.values()}
+    costs = _costs(lines, plan)
+    rows = {
+        cell: _measured(replace(result, runs=runs), plan, measures)
+        for cell, result in analysis.results.items()
+        for runs in [replace(result.runs, costs=tuple(costs.get(cell, ())))]
+    }
     held_out = None
     if space is not None and any(cell not in rows for cell in plan.cells):
         predicted, held_out = _predict(space, plan, analysis, others)
         nothing = (None,) * len(measures)
         rows = {**{cell: replace(row, extra=nothing) for cell, row in predicted.items()}, **rows}
+    told = {} if space is None else _predicted_costs(space, plan, measures, rows)
+    for place, measure in enumerate(measures):
+        for cell, value in told[measure.name].values.items() if measure.name in told else ():
+            extra = rows[cell].extra
+            rows[cell] = replace(rows[cell], extra=(*extra[:place], value, *extra[place + 1 :]))
     order = dict.fromkeys((*plan.cells, *rows))
     names = tuple(measure.name for measure in measures)
     table = Table(header.setup, tuple(rows[cell] for cell in order if cell in rows), names)
@@ -106,12 +123,7 @@ def write_tables(
         update={
             "held_out_error": held_out,
             "additivity": {} if space is None else _additivity(space, plan, analysis),
-            "measures": {
-                each.name: MeasuredColumn(
-                    meaning=each.meaning, lower_is_better=each.lower_is_better
-                )
-                for each in measures
-            },
+            "measures": {each.name: _column(each, plan, told.get(each.name)) for each in measures},
         }
     )
     write_table(out, table)
@@ -127,6 +139,49 @@ def _with_models(table: Table, lines: Sequence[JournalLine]) -> Table:
         for row in table.rows
     )
     return replace(table, rows=rows, extra=table.extra + columns)
+
+
+def _costs(lines: Sequence[JournalLine], plan: PlanLine) -> dict[Cell, list[Cost]]:
+    """What passes apart from timing have counted, by cell; of so many workers as the plan has."""
+    costs: dict[Cell, list[Cost]] = {}
+    for line in of_kind(lines_that_count(lines), Cost):
+        if line.counted.get("streams", plan.streams) == plan.streams:
+            costs.setdefault(line.cell, []).append(line)
+    return costs
+
+
+def _predicted_costs(
+    space: Space, plan: PlanLine, measures: Sequence[MeasureSpec], rows: Mapping[Cell, Row]
+) -> dict[str, CellCosts]:
+    """What is told of the columns of cells that were not measured, by the columns' names."""
+    wanted = [cell for cell, row in rows.items() if row.source == "predicted"]
+    held_out = {plan.cells[i] for i in plan.held_out}
+    told = {}
+    for place, measure in enumerate(measures):
+        known = {
+            cell: value
+            for cell, row in rows.items()
+            if row.source == "measured" and (value := row.extra[place]) is not None
+        }
+        if wanted and measure.of_network and known:
+            # What is better the larger it is, is as work: so many a second are so long for one.
+            invert = not measure.lower_is_better
+            costs = predict_cell_costs(space, known, held_out, wanted, invert=invert)
+            if costs is not None:
+                told[measure.name] = costs
+    return told
+
+
+def _column(measure: MeasureSpec, plan: PlanLine, told: CellCosts | None) -> MeasuredColumn:
+    """What the meta file says of a column."""
+    workers = f" Workers at once: {plan.streams}." if measure.needs == "throughput" else ""
+    return MeasuredColumn(
+        meaning=measure.meaning + workers,
+        lower_is_better=measure.lower_is_better,
+        needs=measure.needs,
+        held_out_percent=None if told is None else told.error_percent,
+        predicted=told is not None and bool(told.values),
+    )
 
 
 def with_own_columns(table: Table, path: Path) -> Table:
@@ -259,7 +314,11 @@ def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis
         shared_error=shared if math.isfinite(shared.freedom) else None,
         clock_tick_ns=analysis.tick_ns,
         speeds=analysis.speeds,
-        caveats=tuple(dict.fromkeys(each.text for each in of_kind(lines, Caveat))),
+        caveats=tuple(
+            dict.fromkeys(
+                (*(each.text for each in of_kind(lines, Caveat)), *_problems(of_kind(lines, Cost)))
+            )
+        ),
         doubts=_named(analysis, lambda result: result.doubt),
         pauses=tuple(of_kind(lines, Pause)),
         failures=_named(analysis, lambda result: result.failure),
@@ -274,6 +333,16 @@ def _meta(header: Header, plan: PlanLine, lines: Sequence[JournalLine], analysis
             for cell, line in latest_models(lines).items()
         },
     )
+
+
+def _problems(costs: Sequence[Cost]) -> list[str]:
+    """What could not be counted, and why."""
+    return [
+        f"{cost.kind_of_pass} of {cost.cell.subnet} at {cost.cell.resolution} is not known: "
+        f"{cost.problem}"
+        for cost in costs
+        if cost.problem
+    ]
 
 
 def _named(analysis: Analysis, reason: Callable[[CellResult], str | None]) -> dict[str, str]:

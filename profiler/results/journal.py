@@ -23,6 +23,7 @@ from compofa.profiler.results.journal_lines import (
     NAMES,
     Caveat,
     Corrected,
+    Cost,
     Failure,
     Header,
     JournalLine,
@@ -39,6 +40,7 @@ from compofa.profiler.transports.device_identity import SERIAL, same_serial
 __all__ = [
     "Caveat",
     "Corrected",
+    "Cost",
     "Failure",
     "Header",
     "Journal",

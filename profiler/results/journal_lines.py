@@ -57,6 +57,7 @@ Nanoseconds = Annotated[int, Field(ge=0, le=LONGEST_NS)]
 Runs = Annotated[tuple[Nanoseconds, ...], Field(min_length=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 SetUpOfHeader = Annotated[SetUp, AfterValidator(_check_setup)]
 CellOfLine = Annotated[Cell, AfterValidator(_check_cell)]
 ProtocolOfLine = Annotated[dict[str, Any], AfterValidator(_check_protocol)]
@@ -84,6 +85,7 @@ class PlanLine:
         fit, held_out: indices into `cells` of those to measure: for the latency model, and to test
             it.
         columns: the names of the measured columns that were asked for.
+        streams: how many workers run a model at once where throughput is measured.
     """
 
     space: JournalText
@@ -95,6 +97,7 @@ class PlanLine:
     protocol: ProtocolOfLine
     started_at: JournalText
     columns: tuple[JournalText, ...] = ()
+    streams: Count = 1
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ class Timing:
 
     Attributes:
         at_s: seconds since the session's start at which the timed runs ended.
+        first_ns: the first run after the model was loaded, until its output was there; 0 where
+            nobody timed it.
         warmup_ns: the runs before the model was warm; not part of any estimate.
         ns: of each run; 0 where it took less than a tick of the device's clock.
         settings: how the runtime ran it, as it said when it loaded the model; else empty.
@@ -162,6 +167,7 @@ class Timing:
     measured_at: JournalText
     settings: dict[str, Any] = field(default_factory=dict)
     warm: bool = True
+    first_ns: Nanoseconds = 0
 
 
 @dataclass(frozen=True)
@@ -215,9 +221,29 @@ class Corrected:
     finished_at: JournalText
 
 
-JournalLine = PlanLine | ModelLine | SessionLine | Timing | Failure | Pause | Caveat | Corrected
+@dataclass(frozen=True)
+class Cost:
+    """What was counted of a cell in a pass of its own, apart from timing.
 
-L = TypeVar("L", PlanLine, ModelLine, SessionLine, Timing, Failure, Pause, Caveat, Corrected)
+    Attributes:
+        kind_of_pass: memory, throughput or energy.
+        counted: amounts by name, with the unit last; empty where nothing could be counted.
+        problem: why not, in plain words; empty where there is none.
+    """
+
+    kind_of_pass: JournalText
+    cell: CellOfLine
+    counted: dict[JournalText, Amount]
+    problem: JournalText
+    model_sha256: JournalText
+    measured_at: JournalText
+
+
+JournalLine = (
+    PlanLine | ModelLine | SessionLine | Timing | Failure | Pause | Caveat | Corrected | Cost
+)
+
+L = TypeVar("L", PlanLine, ModelLine, SessionLine, Timing, Failure, Pause, Caveat, Corrected, Cost)
 
 KINDS: dict[str, type[JournalLine]] = {
     "plan": PlanLine,
@@ -228,6 +254,7 @@ KINDS: dict[str, type[JournalLine]] = {
     "pause": Pause,
     "caveat": Caveat,
     "corrected": Corrected,
+    "cost": Cost,
 }
 NAMES = {kind: name for name, kind in KINDS.items()}
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from compofa.common.entry_points import load_registered, registered
 from compofa.common.errors import UserError
-from compofa.profiler.results.journal import Timing
+from compofa.profiler.results.journal import Cost, Timing
 from compofa.profiler.results.table import COLUMNS, Cell
 from compofa.profiler.settings import CONFIDENCE
 from compofa.profiler.statistics.runs.clock import is_coarse
@@ -49,6 +48,7 @@ class CellRuns:
 
     Attributes:
         timings: the journal's lines about it, one for each session that timed it, in their order.
+        costs: what was counted of it in passes apart from timing.
         factors: for each of them, how much slower than usual the device was then; dividing by it
             corrects for drift.
         tick_ns: of the device's clock; 1 where it is fine.
@@ -60,6 +60,7 @@ class CellRuns:
     factors: tuple[float, ...]
     tick_ns: int = 1
     confidence: float = CONFIDENCE
+    costs: tuple[Cost, ...] = ()
 
     def without(self, session: int) -> CellRuns:
         """All but one of the sessions, by its place among `timings`."""
@@ -98,6 +99,11 @@ class MeasureSpec:
         meaning: what it says, as one sentence.
         compute: its value for a cell; None where the journal does not tell.
         lower_is_better: whether a smaller value is better.
+        needs: the pass apart from timing that counts it: memory, throughput, energy; empty where
+            timing tells it.
+        runs: that a cell has to be timed for it, in all its sessions.
+        of_network: whether it grows with the work of a network, so that it can be predicted for
+            cells that were not measured.
 
     Raises:
         ValueError: the name is not valid for a column, or has no unit.
@@ -107,6 +113,9 @@ class MeasureSpec:
     meaning: str
     compute: Compute
     lower_is_better: bool = True
+    needs: str = ""
+    runs: int = 0
+    of_network: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)+", self.name):
@@ -213,16 +222,11 @@ def _interval(of: MeasureSpec) -> tuple[MeasureSpec, MeasureSpec]:
 
 def interval_names(column: str) -> tuple[str, str]:
     """What the columns with the interval of a measured column are called: p50_ci_low_ms, ..."""
-    stem, _, unit = column.rpartition("_")
+    parts = re.fullmatch(r"(.+?)_(per_[a-z0-9]+|[a-z0-9]+)", column)
+    stem, unit = parts.groups() if parts else (column, "")
     return f"{stem}_ci_low_{unit}", f"{stem}_ci_high_{unit}"
 
 
-def _load(runs: CellRuns) -> float | None:
-    loads = [timing.load_ns / 1e6 for timing in runs.timings if timing.load_ns > 0]
-    return statistics.median(loads) if loads else None
-
-
-LOAD_MS = MeasureSpec("load_ms", "The time to load the model, as the median over sessions.", _load)
 MEAN_MS = MeasureSpec("mean_ms", "The mean of all runs.", _mean)
 P50_MS = MeasureSpec("p50_ms", "Half of the runs took at most this.", partial(_quantile, 0.5))
 P90_MS = MeasureSpec("p90_ms", "90 % of the runs took at most this.", partial(_quantile, 0.9))
@@ -230,7 +234,9 @@ P99_MS = MeasureSpec(
     "p99_ms",
     "99 % of the runs took at most this; left empty for fewer than a thousand runs.",
     partial(_tail_quantile, 0.99),
+    runs=100 * TAIL_RUNS,
 )
 MEAN_CI_LOW_MS, MEAN_CI_HIGH_MS = _interval(MEAN_MS)
 P50_CI_LOW_MS, P50_CI_HIGH_MS = _interval(P50_MS)
 P90_CI_LOW_MS, P90_CI_HIGH_MS = _interval(P90_MS)
+P99_CI_LOW_MS, P99_CI_HIGH_MS = _interval(P99_MS)

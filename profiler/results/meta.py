@@ -36,12 +36,22 @@ def _known(value: Any) -> Any:
 
 
 class MeasuredColumn(BaseModel):
-    """What a measured column means, see `MeasureSpec`."""
+    """What a measured column means, see `MeasureSpec`.
+
+    Attributes:
+        needs: the pass apart from timing that counted it; empty for what timing tells.
+        held_out_percent: mean absolute error of its predictions on held-out cells; None where
+            nothing was predicted or judged.
+        predicted: whether cells that were not measured have it, by those predictions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     meaning: str
     lower_is_better: bool = True
+    needs: str = ""
+    held_out_percent: float | None = None
+    predicted: bool = False
 
 
 class ModelFacts(BaseModel):

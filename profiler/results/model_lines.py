@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compofa.profiler.results.journal import (
+    Cost,
     Failure,
     Journal,
     JournalLine,
@@ -29,9 +30,9 @@ def latest_models(lines: Sequence[JournalLine]) -> dict[Cell, ModelLine]:
 def lines_that_count(lines: Sequence[JournalLine]) -> list[JournalLine]:
     """The lines of a journal without those about files that have changed since.
 
-    A timing counts if it is of the file, and of the input data, that the cell's last `ModelLine`
-    names; a failure only if it came after the last `ModelLine` of its model, because each says that
-    the model is to be tried. All lines about subnets count.
+    A timing or a cost counts if it is of the file, and of the input data, that the cell's last
+    `ModelLine` names; a failure only if it came after the last `ModelLine` of its model, because
+    each says that the model is to be tried. All lines about subnets count.
     """
     last: dict[ModelName, int] = {}
     data: dict[Cell, str] = {}
@@ -49,7 +50,7 @@ def lines_that_count(lines: Sequence[JournalLine]) -> list[JournalLine]:
     def counts(place: int, line: JournalLine) -> bool:
         if isinstance(line, Failure):
             return place > last.get((line.cell.space, line.cell.subnet), -1)
-        if isinstance(line, Timing) and line.cell is not None:
+        if isinstance(line, Timing | Cost) and line.cell is not None:
             known = digest.get((line.cell.space, line.cell.subnet), line.model_sha256)
             return line.model_sha256 == known and place > changed.get(line.cell, -1)
         return True

@@ -36,6 +36,11 @@ LAST_CPU, LAST_PID = 2**16, 2**31
 MOST_OUTPUTS = 256
 """Of one model."""
 
+LARGEST_KB = 2**40
+
+COUNT_S = 600.0
+"""How long counting something of a model may take."""
+
 ANSWER_S = 60.0
 """How long a request that runs no model may take."""
 
@@ -46,7 +51,8 @@ class AgentError(DeviceError):
     Attributes:
         kind: whose fault it is: model (it cannot be loaded or run), runtime (it is not there, or
             is not what was asked for), missing (the model's file), busy (another profiler has the
-            device), setting, request, memory.
+            device), setting, request, memory (there is not enough of it), counter (this device
+            does not count that).
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -96,7 +102,7 @@ class Loaded:
         output: a sample of what it computed for seed 0.
         settings: how the runtime runs it, in the runtime's own words.
         outputs: of a user's model, of which the two above tell nothing.
-        first_ns: of its first run; 0 where the agent does not tell.
+        first_ns: of its first run, until its output was there; 0 where the agent does not tell.
     """
 
     handle: int
@@ -202,6 +208,9 @@ class AgentLink:
                 output_size=reply.integer("output_size", 0, LARGEST_TENSOR),
                 output=reply.numbers("output", compofa_agent.CHECKED_OUTPUTS),
                 settings=reply.mapping("settings", optional=True),
+                first_ns=reply.integer("first_ns", 0, LONGEST_RUN_NS)
+                if reply.has("first_ns")
+                else 0,
             )
         except ValueError as error:
             raise self._nonsense("load", error) from None
@@ -308,6 +317,33 @@ class AgentLink:
                 f"the device's clock cannot be trusted: by it {runs} runs took "
                 f"{told_s:.3g} s, but they were over within {wall_s:.3g} s"
             )
+
+    def memory(
+        self,
+        sha256: str,
+        runtime: str,
+        options: dict[str, Any],
+        runs: int,
+        given: Mapping[str, Any] | None = None,
+    ) -> tuple[int, int]:
+        """Loads a model in a fresh process and runs it, `runs` times; the others as for `load`.
+
+        Returns:
+            Bytes of the process that were resident before, and at the highest meanwhile.
+
+        Raises:
+            AgentError: of kind `counter` where this device does not count them.
+        """
+        fields = {"model": sha256, "runtime": runtime, "options": options, "runs": runs}
+        ok = self._request("memory", COUNT_S, **fields, **(given or {}))
+        try:
+            reply = AgentReply(ok)
+            base, peak = (reply.integer(name, 0, LARGEST_KB) for name in ("base_kb", "peak_kb"))
+            if peak < base:
+                raise ValueError(f"a peak of {peak} kB below the {base} kB before it")
+        except ValueError as error:
+            raise self._nonsense("memory", error) from None
+        return 1024 * base, 1024 * peak
 
     def state(self) -> dict[str, Any]:
         """The device's state now."""

@@ -1580,7 +1580,8 @@ static void reset_peak(void) {
     close(file);
 }
 
-/* Loads a model and runs it; what was resident before, and at the highest meanwhile. */
+/* Loads a model and runs it; what was resident before, and at the highest meanwhile. All runs take
+ * the input of the first: making another one would count as the model's. */
 static bool do_memory(struct agent *agent, struct json request, struct text *out,
                       struct refusal *why) {
     char path[4096];
@@ -1597,7 +1598,7 @@ static bool do_memory(struct agent *agent, struct json request, struct text *out
     if (!model)
         return refuse(why, "memory", "out of memory");
     reset_peak();
-    bool done = try_model(agent, model, path, &loaded, why) && prepare(&agent->ort, model, 1, why);
+    bool done = try_model(agent, model, path, &loaded, why);
     for (long long i = 0; done && i < runs; i++)
         done = worked(agent->ort.api, run_once(agent->ort.api, model), why);
     done = done && resident_kb(&now, &peak, why);

@@ -19,6 +19,7 @@ from compofa.common.errors import DeviceError
 from compofa.common.files import sha256
 from compofa.profiler.agent.compofa_agent import CHECKED_OUTPUTS, VERSION, Refused, random_input
 from compofa.profiler.transports.adb.android import Android
+from compofa.profiler.transports.adb.benchmark_output import Benchmark
 from compofa.profiler.transports.adb.benchmark_program import (
     DESCRIPTION,
     ONCE,
@@ -40,6 +41,7 @@ class Checked:
     shape: tuple[int, ...] = ()
     output: tuple[float, ...] = ()
     output_size: int = 0
+    first_ns: int = 0
 
 
 class BenchmarkModel:
@@ -89,7 +91,7 @@ class BenchmarkModel:
         shape = float_input(self._files[model]) if ours and self.tells_output else None
         if shape is None:
             benchmark = self.program.benchmark(model, set_up, ONCE, deadline_s)
-            return Checked(round(benchmark.init_us * 1e3))
+            return Checked(round(benchmark.init_us * 1e3), first_ns=_first_ns(benchmark))
         batch, channels, height, width = shape
         with self.program.output_file() as name:
             flags = [
@@ -110,8 +112,25 @@ class BenchmarkModel:
         output = np.frombuffer(content, dtype="<f4")
         sample = output[:: -(-output.size // CHECKED_OUTPUTS)]
         return Checked(
-            round(benchmark.init_us * 1e3), shape, tuple(map(float, sample)), output.size
+            round(benchmark.init_us * 1e3),
+            shape,
+            tuple(map(float, sample)),
+            output.size,
+            _first_ns(benchmark),
         )
+
+    def added_memory(self, model: str, set_up: ProgramSettings, deadline_s: float) -> int:
+        """Bytes by which the program grew at the highest, by its own report.
+
+        Raises:
+            Refused: it tells nothing of it, or cannot run the model.
+        """
+        if model not in self._files:
+            raise Refused("missing", f"model {model[:12]} is not on the phone")
+        added = self.program.benchmark(model, set_up, ONCE, deadline_s).added_mb
+        if added is None:
+            raise Refused("counter", "this benchmark_model does not tell what memory it takes")
+        return round(added * (1 << 20))
 
     def _put_input(self, shape: tuple[int, ...]) -> str:
         """Puts the input that models are checked with on the phone; its name there."""
@@ -152,6 +171,7 @@ class BenchmarkChannel(Channel):
             "hello": self._hello,
             "load": self._load,
             "run": self._run,
+            "memory": self._memory,
             "state": self._state,
             "unload": self._unload,
             "quit": self._quit,
@@ -193,17 +213,7 @@ class BenchmarkChannel(Channel):
         }
 
     def _load(self, request: dict[str, Any]) -> dict[str, Any]:
-        if request["runtime"] != RUNTIME:
-            raise Refused("runtime", f"this is {RUNTIME}, not {request['runtime']}")
-        options = request["options"]
-        set_up = ProgramSettings(
-            self._threads,
-            self._mask,
-            str(options.get("accelerator", "cpu")),
-            str(options.get("dtype", "float32")),
-            tuple((name, _flag(value)) for name, value in options.get("options", {}).items()),
-        )
-        ours = "inputs" not in request
+        set_up, ours = self._set_up(request), "inputs" not in request
         checked = self._model.check(request["model"], set_up, request["deadline_s"], ours=ours)
         self._handles += 1
         self._loaded[self._handles] = request["model"], set_up
@@ -211,10 +221,31 @@ class BenchmarkChannel(Channel):
             "model": self._handles,
             "version": self._model.program.sha256[:12],
             "load_ns": checked.load_ns,
+            "first_ns": checked.first_ns,
             "input": checked.shape,
             "output_size": checked.output_size,
             "output": checked.output,
         }
+
+    def _set_up(self, request: dict[str, Any]) -> ProgramSettings:
+        """How the request wants a model to be run."""
+        if request["runtime"] != RUNTIME:
+            raise Refused("runtime", f"this is {RUNTIME}, not {request['runtime']}")
+        options = request["options"]
+        return ProgramSettings(
+            self._threads,
+            self._mask,
+            str(options.get("accelerator", "cpu")),
+            str(options.get("dtype", "float32")),
+            tuple((name, _flag(value)) for name, value in options.get("options", {}).items()),
+        )
+
+    def _memory(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the program says that it grew by, as if it had begun with nothing."""
+        added = self._model.added_memory(
+            request["model"], self._set_up(request), request["deadline_s"]
+        )
+        return {"base_kb": 0, "peak_kb": added // 1024}
 
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         model, set_up = self._model_of(request)
@@ -244,6 +275,10 @@ class BenchmarkChannel(Channel):
         if request["model"] not in self._loaded:
             raise Refused("request", f"no model {request['model']!r} is loaded")
         return self._loaded[request["model"]]
+
+
+def _first_ns(benchmark: Benchmark) -> int:
+    return 0 if benchmark.first_us is None else round(benchmark.first_us * 1e3)
 
 
 def _flag(value: object) -> str:

@@ -30,13 +30,18 @@ _STATISTICS = re.compile(
 )
 _SUMMARIES = (
     re.compile(
-        rf"Inference timings in us: Init: (?P<init>{_NUMBER}), First inference: {_NUMBER}, "
+        rf"Inference timings in us: Init: (?P<init>{_NUMBER}), "
+        rf"First inference: (?P<first>{_NUMBER}), "
         rf"Warmup \(avg\): (?P<warmup>{_NUMBER}), Inference \(avg\): (?P<mean>{_NUMBER})"
     ),
     re.compile(
         rf"Average inference timings in us: Warmup: (?P<warmup>{_NUMBER}), "
         rf"Init: (?P<init>{_NUMBER}), (?:Inference|no stats): (?P<mean>{_NUMBER})"
     ),
+)
+_MEMORY = re.compile(
+    rf"(?:Memory footprint delta from the start of the tool|Peak memory footprint) \(MB\): "
+    rf"init={_NUMBER} overall=(?P<overall>{_NUMBER})"
 )
 _DELEGATED = re.compile(
     r"(?:(?:Explicitly applied|Applied) (?P<name>\S+) delegate"
@@ -71,12 +76,17 @@ class Benchmark:
 
     Attributes:
         init_us: loading the model and preparing it, delegates included.
+        first_us: the first inference; None where the version does not say.
+        added_mb: by how much its memory has grown at the highest since it started, in units of
+            2^20 bytes; None where the version or the system does not tell.
         delegates: name of each delegate that was applied, and whether it took the whole network;
             None where this version does not say how much of it.
         unknown_flags: whether flags were passed that this version does not know.
     """
 
     init_us: float
+    first_us: float | None
+    added_mb: float | None
     warmup: ProgramStatistics
     runs: ProgramStatistics
     delegates: dict[str, bool | None]
@@ -106,6 +116,8 @@ def parse_benchmark(text: str) -> Benchmark:
             )
     return Benchmark(
         init_us=float(summaries[0]["init"]),
+        first_us=_first(summaries[0]),
+        added_mb=_added(lines),
         warmup=warmup,
         runs=runs,
         delegates=_delegates(lines),
@@ -136,6 +148,18 @@ def _statistics(line: str) -> ProgramStatistics:
     if not all(read.smallest <= value <= read.largest for value in inner):
         raise UnreadableOutput(f"statistics that contradict each other: {line[:80]!r}")
     return read
+
+
+def _first(summary: re.Match[str]) -> float | None:
+    """Older versions say nothing of the first inference."""
+    told = summary.groupdict().get("first")
+    return None if told is None else float(told)
+
+
+def _added(lines: list[str]) -> float | None:
+    """None for 0 too: where the system does not count, that is what is printed."""
+    told = [float(match["overall"]) for line in lines if (match := _MEMORY.fullmatch(line))]
+    return told[-1] if told and told[-1] > 0 else None
 
 
 def _delegates(lines: list[str]) -> dict[str, bool | None]:

@@ -376,7 +376,7 @@ def test_other_sizes_go_on_with_a_table_and_keep_the_rows_that_it_predicted(
         "predicted",
     }
     # The columns that were asked for are those of all that was ever measured.
-    assert table.extra == ("load_ms",)
+    assert table.extra == ("load_ms", "load_ci_low_ms", "load_ci_high_ms")
     assert all((row.extra[0] is None) == (row.source == "predicted") for row in table.rows)
 
 

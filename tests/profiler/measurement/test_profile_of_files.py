@@ -160,7 +160,7 @@ class Tampering(Display):
         super().__init__("here", quiet=True)
         self._act, self._session = act, 0
 
-    def session(self, number: int, expected: int, cells: int) -> None:
+    def session(self, number: int, expected: int, cells: int, what: str = "session") -> None:
         self._session = number
 
     def cell(self, cell: Cell, estimate: Estimate | None) -> None:
