@@ -133,10 +133,10 @@ def _show_summary(device: str, outcome: Outcome) -> None:
             )
     _show_columns(written)
     for status in ("failed", "unconverged"):
-        if written.count(status):
-            print(f"{written.count(status)} cells {status}")
-    for doubt, number in written.meta.doubted.items():
-        print(f"{number} of them because {doubt}")
+        if number := written.count(status):
+            print(f"{number} {'cell' if number == 1 else 'cells'} {status}")
+    for doubt, doubted in written.meta.doubted.items():
+        print(f"{doubted} of them because {doubt}")
     for speeds in written.meta.speeds:
         print(speeds.sentence)
     for cell, reason in written.meta.failures.items():

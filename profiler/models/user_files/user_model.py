@@ -180,7 +180,8 @@ class UserModel:
         """The inputs of one run: first dimensions that are left open take the batch size.
 
         Raises:
-            UserError: other dimensions are open still; names them.
+            UserError: other dimensions are open still (names them), or an input is empty or too
+                large.
         """
         inputs = tuple(self._at_batch_size(spec, batch_size) for spec in self.inputs)
         unknown = [spec for spec in inputs if spec.fixed is None]
@@ -189,6 +190,8 @@ class UserModel:
             message = f"the size of {', '.join(map(str, unknown))} is left open by the model"
             raise UserError(message, path=self.path, hint=f"say it by {options}")
         for spec in inputs:
+            if 0 in (spec.fixed or ()):
+                raise UserError(f"the input {spec} is empty: it has a size of 0", path=self.path)
             if math.prod(spec.fixed or ()) > MOST_NUMBERS:
                 raise UserError(f"the input {spec} is too large", path=self.path)
         return inputs

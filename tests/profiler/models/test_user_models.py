@@ -233,6 +233,14 @@ def test_open_dimensions_are_named(tmp_path: Path, make_onnx: MakeOnnx) -> None:
     assert sized.at_batch_size(1)[0].shape == (4, 3, 16, 8)
 
 
+def test_an_input_that_holds_nothing_is_told() -> None:
+    model = UserModel(
+        "m", Path("m.onnx"), "onnx", (), None, (TensorSpec("x", (0, 3), "float32"),), ()
+    )
+    with pytest.raises(UserError, match=r"m\.onnx: the input x=0,3 is empty: it has a size of 0"):
+        draw_inputs(model, 1)
+
+
 def test_a_batch_size_fills_first_dimensions_alone(tmp_path: Path, make_onnx: MakeOnnx) -> None:
     model = read_user_model(make_onnx(tmp_path / "a.onnx", shape=("n", 3, 8, 8)))
     assert model.batch_size is None
