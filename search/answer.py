@@ -332,6 +332,7 @@ def _asked(candidates: Candidates, plain: Result, index: int, limits: Limits) ->
         plain,
         limit_ms=asked,
         probability=probabilities,
+        # Errors in different tables are taken as independent, since different devices made them.
         joint_probability=_joint(probabilities, asked),
     )
 

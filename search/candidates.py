@@ -304,6 +304,7 @@ def _shared(tables: Sequence[Latencies], by_table: Sequence[dict[Cell, Row]]) ->
                 what = name.replace("_", " ")
                 message = f"the table has {what} {_listed(here)}, but {tables[0].path} has"
                 raise UserError(f"{message} {_listed(first)}", path=each.path)
+    # The loop above explains the usual reasons why tables have no cells in common.
     cells = tuple(cell for cell in by_table[0] if all(cell in rows for rows in by_table[1:]))
     if not cells:
         paths = ", ".join(str(each.path) for each in tables)

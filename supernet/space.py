@@ -150,6 +150,7 @@ class Space:
             if depth not in unit.depths:
                 return f"{where}: depth {depth} is not one of {listed(unit.depths)}"
             end = slots.start + unit.base_blocks + depth
+            # Otherwise two subnets that differ only in unused choices would be the same network.
             inactive = range(end, slots.stop)
             if any(subnet.expands[s] or subnet.kernels[s] for s in inactive):
                 return f"{where}: blocks beyond its depth {depth} must be 0"

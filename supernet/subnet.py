@@ -113,6 +113,7 @@ class Unit:
     def size(self) -> int:
         """The number of distinct choices of this unit."""
         kernels = len(self.kernels)
+        # In a compound space only the depth and the kernels are free.
         if self.coupling is not None:
             return sum(int(kernels ** (self.base_blocks + d)) for d in self.depths)
         each = kernels * len(self.expands)

@@ -93,6 +93,7 @@ def _greedy(values: FloatArray, count: int) -> IntArray:
     chosen: list[int] = []
     for _ in range(count):
         chosen.append(_addition(values, chosen))
+    # A good start makes the bounds exclude more candidates; it does not change the result.
     improved = True
     while improved:
         improved = False

@@ -73,6 +73,7 @@ def explore(problem: Problem, limits: FloatArray, seed: int) -> SubnetPool:
     limits = limits[_may_be_met(pool, limits)]
     if not len(limits):
         return pool
+    # Each start has a pool of its own, so that it does not follow the subnets of another.
     for _ in range(STARTS):
         start = SubnetPool(problem, rng)
         start.look(problem.genomes.random(SAMPLE, rng))

@@ -92,6 +92,8 @@ def fit_predictor(
         raise UserError(f"{len(names)} subnets are too few to fit a predictor to", hint=hint)
     of = np.array([names[subnet] for subnet in measured.subnets])
     drawn = np.random.default_rng(seed).permutation(len(names))
+    # Subnets are held out with all their resolutions: the accuracy at one resolution would reveal
+    # that at another.
     out = np.isin(of, drawn[: max(2, round(HELD_OUT * len(names)))])
     choices = measured.choices
     fitted = []

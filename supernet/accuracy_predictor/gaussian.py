@@ -59,6 +59,7 @@ class GaussianProcess:
         varied = deviation > 1e-9
         scaling = np.where(varied, 1 / np.where(varied, deviation, 1.0), 0.0)
         inputs = (features - mean) * scaling
+        # If all accuracies are equal, their standard deviation of 0 must not be divided by.
         level, height = float(top1.mean()), float(top1.std()) or 1.0
         targets = (top1 - level) / height
         some = np.random.default_rng(seed).permutation(len(top1))[:MOST_FOR_SCALES]

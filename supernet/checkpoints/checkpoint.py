@@ -58,6 +58,7 @@ class Checkpoint:
 def checkpoint_bytes(supernet: Supernet, metadata: Metadata) -> bytes:
     """The content of a checkpoint file."""
     space = supernet.space
+    # A space of a file is stored in full, so that the checkpoint can be read without that file.
     known = SPACES.get(space.name) == space
     content = {
         "format": FORMAT,

@@ -81,6 +81,7 @@ def restrict(source: Supernet, space: Space) -> Supernet:
     state: dict[str, Tensor] = {}
     for name, wanted in target.state_dict().items():
         tensor = tensors[name]
+        # Channels are simply cut off below, but a smaller kernel may have to be transformed.
         if tensor.dim() == 4 and tensor.shape[-1] != wanted.shape[-1]:
             conv: ElasticConv2d = attrgetter(name.removesuffix(".weight"))(source)
             transforms = {step: matrix.detach() for step, matrix in conv.transforms.items()}

@@ -39,6 +39,7 @@ def read_torch_file(path: Path, what: str) -> Any:
     if not raw:
         raise UserError(f"{what} is empty", path=path)
     try:
+        # Torch does not verify the checksums of an archive, and would load damaged weights.
         if raw.startswith(b"PK"):
             _check_archive(raw)
         with warnings.catch_warnings():

@@ -161,6 +161,7 @@ def chosen_subnets(
             hint = "measure a sample with --sample N, or single ones with --subnet KEY"
             raise UserError(message, hint=hint)
         return space.enumerate()
+    # Drawn one by one, since a large space cannot be listed to choose from; each counts once.
     rng = np.random.default_rng(seed)
     drawn: dict[Subnet, None] = {}
     while len(drawn) < sample:

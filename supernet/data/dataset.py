@@ -101,6 +101,7 @@ def _checked(path: Path, kind: str, train: Images | None, test: Images | None) -
     if train is None or not len(train):
         raise UserError("there are no images to train on", path=path)
     labels = np.bincount(train.labels)
+    # A gap in the labels means that they do not count from 0, or that a class was not copied.
     if not labels.all():
         message = f"no image to train on has the label {int(np.argmin(labels))}"
         raise UserError(message, path=path)

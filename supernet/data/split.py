@@ -106,6 +106,7 @@ def split_data(
     """
     images = data.train
     count = min(MOST_HELD_OUT, len(images) // 10) if heldout is None else heldout
+    # Without test images, as many images again are set aside for testing.
     reserved = count * (1 if data.test is not None else 2)
     message = f"{len(images)} training images are too few to hold {max(count, 1)} out"
     if count < 1 or len(images) - reserved < 2:
@@ -190,6 +191,7 @@ def split_like(data: DataSet, metadata: Mapping[str, object], heldout: int | Non
         UserError: too few images would be left to train on.
     """
     usual = split_data(data, heldout=heldout)
+    # The same images with others held out: the split was perhaps made by version 1.
     if usual.contradicts(metadata):
         earlier = split_data(data, heldout=heldout, version=1)
         if not earlier.contradicts(metadata):

@@ -103,6 +103,7 @@ def evaluate_groups(
     if not subnets:
         return
     parts = list(groups(_tree(supernet, subnets), group))
+    # Every group is calibrated on the same images, but an iterator can be used only once.
     kept = list(calibration)
     rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     for start in range(0, len(parts), ranks):

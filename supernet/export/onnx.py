@@ -175,6 +175,7 @@ class _Writer:
         elif activation == "h_swish":
             self._node("HardSwish", last.output, name)
         else:
+            # ONNX has no operator for relu6.
             self._node("Clip", [*last.output, *self._bounds()], name)
 
     def _bounds(self) -> list[str]:

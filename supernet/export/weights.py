@@ -61,6 +61,7 @@ def random_weights(graph: Graph, seed: int) -> dict[str, Float32Array]:
     pool = rng.random(max(sizes.values()) + _PLACES, dtype=np.float32) - np.float32(0.5)
     weights: dict[str, Float32Array] = {}
     for name, shape in shapes.items():
+        # Biases have no fan-in; any small variance will do.
         variance = 0.01 if len(shape) == 1 else 2 / math.prod(shape[1:])
         if name.endswith("project.weight"):
             variance /= 2

@@ -173,6 +173,7 @@ def _inverted(name: str, unit: int | None, source: Source, form: _InvertedForm) 
         layers.append(SqueezeExcite(f"{name}.se", layers[-1].name, inner, squeezed))
     output = Shape(channels, inner.height, inner.width)
     layers.append(Conv(f"{name}.project", layers[-1].name, inner, output, 1, 1, 1, "none"))
+    # As in the reference, there is a shortcut wherever the shapes allow one.
     skip = input == output
     if skip:
         layers.append(Add(f"{name}.add", (source.name, layers[-1].name), output))

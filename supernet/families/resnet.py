@@ -105,6 +105,7 @@ def _bottleneck(
     shortcut = at
     if input != output:
         pooled = Shape(input.channels, size, size)
+        # ResNet-D averages before the 1x1 convolution instead of skipping pixels in it.
         if stride > 1:
             layers.append(
                 PoolLayer(f"{name}.shrink", shortcut, input, pooled, "average", stride, stride)

@@ -107,6 +107,7 @@ class Trainer:
             self._finish()
 
     def _phase(self, run: PhaseRun) -> None:
+        # In a phase that is continued, channels are sorted already and the costs go on.
         if self._state.step == 0:
             self._state.costs[run.number - 1 :] = [TrainingCost()]
             if run.phase.sort_channels:
@@ -134,6 +135,7 @@ class Trainer:
 
     def _step(self, run: PhaseRun, batch: Batch) -> None:
         step = self._state.step
+        # Batch norm cannot compute a variance from one image at 1x1 pixels.
         if len(batch.labels) < 2:
             raise UserError(
                 f"step {step + 1} has {len(batch.labels)} readable images, but needs at least 2"

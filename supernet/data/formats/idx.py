@@ -66,6 +66,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
                 raw = bounded(file, path, LARGEST, too_large)
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise UserError("the file is truncated or damaged", path=path) from None
+    # The third byte is the type of the numbers; 8 stands for unsigned bytes.
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != 8:
         raise UserError("it is not an idx file of bytes", path=path)
     start = 4 + 4 * raw[3]

@@ -88,6 +88,7 @@ def _scan(number: int, path: Path) -> Iterator[ShardEntry]:
     """
     any_picture = False
     try:
+        # "r:" refuses compressed files, in which a picture cannot be read by its position.
         with tarfile.open(path, "r:") as tar:
             for key, members in _samples(tar):
                 yield _place(number, path, key, members, tar)

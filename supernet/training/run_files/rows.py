@@ -47,6 +47,7 @@ class RowFile:
             raise UserError("it is not a table of this training", path=self.path, line=1)
         kept = []
         for number, line in enumerate(lines[1:], start=2):
+            # The process was killed while it wrote this line, which is therefore the last one.
             if not line.endswith("\n"):
                 break
             place = _place(line)

@@ -115,6 +115,7 @@ class Stepper:
             loss = self._loss(plan, logits, batch.labels, taught)
             if plan.targets == "largest" and number == 0:
                 taught = probabilities(logits)
+            # The share applies to all subnets but the first, which is the largest in a sandwich.
             torch.autograd.backward(loss * (plan.share if number else 1.0))
             losses.append(loss.detach())
         self._gradients.share()
