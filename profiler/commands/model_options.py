@@ -1,4 +1,4 @@
-"""The options that name model files of the user's own, and the collection that they make up."""
+"""The options for the user's own model files, which form a collection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ModelFilesOption = Annotated[
         metavar="FILE",
         rich_help_panel=FILES,
         help="Measures this model file instead of the subnets of a space: .onnx, .tflite, .xml "
-        "(OpenVINO), .pt2 (torch.export) or .mlpackage (Core ML). May be given several times.",
+        "(OpenVINO), .pt2 (torch.export) or .mlpackage (Core ML). The option may be repeated.",
         show_default=False,
     ),
 ]
@@ -32,8 +32,8 @@ ModelFoldersOption = Annotated[
         "--models",
         metavar="DIR",
         rich_help_panel=FILES,
-        help="Measures all model files of this folder, or those that a YAML file lists, with their "
-        "inputs and with columns of your own (docs/model-files.md).",
+        help="Measures all model files in this folder, or those in a YAML file, which can also "
+        "give their inputs and your own columns (docs/model-files.md). The option may be repeated.",
         show_default=False,
     ),
 ]
@@ -43,7 +43,7 @@ CollectionOption = Annotated[
         "--collection",
         metavar="NAME",
         rich_help_panel=FILES,
-        help="What the table calls these models together, in its column space. By default files.",
+        help="The name of these models in the table's column space. By default files.",
         show_default=False,
     ),
 ]
@@ -53,8 +53,8 @@ InputShapeOption = Annotated[
         "--input-shape",
         metavar="NAME=SIZES",
         rich_help_panel=FILES,
-        help="The shape of an input whose size the file leaves open, as in image=1,3,224,224. May "
-        "be given several times.",
+        help="The shape of an input whose size the file leaves open, as in image=1,3,224,224. The "
+        "option may be repeated.",
         show_default=False,
     ),
 ]
@@ -64,8 +64,8 @@ InputDataOption = Annotated[
         "--input-data",
         metavar="FILE.npz",
         rich_help_panel=FILES,
-        help="Runs the model on these arrays, named like its inputs. By default inputs are drawn "
-        "at random.",
+        help="Runs the model on these arrays, which are named like its inputs. By default inputs "
+        "are random.",
         show_default=False,
     ),
 ]
@@ -75,8 +75,8 @@ ExpectedOption = Annotated[
         "--expected",
         metavar="FILE.npz",
         rich_help_panel=FILES,
-        help="Compares what the model computes with these arrays, named like its outputs. By "
-        "default with what this computer computes from the same file.",
+        help="Compares the outputs of the model with these arrays, which are named like them. By "
+        "default they are compared with what this computer computes from the same file.",
         show_default=False,
     ),
 ]
@@ -84,7 +84,7 @@ ExpectedOption = Annotated[
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What the command line says of model files."""
+    """The values of the options for model files; None for an option that was not given."""
 
     models: list[Path] | None = None
     folders: list[Path] | None = None
@@ -94,10 +94,10 @@ class ModelOptions:
     expected: Path | None = None
 
     def read(self) -> Collection | None:
-        """The collection; None where subnets are measured.
+        """Reads the collection; None if no model files were given.
 
         Raises:
-            UserError: options are given that need a model file, or it is no collection.
+            UserError: the collection cannot be read, or an option was given that needs model files.
         """
         if not self.models and not self.folders:
             self._check_none_given()
@@ -123,4 +123,4 @@ class ModelOptions:
         }
         for option, value in given.items():
             if value:
-                raise UserError(f"{option} is about model files: name one with --model FILE")
+                raise UserError(f"{option} needs a model file: give one with --model FILE")

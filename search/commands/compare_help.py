@@ -29,16 +29,16 @@ CompareBaseTable = Annotated[
     Path,
     typer.Argument(
         metavar="BASE",
-        help="What to compare with: a table, or a folder of tables; with --device a model file, "
-        "a folder of them, or a manifest as compofa-profile --models takes it.",
+        help="The base of the comparison: a table, or a folder of tables. With --device it is a "
+        "model file, a folder of them, or a manifest as for compofa-profile --models.",
     ),
 ]
 CompareNewTable = Annotated[
     Path | None,
     typer.Argument(
         metavar="[NEW]",
-        help="What to judge, of the same kind; names are paired up. Left out with two devices, "
-        "which then are the two sides: the first one is the base.",
+        help="The new side, which must be of the same kind; what has the same name is compared. It "
+        "is left out if one model is compared on two devices, of which the first is the base.",
         show_default=False,
     ),
 ]
@@ -50,9 +50,9 @@ CompareDevices = Annotated[
         metavar="NAME",
         autocompletion=complete_device,
         rich_help_panel=IN_TURNS,
-        help="Measures the models on this device of the inventory, run by run in turns, until it "
-        "is known whether they differ. The option may be repeated: two models are compared on "
-        "each device, one model between two of them, session by session in turns.",
+        help="Measures two models on this device of the inventory, run by run in turns, until it "
+        "is known whether they differ. If the option is repeated, two models are compared on each "
+        "device; a single model is compared between two devices, session by session in turns.",
         show_default=False,
     ),
 ]
@@ -62,7 +62,7 @@ CompareForce = Annotated[
         "--force",
         metavar="",
         rich_help_panel=IN_TURNS,
-        help="Measures identical files as well.",
+        help="Measures also pairs of identical files.",
     ),
 ]
 CompareFresh = Annotated[
@@ -71,8 +71,8 @@ CompareFresh = Annotated[
         "--fresh",
         metavar="",
         rich_help_panel=IN_TURNS,
-        help="Starts over: discards what an earlier comparison of the same files has measured. By "
-        "default it goes on from there.",
+        help="Discards the measurements of an earlier comparison of the same files. By default the "
+        "comparison continues from them.",
     ),
 ]
 CompareJournals = Annotated[
@@ -81,7 +81,7 @@ CompareJournals = Annotated[
         "--journals",
         metavar="DIR",
         rich_help_panel=IN_TURNS,
-        help="The folder of the journals, which keep every run.",
+        help="The folder for the journals, which contain every run.",
     ),
 ]
 CompareInputShape = Annotated[
@@ -90,8 +90,8 @@ CompareInputShape = Annotated[
         "--input-shape",
         metavar="NAME=SIZES",
         rich_help_panel=IN_TURNS,
-        help="The size of an input that a model leaves open, as in image=1,3,224,224. The option "
-        "may be repeated.",
+        help="The shape of an input whose size a model leaves open, as in image=1,3,224,224. The "
+        "option may be repeated.",
         show_default=False,
     ),
 ]
@@ -101,8 +101,8 @@ CompareInputData = Annotated[
         "--input-data",
         metavar="FILE.npz",
         rich_help_panel=IN_TURNS,
-        help="The inputs to run the models on, an array for each input. By default they are drawn "
-        "at random.",
+        help="Runs the models on these arrays, which are named like their inputs. By default "
+        "inputs are random.",
         show_default=False,
     ),
 ]
@@ -113,7 +113,7 @@ CompareMinEffect = Annotated[
         metavar="PERCENT",
         rich_help_panel=COUNTS,
         help="Changes of latency that are smaller than this do not count. By default "
-        f"{percent(MIN_EFFECT)}, and {percent(MIN_EFFECT_IN_TURNS)} with --device; with 0 any "
+        f"{percent(MIN_EFFECT)}, and {percent(MIN_EFFECT_IN_TURNS)} with --device. With 0 every "
         "change counts.",
         show_default=False,
     ),

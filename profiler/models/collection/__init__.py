@@ -1,1 +1,1 @@
-"""Collections of the user's model files: what is in them, and how a device is given them."""
+"""Reads collections of the user's model files, and provides them to devices."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from compofa.common.errors import UserError
 
 USUAL_NAME = "files"
-"""Of a collection that nobody has named."""
+"""The name of a collection without --collection."""
 
 InputShapes = Mapping[str, tuple[int, ...]]
 
@@ -19,12 +19,12 @@ class GivenModel:
     """A model that the user wants measured.
 
     Attributes:
-        name: by which tables call it.
-        files: one of each format.
-        shapes: of inputs, by name; "" is the only one.
-        input_data: an .npz file with its inputs; they are drawn at random if left out.
-        expected: an .npz file with what it computes of them.
-        columns: the user's own.
+        name: the name of the model in tables.
+        files: the files of the model, at most one per format.
+        shapes: the shapes of inputs by name; "" stands for the only input of a model.
+        input_data: an .npz file with its inputs; None for random inputs.
+        expected: an .npz file with its outputs for these inputs.
+        columns: the values of the user's own columns.
     """
 
     name: str
@@ -37,10 +37,12 @@ class GivenModel:
 
 @dataclass(frozen=True)
 class Collection:
-    """Models that are measured together; its name stands in the column `space` of tables.
+    """Models that are measured together.
 
     Attributes:
-        shapes: of the inputs of those models that have an input of that name.
+        name: the name of the collection, which is in the column `space` of tables.
+        models: the models.
+        shapes: the shapes of inputs by name, for all models that have an input of that name.
     """
 
     name: str
@@ -50,16 +52,16 @@ class Collection:
     def with_options(
         self, shapes: InputShapes, input_data: Path | None = None, expected: Path | None = None
     ) -> Collection:
-        """This collection, with what the command line says of all its models.
+        """The collection with the shapes and data that were given on the command line.
 
         Raises:
-            UserError: data is given for several models.
+            UserError: input data or expected outputs are given for several models.
         """
         if (input_data or expected) and len(self.models) > 1:
             option = "--input-data" if input_data else "--expected"
             raise UserError(
-                f"{option} is of one model, and {len(self.models)} are given",
-                hint="--models FILE.yaml says it for each of them: input_data, expected",
+                f"{option} is for one model, but there are {len(self.models)}",
+                hint="give input_data and expected for each of them in --models FILE.yaml",
             )
         models = tuple(
             replace(

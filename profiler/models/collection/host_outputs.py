@@ -1,8 +1,8 @@
-"""What a user's model computes on this computer, to compare a device's outputs with.
+"""Runs a user's model on this computer, to compare the outputs of a device with.
 
-It is run in a process of its own, an agent: whatever a file does to it, the profile goes on. Where
-a runtime can leave out its optimisations, it does, so that this is another computation than the one
-that is measured, even if this computer is the device.
+The model runs in a process of its own, an agent, so that a file that crashes it does not end the
+profile. Optimisations of the runtime are switched off where possible, so that the computation
+differs from the measured one even if this computer is the device.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ REFERENCES: dict[str, tuple[str, dict[str, Any]]] = {
     "pt2": ("torch", {}),
     "coreml": ("coreml", {}),
 }
-"""By which runtime a format is run here, and with which of its options."""
+"""The runtime that runs a format on this computer, and its options."""
 
 HOST_S = 600.0
 
 
 def host_runtime(model_format: str) -> str | None:
-    """The runtime that can run files of a format here; None where there is none."""
+    """The runtime that can run files of a format on this computer; None if none is installed."""
     name = REFERENCES[model_format][0]
     kind = compofa_agent.RUNTIMES[name]
     if kind.system not in (None, platform.system()):
@@ -43,10 +43,10 @@ def host_runtime(model_format: str) -> str | None:
 
 
 def host_outputs(file: UserModelFile) -> tuple[OutputSample, ...]:
-    """What the model computes here, by the runtime that `host_runtime` names.
+    """Computes the outputs of the model with the runtime that `host_runtime` returns.
 
     Raises:
-        DeviceError: it cannot be run here; says why.
+        DeviceError: the model cannot be run on this computer; the message says why.
     """
     name, options = REFERENCES[file.model.format]
     try:
@@ -54,7 +54,7 @@ def host_outputs(file: UserModelFile) -> tuple[OutputSample, ...]:
     except DeviceError:
         if not options:
             raise
-        # Some operators exist in optimised graphs alone.
+        # Some operators can run in optimised graphs only.
         return _run(file, name, {})
 
 

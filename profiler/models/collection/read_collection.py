@@ -1,4 +1,4 @@
-"""Reading a collection for one device: which files it takes, and what they are run on."""
+"""Reads a collection for one device: the files that it can run, and their inputs."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class ReadModel:
     """A model that can be measured at one batch size.
 
     Attributes:
-        given: what the user said of it.
-        model: what its file says, with the shapes that the user said.
-        inputs: what it is run on.
-        stamps: of its files before they were read.
-        line: what the journal says of it.
+        given: the model as the user gave it.
+        model: the description in its file, with the shapes that the user gave.
+        inputs: the inputs that it is run on.
+        stamps: the stamps of its files before they were read.
+        line: its line in the journal.
     """
 
     given: GivenModel
@@ -50,11 +50,11 @@ class ReadModel:
 
 @dataclass(frozen=True)
 class ReadCollection:
-    """What can be measured of a collection on one device, and why the rest cannot.
+    """The models of a collection that one device can measure, and why it cannot measure the others.
 
     Attributes:
-        models: by their cells, in the order of the collection.
-        failures: cells that fail before any session.
+        models: the models by their cells, in the order of the collection.
+        failures: the failures of cells that cannot be measured.
     """
 
     models: dict[Cell, ReadModel]
@@ -62,7 +62,7 @@ class ReadCollection:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Those that can be measured."""
+        """The cells that can be measured."""
         return tuple(self.models)
 
 
@@ -72,13 +72,13 @@ def read_collection(
     """Reads the files of a collection that `device` can run.
 
     Args:
-        collection: whose models those are.
-        device: takes of each model the file that fits its runtime.
-        batch_sizes: of models whose files leave it open; all others have their own.
+        collection: the collection.
+        device: the device, whose runtime determines which file of a model is used.
+        batch_sizes: the batch sizes of models whose files leave it open.
 
     Raises:
-        UserError: none of them can be measured; says why of the first. Or the collection says the
-            shape of an input that none of them has.
+        UserError: no model can be measured (the message says why for the first), or a shape is
+            given for an input that no model has.
     """
     unused = set(collection.shapes)
     models: dict[Cell, ReadModel] = {}
@@ -163,10 +163,10 @@ def _for_device(read: ReadModel, device: Device) -> ReadModel:
 
 
 def fitting_file(given: GivenModel, runtime: str) -> Path:
-    """The file of a model that `runtime` takes.
+    """The file of a model that `runtime` can run.
 
     Raises:
-        UserError: it has none; names what would take its files.
+        UserError: it has no such file; the message names the runtimes that could run its files.
     """
     taken = find_runtime(runtime).model_files
     for suffix in taken:
@@ -177,16 +177,16 @@ def fitting_file(given: GivenModel, runtime: str) -> Path:
     suffix = path.suffix.lower()
     able = [name for name in runtime_names() if suffix in find_runtime(name).model_files]
     if suffix not in {each.suffix for each in FILE_FORMATS} or not able:
-        read_user_model(path)  # which says what is wrong with it
+        read_user_model(path)  # This raises an error that says what is wrong with the file.
     raise UserError(
-        f"{runtime} takes {' and '.join(taken) or 'no'} files",
+        f"{runtime} runs {' and '.join(taken) or 'no'} files",
         path=path,
-        hint=f"{' and '.join(able)} would run this one",
+        hint=f"{' and '.join(able)} can run this one",
     )
 
 
 def _inputs(given: GivenModel, model: UserModel, batch_sizes: Sequence[int]) -> list[ModelInputs]:
-    """What the model is run on, at each batch size that it can have."""
+    """The inputs of the model, at each batch size to measure."""
     if not model.inputs:
         raise UserError("the model has no input", path=model.path)
     if given.input_data is not None:

@@ -1,4 +1,4 @@
-"""A user's model as a device is given it: its files, its inputs, and what it should compute."""
+"""A user's model for a device: its files, its inputs, and the outputs that it should compute."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 DIFFERENT = 0.1
-"""Share of whole numbers that may differ, as the indices of the largest of nearly equal values."""
+"""The share of whole numbers in an output that may differ. Indices of the largest of nearly equal
+values do, for example."""
 
 LONGEST_RUN_S = 20.0
-"""A model that takes longer for one run is not measured: a session times dozens."""
+"""A model whose runs take longer is not measured, because a session times dozens of runs."""
 
 Stamp = tuple[int, int]
-"""Size and time of the last change of a file."""
+"""The size of a file, and the time of its last change in nanoseconds."""
 
 
 def stamp_of(path: Path) -> Stamp:
-    """What changes when somebody writes to `path`; nothing of a file that is gone."""
+    """The stamp of a file, which changes when it is written; (-1, -1) if there is no file."""
     try:
         status = path.stat()
     except OSError:
@@ -44,11 +45,11 @@ class UserModelFile(ModelFile):
     """A user's model at one batch size.
 
     Attributes:
-        model: what the file says of itself.
-        inputs: what it is run on.
-        input_file: that, as a file of this computer.
-        stamps: of the model's files when they were read.
-        expected: what it should compute; None where nobody knows.
+        model: the description in its file.
+        inputs: the inputs that it is run on.
+        input_file: the file with these inputs on this computer.
+        stamps: the stamps of the model's files when they were read.
+        expected: the outputs that it should compute; None if they are not known.
     """
 
     model: UserModel
@@ -73,7 +74,7 @@ class UserModelFile(ModelFile):
         """See `ModelFile.check_unchanged`."""
         for part, before in zip(self.model.parts, self.stamps, strict=True):
             if stamp_of(part.path) != before:
-                message = f"its file {part.path.name} has changed while it was being measured"
+                message = f"its file {part.path.name} was changed while it was being measured"
                 raise UnusableModel(message)
 
     def complaint(self, loaded: Loaded, tolerance: float | None = None) -> str | None:
@@ -81,29 +82,29 @@ class UserModelFile(ModelFile):
         if loaded.first_ns > LONGEST_RUN_S * 1e9:
             seconds = loaded.first_ns * 1e-9
             return (
-                f"a run takes {seconds:.0f} s, and models that take more than "
-                f"{LONGEST_RUN_S:.0f} s are not measured"
+                f"a run takes {seconds:.0f} s, but only models that take at most "
+                f"{LONGEST_RUN_S:.0f} s are measured"
             )
         for place, output in enumerate(loaded.outputs):
             if output.broken:
                 name = self._output(place)
-                return f"{output.broken:,} of the {output.size:,} values of {name} are no numbers"
+                return f"{output.broken:,} of the {output.size:,} values of {name} are not finite"
         if self.expected is None:
             return None
         allowed = self.dtype.tolerance if tolerance is None else tolerance
         if self._quantised:
             allowed = max(allowed, Dtype.INT8.tolerance)
         wrong = self._difference(loaded.outputs, allowed)
-        return wrong and f"it computes something else than expected: {wrong}"
+        return wrong and f"its outputs are not as expected: {wrong}"
 
     def _difference(self, outputs: Sequence[OutputSample], allowed: float) -> str | None:
         assert self.expected is not None
         if len(outputs) != len(self.expected):
-            return f"{len(outputs)} outputs and not {len(self.expected)}"
+            return f"it has {len(outputs)} outputs instead of {len(self.expected)}"
         for place, (seen, wanted) in enumerate(zip(outputs, self.expected, strict=True)):
             name = self._output(place)
             if seen.size != wanted.size or len(seen.values) != len(wanted.values):
-                return f"{name} has {seen.size:,} values and not {wanted.size:,}"
+                return f"{name} has {seen.size:,} values instead of {wanted.size:,}"
             by = deviation(seen, wanted, correlated=self._quantised)
             if by > allowed and not (seen.exact and unequal(seen, wanted) <= DIFFERENT):
                 if self._quantised:
@@ -121,9 +122,10 @@ class UserModelFile(ModelFile):
 
 
 def deviation(seen: OutputSample, wanted: OutputSample, *, correlated: bool = False) -> float:
-    """Largest difference of two samples, relative to the largest value that is wanted.
+    """The largest difference of two samples, relative to the largest value of `wanted`.
 
-    Where single values may be far off, as those of quantised models, one minus the correlation.
+    If `correlated`, it is one minus their correlation if that is smaller, because single values of
+    quantised models may be far off.
     """
     if not seen.values:
         return 0.0
@@ -140,13 +142,13 @@ def deviation(seen: OutputSample, wanted: OutputSample, *, correlated: bool = Fa
 
 
 def unequal(seen: OutputSample, wanted: OutputSample) -> float:
-    """Share of the values of two samples that differ."""
+    """The share of the values of two samples that differ."""
     pairs = list(zip(seen.values, wanted.values, strict=True))
     return sum(a != b for a, b in pairs) / max(1, len(pairs))
 
 
 def samples_of(arrays: Sequence[npt.NDArray[Any]]) -> tuple[OutputSample, ...]:
-    """What an agent would tell of outputs that are these."""
+    """Samples of these outputs as an agent would return them."""
     most = max(FEWEST_CHECKED, CHECKED_OUTPUTS // max(1, len(arrays)))
     told = [summary(each, most) for each in arrays]
     return tuple(

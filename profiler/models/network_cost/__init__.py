@@ -1,1 +1,1 @@
-"""What model files cost by their descriptions: multiply-accumulates, parameters, bytes."""
+"""Computes multiply-accumulates, parameters and bytes of weights from model files."""

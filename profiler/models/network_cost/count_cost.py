@@ -1,4 +1,4 @@
-"""Counting what a model file costs, where its format tells."""
+"""Computes the cost of a model file, if its format contains what is needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from compofa.profiler.models.user_files.user_model import NotThisFormat, UserMod
 
 
 def count_cost(model: UserModel) -> NetworkCost:
-    """What `model`, whose inputs have fixed shapes, costs; of ONNX and TFLite files alone."""
+    """The cost of `model`, whose inputs must have fixed shapes; known for ONNX and TFLite only."""
     try:
         if model.format == "onnx":
             from compofa.profiler.models.network_cost.onnx_cost import onnx_cost
@@ -18,5 +18,5 @@ def count_cost(model: UserModel) -> NetworkCost:
 
             return tflite_cost(model)
     except (NotThisFormat, OSError):
-        pass  # it has changed since it was read, which is told when it is measured
+        pass  # The file has changed since it was read, which is reported when it is measured.
     return NetworkCost()

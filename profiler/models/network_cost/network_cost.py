@@ -1,9 +1,9 @@
-"""What a model file costs by its description: multiply-accumulates, parameters, bytes of weights.
+"""The cost of a model file: multiply-accumulates, parameters, bytes of weights.
 
-Multiply-accumulates (MACs) are those of convolutions, matrix products and recurrent layers, as the
-literature counts them: of a convolution, one for each output value and each weight that it sums
-over. Everything else, such as additions, activations and pooling, counts as none. Where a model
-does something of the kind whose MACs its file does not tell, the number is not known.
+Multiply-accumulates (MACs) are those of convolutions, matrix products and recurrent layers, counted
+as in the literature: in a convolution, one for each output value and each weight that it sums over.
+Other operations, such as additions, activations and pooling, count as none. If the MACs of such an
+operation cannot be computed from the file, the number is not known.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from math import prod
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """None stands for what is not known.
+    """The cost of a model file. None stands for a number that is not known.
 
     Attributes:
-        macs: of one run of the whole batch.
-        parameters: weights, biases and the like; not the scales of quantised ones.
-        weight_bytes: that those take in the file.
+        macs: multiply-accumulates of one run of the whole batch.
+        parameters: the number of weights, biases and other parameters, without the scales of
+            quantised ones.
+        weight_bytes: the bytes of these parameters in the file.
     """
 
     macs: int | None = None
@@ -28,7 +29,7 @@ class NetworkCost:
 
 
 class Uncounted(Exception):
-    """Something whose multiply-accumulates a file does not tell."""
+    """The multiply-accumulates of an operation cannot be computed from the file."""
 
 
 def product_of(shape: tuple[int | None, ...] | None) -> int:

@@ -121,7 +121,7 @@ def test_bad_files_are_failed_rows_and_the_rest_is_measured(tmp_path: Path) -> N
         "huge": "larger than 4 GB",
         "operator": "cannot load the model: .*Frobnicate",
         "strings": "the input x is of type string, which cannot be drawn",
-        "nan": "4 of the 4 values of the output y are no numbers",
+        "nan": "4 of the 4 values of the output y are not finite",
         "hungry": "cannot run the model: .*llocat",
         "open": r"the size of image=1,3,\?,\? is left open .* --input-shape image=",
     }
@@ -176,7 +176,7 @@ def test_a_file_that_changes_is_a_failed_row_until_it_is_measured_anew(tmp_path:
         write_onnx(changing, channels=6)
 
     outcome = measure([changing, steady], tmp_path / "here.csv", display=Tampering(change))
-    assert "changing.onnx has changed while it was being measured" in failures(outcome)["changing"]
+    assert "changing.onnx was changed while it was being measured" in failures(outcome)["changing"]
     rows = {row.cell.subnet: row for row in outcome.written.table.rows}
     assert rows["changing"].status == "failed"
     assert rows["steady"].n_sessions == 2

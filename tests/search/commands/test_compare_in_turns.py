@@ -153,4 +153,4 @@ def test_a_runtime_that_does_not_take_the_file_says_which_would(
 ) -> None:
     Path("devices.yaml").write_text("t: {transport: local, runtime: tflite, threads: 1}\n")
     assert call("base.onnx", "equal.onnx", "--device", "t") == 2
-    assert "onnxruntime and openvino would run this one" in capsys.readouterr().err
+    assert "onnxruntime and openvino can run this one" in capsys.readouterr().err
