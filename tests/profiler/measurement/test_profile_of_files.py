@@ -258,7 +258,7 @@ def test_outputs_that_nothing_here_can_compute_are_said_to_be_unchecked(
 def test_a_file_for_another_runtime_says_which_would_take_it(tmp_path: Path) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(bytes(100))
-    with pytest.raises(UserError, match=r"onnxruntime takes \.onnx files") as caught:
+    with pytest.raises(UserError, match=r"onnxruntime runs \.onnx files") as caught:
         measure([path], tmp_path / "here.csv")
     assert "tflite" in str(caught.value)
     assert "benchmark_model" in str(caught.value)
