@@ -26,10 +26,10 @@ KEYS = ("file", "files", "inputs", "input_data", "expected", "columns")
 
 
 def read_manifest(path: Path) -> list[GivenModel]:
-    """The models that a YAML file names.
+    """Reads the models in a manifest, which is a YAML file.
 
     Raises:
-        UserError: with the line, for anything that is not such a file.
+        UserError: the file is not a manifest; the message names the line.
     """
     document = read_yaml(path, "the manifest")
     if not isinstance(document.data, dict) or not document.data:
@@ -40,7 +40,7 @@ def read_manifest(path: Path) -> list[GivenModel]:
 def _entry(document: Document, name: Any) -> GivenModel:
     place = (name,)
     if not isinstance(name, str):
-        raise document.error(place, f"{name!r} is no name for a model", "put it in quotes")
+        raise document.error(place, f"{name!r} is not a name for a model", "put it in quotes")
     try:
         check_text(name, "the name of a model")
     except ValueError as error:
@@ -48,21 +48,21 @@ def _entry(document: Document, name: Any) -> GivenModel:
     told = document.data[name]
     told = {"file": told} if isinstance(told, str) else told
     if not isinstance(told, dict):
-        raise document.error(place, f"{name}: a file, or a mapping with the key file")
+        raise document.error(place, f"{name} must be a file, or a mapping with the key file")
     for key in told:
         if key not in KEYS:
             hint = suggestion(str(key)[:60], list(KEYS))
             raise document.error((name, key), f"{name}: unknown key {str(key)[:60]!r}", hint)
     if ("file" in told) == ("files" in told):
-        raise document.error(place, f"{name}: say either file or files")
+        raise document.error(place, f"{name} needs either file or files")
     files = told.get("files", [told.get("file")])
     if not isinstance(files, list) or not files or not all(isinstance(each, str) for each in files):
-        raise document.error(place, f"{name}: its files are no list of names")
+        raise document.error(place, f"{name}: files must be a list of file names")
     folder = document.path.parent
     paths = tuple(folder / each for each in files)
     kinds = [format_of(each).name for each in paths]
     if len({*kinds}) < len(kinds):
-        raise document.error(place, f"{name}: two files of one format")
+        raise document.error(place, f"{name} has two files of the same format")
     return GivenModel(
         name,
         paths,
@@ -78,18 +78,19 @@ def _beside(document: Document, name: str, told: dict[str, Any], key: str) -> Pa
     if value is None:
         return None
     if not isinstance(value, str):
-        raise document.error((name, key), f"{name}: {key} is no name of a file")
+        raise document.error((name, key), f"{name}: {key} must be a file name")
     return document.path.parent / value
 
 
 def _shapes(document: Document, name: str, told: Any) -> InputShapes:
     place = (name, "inputs")
     if not isinstance(told, dict):
-        raise document.error(place, f"{name}: inputs maps names to shapes, as in {{x: [1, 3]}}")
+        message = f"{name}: inputs must map names to shapes, as in {{x: [1, 3]}}"
+        raise document.error(place, message)
     for key, shape in told.items():
         sizes = shape if isinstance(shape, list) else [None]
         if not all(type(size) is int and size > 0 for size in sizes):
-            message = f"{name}: the shape of {key} is no list of sizes, as in [1, 3, 224, 224]"
+            message = f"{name}: the shape of {key} must be a list of sizes, as in [1, 3, 224, 224]"
             raise document.error(place, message)
     return {str(key): tuple(shape) for key, shape in told.items()}
 
@@ -97,12 +98,13 @@ def _shapes(document: Document, name: str, told: Any) -> InputShapes:
 def _columns(document: Document, name: str, told: Any) -> dict[str, float]:
     place = (name, "columns")
     if not isinstance(told, dict):
-        raise document.error(place, f"{name}: columns maps names to numbers, as in {{top1: 76.1}}")
+        message = f"{name}: columns must map names to numbers, as in {{top1: 76.1}}"
+        raise document.error(place, message)
     for key, value in told.items():
         if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", key):
-            raise document.error(place, f"{name}: {str(key)[:60]!r} is no name for a column")
+            raise document.error(place, f"{name}: {str(key)[:60]!r} is not a name for a column")
         if key in COLUMNS:
-            raise document.error(place, f"{name}: the column {key} is the table's own")
+            raise document.error(place, f"{name}: every table has a column {key} already")
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise document.error(place, f"{name}: {key} is {str(value)[:60]!r}, which is no number")
+            raise document.error(place, f"{name}: {key} must be a number, not {str(value)[:60]!r}")
     return {key: float(value) for key, value in told.items()}
