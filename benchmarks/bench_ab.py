@@ -119,7 +119,7 @@ def in_turns(base: Path, new: Path, seconds: float) -> dict[str, Any]:
         "verdict": ratio.verdict.value,
         "processes": how.processes,
         "seconds": round(how.seconds, 1),
-        "scatter_percent": round(100 * abs(scatter), 3),
+        "scatter_percent": round(100 * abs(scatter), 3) if how.processes > 1 else None,
         "base_ms": changes.cells[0].base_ms,
     }
 
@@ -208,18 +208,24 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
     for way in ("in_turns", "one_after_the_other", "hyperfine"):
         told = [line[way] for line in lines if line["kind"] == "equal" and line.get(way)]
-        known = [each for each in told if each["low"] is not None]
+        known = [each for each in told if each["high"] is not None]
         result[way] = {
             "comparisons_of_equals": len(told),
+            "decided_nothing": sum(each["low"] in (None, -100.0) for each in told),
+            "covered": sum(each["low"] <= 0 <= each["high"] for each in known),
             "false_alarms": sum(each["low"] > 0 or each["high"] < 0 for each in known),
             "median_half_width_percent": _median((e["high"] - e["low"]) / 2 for e in known),
             "largest_error_percent": max((abs(each["percent"]) for each in told), default=None),
             "errors_percent": [each["percent"] for each in told],
         }
-    scatter = [line["in_turns"]["scatter_percent"] for line in lines]
-    result["scatter_of_a_process_percent"] = _median(scatter)
+    scatter = (line["in_turns"]["scatter_percent"] for line in lines)
+    result["scatter_of_a_process_percent"] = _median(each for each in scatter if each is not None)
+    result["median_processes"] = _median(
+        line["in_turns"]["processes"] for line in lines if line["kind"] == "equal"
+    )
     for kind, classes in CLASSES.items():
-        told = [line["in_turns"] for line in lines if line["kind"] == kind]
+        every = [line["in_turns"] for line in lines if line["kind"] == kind]
+        told = [each for each in every if each["scatter_percent"]]
         weights = [1 / each["scatter_percent"] ** 2 * each["processes"] for each in told]
         truth = np.average([each["percent"] for each in told], weights=weights) if told else None
         result[kind] = {
@@ -227,9 +233,9 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "slower_by_all_comparisons_percent": None if truth is None else round(float(truth), 3),
             "give_or_take": None if truth is None else round(1.96 / math.sqrt(sum(weights)), 3),
             "seconds_at_most": SECONDS[kind],
-            "comparisons": len(told),
-            "found": sum(each["verdict"] == "slower" for each in told),
-            "called_faster": sum(each["verdict"] == "faster" for each in told),
+            "comparisons": len(every),
+            "found": sum(each["verdict"] == "slower" for each in every),
+            "called_faster": sum(each["verdict"] == "faster" for each in every),
         }
     return result
 

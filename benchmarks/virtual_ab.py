@@ -39,6 +39,9 @@ class Scene:
 SCENES = {
     "quiet": Scene(),
     "heavy tails": Scene(Noise(session=0.03, load=0.004, tail=True, rare=0.02)),
+    "a busy loop on the same core": Scene(
+        Noise(session=0.03), (two_speeds_of_runs(1.0, share=0.35, length=1),)
+    ),
     "two speeds of processes, 30 % apart": Scene(disturbances=(two_speeds(0.3),)),
     "two speeds of runs, 30 % apart": Scene(disturbances=(two_speeds_of_runs(0.3),)),
     "two speeds of loads, 3 % apart": Scene(disturbances=(two_speeds_by_load(0.03),)),

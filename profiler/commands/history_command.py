@@ -106,3 +106,67 @@ def show_command(
             print(printable(line))
     if html is not None:
         print(f"page: {printable(str(html))}")
+
+
+@app.command("baseline")
+def baseline_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the history.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="The table to write, for `compofa-report compare` to compare with."
+        ),
+    ],
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The device, if the history has several.",
+            show_default=False,
+        ),
+    ] = None,
+    min_effect: Annotated[str, min_effect_option()] = percent(MIN_EFFECT),
+    json_: Json = False,
+) -> None:
+    """Write the table that the next one is to be compared with; only lasting changes move it."""
+    from compofa.common.files import check_suffix, read_bounded, write_atomically
+    from compofa.profiler.history.baseline import find_baseline, trend_of
+    from compofa.profiler.history.history_folder import LARGEST_TABLE, read_history
+    from compofa.profiler.history.history_sentences import entry_name
+    from compofa.profiler.history.trend import find_trends
+
+    check_suffix(out, ".csv")
+    trends = find_trends(read_history(folder), parse_share(min_effect, "min-effect", 0, 1))
+    found = find_baseline(trend_of(trends, device))
+    content = read_bounded(folder / found.entry.table, LARGEST_TABLE)
+    write_atomically(out, content, "the table")
+    if json_:
+        print_json(
+            {"table": str(out), "commit": found.entry.commit, "profiles_at_level": found.since}
+        )
+    else:
+        since = f"{found.since} profiles are" if found.since != 1 else "1 profile is"
+        print(printable(f"{out}: {entry_name(found.entry)}; {since} at this level"))
+
+
+@app.command("otava")
+def otava_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the history.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="The folder to write to. It is created if it does not exist."
+        ),
+    ],
+    json_: Json = False,
+) -> None:
+    """Write the series of a history for Apache Otava: CSV files, and an otava.yaml naming them."""
+    from compofa.profiler.history.history_folder import read_history
+    from compofa.profiler.history.otava import write_otava
+    from compofa.profiler.history.trend import find_trends
+
+    written = write_otava(find_trends(read_history(folder), MIN_EFFECT), to)
+    if json_:
+        print_json({"files": [str(path) for path in written]})
+    else:
+        print(printable(f"{written[0]} names {len(written) - 1} series"))
