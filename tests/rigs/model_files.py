@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from compofa.supernet.space import Space
+
 
 def write_onnx(
     path: Path,
@@ -100,3 +102,46 @@ def write_hungry(path: Path) -> Path:
     ]
     shape = np.array([1 << 20, 1 << 20], np.int64)
     return write_nodes(path, nodes, shape=(1,), constants={"shape": shape})
+
+
+def write_tflite(path: Path, space: Space) -> Path:
+    """The smallest subnet of a space."""
+    from compofa.supernet.export.formats import TFLITE
+    from compofa.supernet.export.model_format import ModelContent
+    from compofa.supernet.export.weights import random_weights
+    from compofa.supernet.graph import build_graph
+
+    graph = build_graph(space, space.extreme(False), 32)
+    path.write_bytes(TFLITE.write(ModelContent(graph, random_weights(graph, 0))))
+    return path
+
+
+def write_xml(path: Path) -> Path:
+    """What `write_onnx` writes, as OpenVINO keeps it: two files."""
+    import openvino
+
+    source = write_onnx(path.with_suffix(".source"))
+    openvino.save_model(openvino.convert_model(source), path, compress_to_fp16=False)
+    source.unlink()
+    return path
+
+
+def write_program(path: Path) -> Path:
+    """A torch.export program that looks words up, at any batch size."""
+    import torch
+
+    class Words(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.linear = torch.nn.Embedding(20, 8), torch.nn.Linear(8, 3)
+
+        def forward(self, words: torch.Tensor) -> torch.Tensor:
+            scores: torch.Tensor = self.linear(self.embedding(words).mean(1))
+            return scores
+
+    torch.manual_seed(0)
+    batch = torch.export.Dim("batch")
+    words = torch.zeros((2, 5), dtype=torch.int64)
+    program = torch.export.export(Words(), (words,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+    return path

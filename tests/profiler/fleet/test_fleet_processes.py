@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from compofa.profiler.fleet.job import End, FailedJob, FinishedJob, Progress
 from compofa.profiler.fleet.processes import Processes
 from compofa.profiler.fleet.shared_models import ModelShop
 from compofa.profiler.measurement.progress import Screen
+from compofa.profiler.models.collection.find_models import collection_of
 from compofa.profiler.models.model_store import ModelFile
 from compofa.profiler.results.journal import SessionLine, Timing, of_kind, read_journal
 from compofa.profiler.results.table import Cell, read_table
@@ -25,6 +27,7 @@ from compofa.profiler.transports.local import LocalDevice
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.export.dtype import Dtype
 from rigs.boards import ONE_SUBNET, add_boards, small_job, write_inventory
+from rigs.model_files import write_nan, write_onnx
 from rigs.peer import processes_naming
 from rigs.sshd import Sshd
 
@@ -166,3 +169,18 @@ def test_a_child_that_dies_is_told_of_and_the_rest_goes_on(
     assert isinstance(ends.pop(processes.murdered), FailedJob)
     assert all(isinstance(end, FinishedJob) for end in ends.values())
     assert "the process that measured it ended (signal 9)" in capsys.readouterr().err
+
+
+def test_model_files_are_measured_side_by_side(boards: list[SshDevice], tmp_path: Path) -> None:
+    files = [write_onnx(tmp_path / "a.onnx", external="a.bin"), write_nan(tmp_path / "nan.onnx")]
+    space = collection_of("mine", files, [])
+    jobs = [small_job(board) for board in boards[:2]]
+    jobs = [replace(job, request=replace(job.request, space=space)) for job in jobs]
+    with Processes(jobs) as processes, Screen(quiet=True) as screen:
+        ends = Fleet(jobs, processes, screen, alone=processes.alone).run()
+    for job, end in zip(jobs, ends, strict=True):
+        assert isinstance(end, FinishedJob)
+        rows = {row.cell.subnet: row.status for row in read_table(job.request.out).rows}
+        assert rows.pop("nan") == "failed"
+        assert set(rows) == {"a"}
+        assert rows["a"] != "failed"

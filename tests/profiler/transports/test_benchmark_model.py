@@ -17,6 +17,7 @@ from compofa.profiler.agent.compofa_agent import Refused
 from compofa.profiler.measurement.plan import Plan
 from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
+from compofa.profiler.models.collection.find_models import collection_of
 from compofa.profiler.models.model_store import ModelStore
 from compofa.profiler.results.journal import Timing, journal_path, of_kind, read_journal
 from compofa.profiler.results.meta import meta_path
@@ -31,6 +32,7 @@ from compofa.profiler.transports.agent_client import AgentError, AgentLink
 from compofa.supernet.space import Space
 from rigs import benchmark_model as stand_in
 from rigs.adbd import AdbPeer
+from rigs.model_files import write_tflite
 
 OUTPUT = """\
 INFO: STARTING!
@@ -413,3 +415,26 @@ def test_a_phone_becomes_a_table(
     _, lines = read_journal(journal_path(written.path))
     timings = of_kind(lines, Timing)
     assert all(t.warmup_ns == () and t.state["benchmark_us"][0]["count"] >= 20 for t in timings)
+
+
+def test_a_model_file_of_ones_own_becomes_a_row_whose_outputs_are_not_checked(
+    adb_peer: AdbPeer, binary: Path, tiny_space: Space, tmp_path: Path
+) -> None:
+    (tmp_path / "nets").mkdir()
+    write_tflite(tmp_path / "nets" / "my net.tflite", tiny_space)
+    (tmp_path / "nets" / "b.onnx").write_bytes(b"no matter what")
+    files = collection_of("files", [], [tmp_path / "nets"])
+    request = ProfileRequest(files, (), (1,), tmp_path / "pixel.csv", protocol=QUICK, patience_s=0)
+    device = phone(adb_peer, binary, cpu_mask="1")
+    with AdbTransport(device, adb_peer.server) as transport:
+        display = Display("pixel", quiet=True)
+        written = profile(device, request, display, transport=transport).written
+    rows = {row.cell.subnet: row for row in written.table.rows}
+    assert rows["my net"].n_sessions == 2
+    assert rows["b"].status == "failed"
+    meta = json.loads(meta_path(written.path).read_text())
+    assert meta["models"]["my net@32x1"]["checked_with"] == ""
+    assert meta["caveats"] == [
+        "my net: its outputs were not checked: what runs on the device does not tell them"
+    ]
+    assert "benchmark_model takes .tflite files" in meta["failures"]["b@0x1"]
