@@ -28,6 +28,9 @@ FEWEST_TO_JUDGE = 3
 SUSPECT_SCORE, SUSPECT_RATIO = 6.0, 1.25
 """A measured cell is odd that is off by more expected deviations than this, and by this factor."""
 
+GROSS = 30.0
+"""A measured cell is left out from the start that is off by this factor under every prior."""
+
 OUTSIDE = 0.1
 """A cell is outside what was measured if its resolution or work is, by more than this (log)."""
 
@@ -74,45 +77,32 @@ class BatchModel:
         others: Sequence[KnownDevice] = (),
     ) -> BatchModel:
         """The model of different `cells`; `others` are of their batch size."""
-        features = cell_features(space, cells)
-        measured = Measured(features, latency_ms, noise)
-        groups = [[(measured, Process.fit(measured, prior)) for prior in independent(features)]]
-        judging = _judging(groups[0]) if others else np.arange(0)
-        believed: list[KnownDevice] = []
-        columns = np.empty((len(cells), 0))
-
-        def try_on(other: KnownDevice) -> None:
-            nonlocal columns
-            if other.falling:
-                return  # it is no table of latencies, however well it may fit a few cells
-            wider = np.column_stack([columns, other.columns(cells, features)])
-            known = replace(measured, features=replace(features, others=wider))
-            priors = other.priors(columns.shape[1])
-            like = [(known, Process.fit(known, prior)) for prior in priors]
-            if not _is_contradicted(groups[0], like, judging):
-                columns = wider
-                believed.append(other)
-                groups.append(like)
-
-        for other in others:
-            try_on(other)
-        mean = mean_device(tuple(believed)) if len(believed) > 1 else None
-        if mean is not None:
-            try_on(mean)
+        every = Measured(cell_features(space, cells), latency_ms, noise)
+        gross = _gross(every)
+        measured = every.take(np.setdiff1d(np.arange(len(cells)), gross))
+        sound = [cell for i, cell in enumerate(cells) if i not in gross]
+        alone = [
+            (measured, Process.fit(measured, prior)) for prior in independent(measured.features)
+        ]
+        believed, like = _believed(others, sound, alone)
+        groups = [alone, *like]
         odds = [1.0] + [LIKE_ODDS / max(1, len(groups) - 1)] * (len(groups) - 1)
         average = Average.of(
             [fitted for group in groups for fitted in group],
             [each / len(group) for each, group in zip(odds, groups, strict=True) for _ in group],
         )
         aside = tuple(other for other in others if other not in believed)
-        return cls(
-            space,
-            average,
-            Calibration.of(average),
-            tuple(believed),
-            aside,
-            _suspects(average, cells),
-        )
+        suspects = _suspects(average, sound)
+        found = cls(space, average, Calibration.of(average), tuple(believed), aside, suspects)
+        return found._with_gross([cells[i] for i in gross], latency_ms[gross])
+
+    def _with_gross(self, cells: Sequence[Workload], latency_ms: Floats) -> BatchModel:
+        """The model with cells that were left out from the start named first."""
+        if not cells:
+            return self
+        expected = np.exp(self.predict(cells)[0])
+        named = tuple(map(Suspect, cells, latency_ms.tolist(), expected.tolist()))
+        return replace(self, suspects=named + self.suspects)
 
     def predict(
         self, cells: Sequence[Workload], *, as_measured: bool = False
@@ -145,6 +135,58 @@ class BatchModel:
         each = _sizes(features)
         outside = np.maximum(ranges.min(axis=0) - each, each - ranges.max(axis=0)).max(axis=1)
         return np.where(outside > OUTSIDE, outside, 0.0)
+
+
+def _gross(measured: Measured) -> Rows:
+    """Positions of measured cells that are off the rest by a factor that no device explains.
+
+    A row in another unit, say. It is found before anything is fitted, as among a handful of cells
+    it would bend all that is learned from the others.
+    """
+    if len(measured) < FEWEST_TO_JUDGE:
+        return np.arange(0)
+    off = np.stack(
+        [
+            measured.logs - prior.at(prior.mean, measured.features)[1]
+            for prior in independent(measured.features)
+        ]
+    )
+    least = np.abs(off - np.median(off, axis=1, keepdims=True)).min(axis=0)
+    return np.flatnonzero(least > np.log(GROSS))
+
+
+def _believed(
+    others: Sequence[KnownDevice], cells: Sequence[Workload], alone: Sequence[_Fitted]
+) -> tuple[list[KnownDevice], list[list[_Fitted]]]:
+    """The devices that measured `cells` do not contradict, and the processes that are like each.
+
+    Of several, one more is believed in that is as fast as they are on average.
+    """
+    measured = alone[0][0]
+    judging = _judging(alone) if others else np.arange(0)
+    believed: list[KnownDevice] = []
+    groups: list[list[_Fitted]] = []
+    columns = np.empty((len(cells), 0))
+
+    def try_on(other: KnownDevice) -> None:
+        nonlocal columns
+        if other.falling or other.unrelated:
+            return  # it is no table of latencies, however well it may fit a few cells
+        wider = np.column_stack([columns, other.columns(cells, measured.features)])
+        known = replace(measured, features=replace(measured.features, others=wider))
+        priors = other.priors(columns.shape[1])
+        like = [(known, Process.fit(known, prior)) for prior in priors]
+        if not _is_contradicted(alone, like, judging):
+            columns = wider
+            believed.append(other)
+            groups.append(like)
+
+    for other in others:
+        try_on(other)
+    mean = mean_device(tuple(believed)) if len(believed) > 1 else None
+    if mean is not None:
+        try_on(mean)
+    return believed, groups
 
 
 def _judging(alone: Sequence[_Fitted]) -> Rows:

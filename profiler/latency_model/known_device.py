@@ -33,14 +33,15 @@ FEWEST_CELLS = 20
 NEAR, FAR = 0.15, 0.5
 """Standard deviations of log costs about those of the other device: of its kind, or of another."""
 
-FALLING = -0.5
-"""If log latency and log MACs correlate by less than this, the column cannot hold latencies."""
+CHANCE = 2.3
+"""Over the root of the number of cells: what shuffled latencies correlate with any kind of work by,
+at most, in all but a few in a hundred cases."""
 
 SMOOTH = (1.0, 0.3)
 """Expected weight, and its sd, of the departures that the other device's model explains."""
 
-ROUGH = (0.5, 0.5)
-"""The same of those that it does not explain: quirks of the networks, or noise of that device."""
+ROUGH = (0.1, 0.2)
+"""The same of those that it does not explain: mostly noise of that device, it turned out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,8 @@ class KnownDevice:
         logs: logarithms of their latencies in milliseconds.
         average: its model.
         rough: what the model does not explain of `logs`.
-        falling: whether latencies fall as networks grow, as numbers of images per second do.
+        growth: the correlation of log latency with the log of that kind of work which it follows
+            most closely, up or down.
     """
 
     name: str
@@ -62,7 +64,7 @@ class KnownDevice:
     logs: Mapping[Workload, float]
     average: Average
     rough: Mapping[Workload, float]
-    falling: bool
+    growth: float
 
     @classmethod
     def fit(
@@ -91,8 +93,6 @@ class KnownDevice:
         average = Average.fit(measured, independent(features))
         every = cell_features(space, cells)
         rough = logs - average.predict(every)[0]
-        work = np.log(every.totals[:, 0] + 1)
-        falling = np.ptp(work) > 0 and np.corrcoef(work, logs)[0, 1] < FALLING
         return cls(
             name,
             space,
@@ -100,8 +100,18 @@ class KnownDevice:
             dict(zip(cells, logs.tolist(), strict=True)),
             average,
             dict(zip(cells, rough.tolist(), strict=True)),
-            bool(falling),
+            _growth(every, logs),
         )
+
+    @property
+    def unrelated(self) -> bool:
+        """Whether latencies have nothing to do with work, as where rows lost their order."""
+        return bool(abs(self.growth) < CHANCE / np.sqrt(len(self.logs)))
+
+    @property
+    def falling(self) -> bool:
+        """Whether latencies fall as networks grow, as numbers of images per second do."""
+        return self.growth < 0 and not self.unrelated
 
     @property
     def roofline(self) -> Roofline:
@@ -119,6 +129,16 @@ class KnownDevice:
         """Devices like this one, whose columns of `Features.others` start at `column`."""
         other = Other((column, column + 1), np.array([SMOOTH, ROUGH]))
         return [Prior(self.roofline, np.full(KINDS, sd), other) for sd in (NEAR, FAR)]
+
+
+def _growth(features: Features, logs: Floats) -> float:
+    """The largest correlation of `logs` with any kind of work, by size; 0 where nothing varies."""
+    work = np.log(features.totals + 1)
+    work = work[:, np.ptp(work, axis=0) > 0]
+    if not work.shape[1] or np.ptp(logs) == 0:
+        return 0.0
+    found = np.corrcoef(work.T, logs)[-1, :-1]
+    return float(found[np.argmax(np.abs(found))])
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compofa.profiler.latency_model.features import Features, Floats
-from compofa.profiler.latency_model.roofline import KINDS, Guess, Roofline
+from compofa.profiler.latency_model.roofline import COMPUTED, KINDS, Guess, Roofline
 
 SHARPNESSES = (1.0, 3.0, 10.0)
 """Of the guess: launches and computing add up, overlap in part, or hide one behind the other."""
@@ -18,6 +18,18 @@ read once for many activations, and being called costs as much as a few kernels.
 
 COST_SD = np.array([0.7, 0.7, 1.0, 1.3, 2.0, 1.3])
 """Standard deviations about these: launches may cost next to nothing, or nearly everything."""
+
+LAUNCHES = (-2.5, 0.0, 2.5)
+"""What may be added to the expected log cost of a launch, for priors that say how much it costs."""
+
+CALL_FOLLOWS = 0.6
+"""Of that, the part that is added to the log cost of a call too: one host does both."""
+
+LAUNCH_SD = 1.2
+"""Standard deviation of the log cost of a launch about each of these."""
+
+FEW_CELLS = 40
+"""Up to so many measured cells do not tell what launches cost, so that priors must."""
 
 LEVEL_SD = 5.0
 """Standard deviation of the log of a device's overall speed: next to nothing is known of it."""
@@ -80,7 +92,22 @@ class Prior:
 
 
 def independent(features: Features) -> list[Prior]:
-    """Devices of which nothing is known, one for each sharpness; `features` of its cells."""
+    """Devices of which nothing is known; `features` are of its measured cells.
+
+    There is one for each sharpness. Few cells fit a device that waits for launches and one that
+    computes nearly as well, and a guess is linear about one of the two only. So up to `FEW_CELLS`
+    each comes in three versions, whose launches cost little, something or a lot.
+    """
     mean = features.totals.mean(axis=0)
     typical = np.where(mean > 0, mean, 1.0)
-    return [Prior(Roofline(EXPECTED_COSTS, typical, p), COST_SD) for p in SHARPNESSES]
+    if len(features) > FEW_CELLS:
+        return [Prior(Roofline(EXPECTED_COSTS, typical, p), COST_SD) for p in SHARPNESSES]
+    direction = np.zeros(KINDS)
+    direction[COMPUTED:] = 1.0, CALL_FOLLOWS
+    sd = COST_SD.copy()
+    sd[COMPUTED] = LAUNCH_SD
+    return [
+        Prior(Roofline(EXPECTED_COSTS + shift * direction, typical, p), sd)
+        for p in SHARPNESSES
+        for shift in LAUNCHES
+    ]

@@ -179,6 +179,11 @@ def model_notes(model: LatencyModel, cells: Sequence[Workload]) -> list[str]:
         why = "the measured cells contradict it"
         if device.falling:
             why = "its latencies fall as networks grow (are they images per second?)"
+        elif device.unrelated:
+            why = (
+                "its latencies have nothing to do with the sizes of the networks (are they in "
+                "another order than the networks?)"
+            )
         notes.append(
             f"the table of {device.name} at batch size {device.batch_size} is set aside, because "
             f"{why}"

@@ -124,6 +124,7 @@ def test_a_table_that_misleads_is_set_aside_by_five_cells_and_does_no_harm(
     model, rest = fitted(devices[2], [wrong], 5)
     assert model.set_aside == (wrong,)
     assert wrong.falling == (spoilt == "images per second")
+    assert wrong.unrelated == (spoilt == "shuffled")
     alone, _ = fitted(devices[2], [], 5)
     assert judged(model, devices[2], rest)[0] == judged(alone, devices[2], rest)[0]
     kept, _ = fitted(devices[2], [wrong, known[3]], 5)
@@ -143,6 +144,14 @@ def test_one_wrong_row_saves_no_table_that_misleads_and_costs_no_other(
     wrong = KnownDevice.fit(SPACE, "wrong", CELLS, told)
     model, _ = fitted(devices[2], [known[3], wrong], measured, seed, spoil=1000.0)
     assert model.set_aside == (wrong,)
+
+
+def test_a_launch_bound_device_is_no_table_without_relation_to_work(devices: Floats) -> None:
+    launches = np.array([float(len(layers)) for layers in LAYERS])
+    noise = np.exp(0.08 * np.random.default_rng(4).standard_normal(len(launches)))
+    bound = KnownDevice.fit(SPACE, "bound", CELLS, launches * noise)
+    assert not bound.unrelated
+    assert not bound.falling
 
 
 def test_several_devices_are_learned_from_at_once(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +104,7 @@ def test_every_space_is_predicted_from_forty_cells(name: str) -> None:
 @pytest.fixture(scope="module")
 def models_of_twenty(compound: tuple[Space, list[Workload], Floats]) -> list[LatencyModel]:
     space, cells, latency = compound
-    rows = np.arange(40 * 20).reshape(40, 20)
+    rows = np.arange(24 * 20).reshape(24, 20)
     return [LatencyModel.fit(space, [cells[i] for i in some], latency[some]) for some in rows]
 
 
@@ -168,6 +168,21 @@ def test_a_wrong_row_is_named_and_does_little_harm(
     assert spoilt < 1.25 * good
 
 
+@pytest.mark.parametrize("factor", [1000, 0.001])
+def test_a_row_in_another_unit_bends_nothing_among_five(
+    compound: tuple[Space, list[Workload], Floats], factor: float
+) -> None:
+    space, cells, latency = compound
+    wrong = latency[:6].copy()
+    wrong[2] *= factor
+    model = LatencyModel.fit(space, cells[:6], wrong)
+    without = LatencyModel.fit(space, cells[:2] + cells[3:6], np.delete(wrong, 2))
+    assert [suspect.cell for suspect in model.suspects] == [cells[2]]
+    np.testing.assert_allclose(
+        model.predict(cells[6:50]).latency_ms, without.predict(cells[6:50]).latency_ms, rtol=1e-2
+    )
+
+
 def test_cells_outside_what_was_measured_are_told_and_their_intervals_hold(
     compound: tuple[Space, list[Workload], Floats],
 ) -> None:
@@ -181,6 +196,51 @@ def test_cells_outside_what_was_measured_are_told_and_their_intervals_hold(
     inside = (found.low_ms <= latency[large]) & (latency[large] <= found.high_ms)
     assert inside.mean() >= 0.9
     assert model.count_outside([cells[i] for i in large]) == found.outside.sum()
+
+
+def floored(space: Space, cells: Sequence[Workload]) -> Floats:
+    """A device that launches while it computes: small networks take the time of their launches."""
+    found = []
+    for subnet, resolution, _ in cells:
+        layers = list(build_graph(space, subnet, resolution).layers)
+        found.append(max(0.01 * len(layers), sum(layer.macs for layer in layers) / 60e6))
+    noise = np.exp(0.01 * np.random.default_rng(3).standard_normal(len(found)))
+    return np.array(found) * noise
+
+
+@pytest.mark.parametrize("device", [simulated, floored])
+@pytest.mark.parametrize(("most", "least", "way"), [(176, 208, "up"), (176, 208, "down")])
+def test_intervals_hold_at_resolutions_on_either_side(
+    compound: tuple[Space, list[Workload], Floats],
+    device: Callable[[Space, Sequence[Workload]], Floats],
+    most: int,
+    least: int,
+    way: str,
+) -> None:
+    space, cells, _ = compound
+    latency = device(space, cells[:600])
+    small = [i for i, cell in enumerate(cells[:600]) if cell[1] <= most]
+    large = [i for i, cell in enumerate(cells[:600]) if cell[1] >= least]
+    near, far = (small, large) if way == "up" else (large, small)
+    found = []
+    for first in range(0, 160, 40):
+        fitted = near[first : first + 40]
+        model = LatencyModel.fit(space, [cells[i] for i in fitted], latency[fitted])
+        told = model.predict([cells[i] for i in far[:100]])
+        found.append((told.low_ms <= latency[far[:100]]) & (latency[far[:100]] <= told.high_ms))
+    assert np.mean(found) >= 0.88
+
+
+def test_intervals_widen_step_by_step_far_outside(
+    compound: tuple[Space, list[Workload], Floats],
+) -> None:
+    space, cells, latency = compound
+    model = LatencyModel.fit(space, cells[:40], latency[:40])
+    for sizes in [(128, 64, 32, 8), (256, 512, 1024, 4096)]:
+        found = model.predict([(cells[0][0], size, 1) for size in sizes])
+        assert found.outside.all()
+        widths = np.log(found.high_ms / found.low_ms)
+        assert (np.diff(widths) > 0).all()
 
 
 def launched(cells: Sequence[Workload], space: Space, seed: int = 2) -> Floats:
