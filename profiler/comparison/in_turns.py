@@ -65,7 +65,7 @@ def in_turns_remarks(changes: Changes, how: SideBySide) -> list[str]:
         done = "" if how.measured_identical else ", so nothing was measured (--force does)"
         sentences.append(f"The same file on both sides{done}: {named(how.identical)}.")
     for cell, difference in how.differing_outputs[:MOST_NAMED]:
-        by = f"by up to {100 * difference:.2g} % of the largest value"
+        by = f"by up to {100 * difference:.3g} % of the largest value"
         by = by if difference < TOO_DIFFERENT else "altogether"
         sentences.append(f"The outputs of the two sides of {cell_name(cell)} differ {by}.")
     sentences += [f"{cell_name(cell)}, {reason}." for cell, reason in how.failures[:MOST_NAMED]]

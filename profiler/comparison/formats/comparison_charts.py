@@ -94,11 +94,10 @@ def moves(changes: Changes) -> Spec:
 
 def ratios(changes: Changes) -> Spec:
     """The change of each cell with its interval, in percent, and what does not count."""
-    kinds = {**KINDS, Verdict.SAME: "same", Verdict.CANNOT_TELL: "cannot tell"}
     values = [
         {
             "cell": cell_name(each.cell),
-            "kind": kinds[each.ratio.verdict],
+            "kind": KINDS.get(each.ratio.verdict, OTHERS),
             "change": short(100 * (each.ratio.value - 1)),
             "low": short(100 * (each.ratio.low - 1)),
             "high": short(100 * (each.ratio.high - 1)),
@@ -113,7 +112,7 @@ def ratios(changes: Changes) -> Spec:
     colour = {
         "field": "kind",
         "type": "nominal",
-        "scale": {"domain": ["faster", "slower", "same", "cannot tell"]},
+        "scale": {"domain": ["faster", "slower", OTHERS]},
         "legend": {"title": None, "symbolType": "circle"},
     }
     where = {"y": {"field": "cell", "type": "nominal", "title": None, "sort": None}}
