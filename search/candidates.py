@@ -174,7 +174,7 @@ def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space | C
             raise UserError(message, path=each.path)
     if chosen is not None:
         return chosen
-    if any(_is_collection(each, names[0][0]) for each in tables):
+    if any(is_collection(each, names[0][0]) for each in tables):
         return Collection(names[0][0], ())
     try:
         return get_space(names[0][0])
@@ -183,7 +183,7 @@ def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space | C
         raise UserError(error.message, path=tables[0].path, hint=hint) from None
 
 
-def _is_collection(of: Latencies, name: str) -> bool:
+def is_collection(of: Latencies, name: str) -> bool:
     """Whether the rows of a table are about model files: its meta file says so."""
     if name == USUAL_NAME:
         return True

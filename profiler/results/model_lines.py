@@ -70,8 +70,11 @@ def record_models(
     for model in models:
         if before.get(model.cell) != model or model.cell in failed:
             journal.append(model)
+    count = of_kind(lines_that_count(journal.lines), Failure)
+    said = {(line.cell, line.reason) for line in count}
     for failure in failures:
-        journal.append(failure)
+        if (failure.cell, failure.reason) not in said:
+            journal.append(failure)
 
 
 def model_columns(lines: Sequence[JournalLine]) -> tuple[str, ...]:

@@ -254,10 +254,16 @@ def _confirmed(changes: Changes, space: str | None, options: ConfirmOptions) -> 
     from compofa.profiler.measurement.device_monitor import PATIENCE_S
     from compofa.profiler.measurement.handshake import as_measured
     from compofa.profiler.measurement.progress import Display
+    from compofa.search.candidates import Latencies, is_collection
     from compofa.supernet.spaces import get_space
 
     setup = changes.new.table.setup
     name = space or changes.cells[0].cell.space
+    if is_collection(Latencies(changes.new.path, changes.new.table), name):
+        raise UserError(
+            "--confirm measures subnets again, and these tables are about model files",
+            hint="compofa-report compare BASE.onnx NEW.onnx --device NAME compares the files",
+        )
     with Display(setup.device) as display:
         return confirm(
             changes,

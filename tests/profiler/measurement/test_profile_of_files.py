@@ -191,10 +191,11 @@ def test_a_file_that_changes_is_a_failed_row_until_it_is_measured_anew(tmp_path:
 
 
 def test_a_profile_of_files_that_is_complete_measures_nothing_again(tmp_path: Path) -> None:
-    path = write_onnx(tmp_path / "a.onnx")
-    first = measure([path], tmp_path / "here.csv")
+    files = [write_onnx(tmp_path / "a.onnx"), tmp_path / "junk.onnx"]
+    files[1].write_text("no model")
+    first = measure(files, tmp_path / "here.csv")
     lines = journal_path(tmp_path / "here.csv").read_bytes()
-    second = measure([path], tmp_path / "here.csv")
+    second = measure(files, tmp_path / "here.csv")
     assert journal_path(tmp_path / "here.csv").read_bytes() == lines
     assert second.written.table == first.written.table
 

@@ -437,4 +437,4 @@ def test_a_model_file_of_ones_own_becomes_a_row_whose_outputs_are_not_checked(
     assert meta["caveats"] == [
         "my net: its outputs were not checked: what runs on the device does not tell them"
     ]
-    assert "benchmark_model takes .tflite files" in meta["failures"]["b@0x1"]
+    assert "benchmark_model runs .tflite files" in meta["failures"]["b@0x1"]
