@@ -81,6 +81,7 @@ def read_collection(
             given for an input that no model has.
     """
     unused = set(collection.shapes)
+    alike: dict[str, bytes] = {}
     models: dict[Cell, ReadModel] = {}
     failures: list[Failure] = []
     first: UserError | None = None
@@ -91,7 +92,11 @@ def read_collection(
             sized = _sized(collection, given, model, stamps, batch_sizes)
             if not device.tells_outputs:
                 _check_told_by_file(given, model, sized)
-            models |= {cell: _for_device(each, device) for cell, each in sized.items()}
+            for cell, each in sized.items():
+                # Models with inputs alike are run on the same bytes, which are kept once.
+                inputs = alike.setdefault(each.line.inputs_sha256, each.inputs.content)
+                kept = replace(each, inputs=replace(each.inputs, content=inputs))
+                models[cell] = _for_device(kept, device)
         except UserError as error:
             first = first or error
             cell = Cell(collection.name, given.name, 0, 1)
