@@ -30,6 +30,9 @@ SMALL = 1024
 DEEPEST = 8
 """Subgraphs within subgraphs."""
 
+FIRST_WITH_OPSETS = 3
+"""The version of ONNX's representation from which on a model has to name its sets of operators."""
+
 
 @dataclass(frozen=True)
 class _Message:
@@ -75,6 +78,9 @@ def read_frame(path: Path) -> ModelProto:
         raise NotThisFormat("its content is not what ONNX files hold") from None
     if not model.graph.node or not model.graph.output:
         raise NotThisFormat("it holds no graph")
+    # This follows the graph in the file. A file that was cut off between the two still parses.
+    if not model.opset_import and model.ir_version >= FIRST_WITH_OPSETS:
+        raise NotThisFormat("it does not say which set of operators it uses: its end is missing")
     return model
 
 

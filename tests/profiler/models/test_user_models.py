@@ -99,6 +99,16 @@ def test_a_truncated_onnx_file_is_told(
         read_user_model(path)
 
 
+def test_an_onnx_file_that_ends_with_its_graph_is_truncated(
+    onnx_file: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(onnx_file)
+    del model.opset_import[:]
+    onnx.save(model, tmp_path / "cut.onnx")
+    with pytest.raises(UserError, match="which set of operators it uses: its end is missing"):
+        read_user_model(tmp_path / "cut.onnx")
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".xml", ".pt2", ".mlpackage"])
 @pytest.mark.parametrize("content", [b"", b"no model at all\n", bytes(100), b"\xff" * 5000])
 def test_a_file_that_is_no_model_is_told_in_one_line(
