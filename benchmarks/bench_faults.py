@@ -46,7 +46,7 @@ from rigs.peer import Peer
 from rigs.sshd import Sshd, SshPeer
 
 OPTIONS = "--plan", "4", "--target", "50%", "--no-pause"
-"""Of short profiles: every cell is measured in five sessions."""
+"""Of short profiles: every cell is measured in three sessions."""
 
 CONFIDENCE = 0.95
 
