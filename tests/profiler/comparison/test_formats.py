@@ -318,3 +318,18 @@ def test_a_summary_is_made_appended_to_and_kept_within_its_size(
     path.write_text("x" * (SUMMARY_BYTES - 2_000))
     MARKDOWN.write(many(report, 1_000), path)
     assert SUMMARY_BYTES - 2_000 < path.stat().st_size <= SUMMARY_BYTES
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_an_interval_of_which_one_end_is_known_is_not_known(report: Report, end: str) -> None:
+    (compared,) = report.devices
+    table = compared.changes.new.table
+    rows = [
+        replace(row, ci_low_ms=None) if end == "low" else replace(row, ci_high_ms=None)
+        for row in table.rows
+    ]
+    new = replace(compared.changes.new, table=replace(table, rows=tuple(rows)))
+    half = Report((replace(compared, changes=replace(compared.changes, new=new)),))
+    for benchmark in json.loads(render_bencher(half)).values():
+        assert all(metric.keys() == {"value"} for metric in benchmark.values())
+    assert {each["range"] for each in json.loads(render_benchmark_action(half))} == {"not known"}
