@@ -42,8 +42,11 @@ KINDS = re.compile(
     r"ReplaceOrWithAnd|AddNot|NumberReplacer"
 )
 
-NOTHING_RUNS = re.compile(r"import|TYPE_CHECKING")
-"""On lines that only say what is imported, no change is made."""
+NOTHING_RUNS = re.compile(r"import|TYPE_CHECKING|^ *@dataclass\(")
+"""On lines that only say what is imported, or that facts are frozen, no change is made."""
+
+CHECKS = re.compile(r"strict=True")
+"""What only turns a mistake of ours into an error is not turned off."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,11 @@ def _mutants(room: str, path: Path) -> list[tuple[Mutant, tuple[int, int]]]:
         operator: Any = get_operator(name)()
         starts = [s for node in ast_nodes(tree) for s, _ in operator.mutation_positions(node)]
         for occurrence, start in enumerate(starts):
-            if NOTHING_RUNS.search(lines[start[0] - 1]) is None:
-                file = str(path.relative_to(ROOT))
-                found.append((Mutant(room, file, start[0], name, occurrence), start))
+            line = lines[start[0] - 1]
+            if NOTHING_RUNS.search(line) or CHECKS.match(line, start[1] - len("strict=")):
+                continue
+            file = str(path.relative_to(ROOT))
+            found.append((Mutant(room, file, start[0], name, occurrence), start))
     return found
 
 

@@ -222,5 +222,7 @@ def test_without_pillow_it_says_what_to_install(
 
 
 def test_a_folder_without_pictures_is_told_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"it has no pictures \(such as \.jpg, \.jpeg, \.png\)"):
+    with pytest.raises(
+        UserError, match=r"the folder has no pictures \(such as \.jpg, \.jpeg, \.png\)"
+    ):
         calibration_batches(tmp_path, GRAPH, 1)
