@@ -179,7 +179,10 @@ def common_space(tables: Sequence[Latencies], chosen: Space | None) -> Space | C
     try:
         return get_space(names[0][0])
     except UserError as error:
-        hint = "a space of your own is given as --space FILE.yaml"
+        hint = (
+            "a space of your own is given as --space FILE.yaml; of a table about model files, the "
+            "meta file has to be beside it"
+        )
         raise UserError(error.message, path=tables[0].path, hint=hint) from None
 
 
