@@ -19,6 +19,7 @@ import yaml
 
 from compofa.profiler.history.history_folder import read_history
 from compofa.profiler.results.journal import journal_path
+from rigs.model_files import write_onnx
 from rigs.profiles import profile_on_paper
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -127,6 +128,23 @@ def test_a_pass_is_told_and_every_report_is_there(act: Act, tables: None, tmp_pa
         "benchmark-action.json",
         "bencher.json",
     }
+
+
+def test_two_model_files_are_compared_on_a_device(act: Act, tmp_path: Path) -> None:
+    (tmp_path / "devices.yaml").write_text("phone: {transport: local}\n")
+    for side in ("old", "now"):
+        (tmp_path / side).mkdir()
+        write_onnx(tmp_path / side / "net.onnx")
+    given = {"models_base": "old", "models_new": "now", "device": "phone"}
+    done = act(**given)
+    assert done.code == 0, done.log
+    # Both files are the same to the byte: nothing has to be measured.
+    assert "net at 8 is the same file on both sides" in done.outputs["headline"]
+    assert (tmp_path / "latency-report/report.html").exists()
+    assert "device is missing" in act(**given | {"device": ""}).log
+    mixed = act(**given, base="base.csv")
+    assert mixed.code == 2
+    assert "give models or tables" in mixed.log
 
 
 def test_suspects_are_confirmed_if_asked_for(act: Act, tables: None, tmp_path: Path) -> None:
