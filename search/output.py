@@ -62,7 +62,9 @@ def write_results(path: Path, candidates: Candidates, answer: Answer) -> None:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    own = list(dict.fromkeys(name for each in candidates.tables for name in each.table.extra))
+    named = dict.fromkeys(name for each in candidates.tables for name in each.table.extra)
+    # Tables about model files have some of these columns themselves.
+    own = [name for name in named if name not in OUT_COLUMNS]
     writer.writerow((*OUT_COLUMNS, *own))
     for number, each in enumerate(answer.results, start=1):
         for i, table in enumerate(candidates.tables):

@@ -124,6 +124,14 @@ def test_several_devices_and_families(run: Run, tmp_path: Path) -> None:
     assert "mAP below the best" in family.out
 
 
+def test_no_column_of_the_results_occurs_twice(run: Run, tmp_path: Path) -> None:
+    table, out = write_files_table(tmp_path / "phone.csv"), tmp_path / "out.csv"
+    run(main, "--table", table, "--metric", "mAP", "--latency", "4", "--out", out)
+    header = out.read_text().splitlines()[0].split(",")
+    assert len({*header}) == len(header)
+    assert {"macs", "parameters", "mAP"} <= {*header}
+
+
 def test_a_page_is_drawn_and_says_the_metric(run: Run, tmp_path: Path) -> None:
     table = write_files_table(tmp_path / "phone.csv")
     page = tmp_path / "front.html"
