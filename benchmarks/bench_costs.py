@@ -28,7 +28,7 @@ from compofa.supernet.spaces import get_space
 SUBNETS = ("d22222", "d23322", "d32423", "d34243", "d33333", "d42342", "d43434", "d44332", "d44443")
 CELLS = (*(Cell("compofa", key, 192, 1) for key in SUBNETS), Cell("compofa", "d44444", 224, 4))
 RUNTIMES = ("onnxruntime", "tflite", "torch")
-ROUNDS = 7
+ROUNDS = 5
 
 BY_HAND = {
     "onnxruntime": """

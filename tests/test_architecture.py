@@ -51,7 +51,7 @@ LAYERS = {
         models
         measurement
         comparison fleet
-        history side_by_side
+        history side_by_side layers
         commands
     """,
     "search": """

@@ -13,6 +13,7 @@ the reply has the same `id` and either `ok` (an object) or `error` (`kind` and `
     run     model, runs, seed             -> ns (one number a run), state
     turns   models, turns, seed, order    -> ns (a list for each model, one number a turn), state
     memory  model, runtime, options, runs -> base_kb, peak_kb
+    trace   model, runtime, options, runs -> ns, operators (pairs of a name and a kind, and ns)
     state                                 -> state
     unload  model                         -> {}
     quit                                  -> {}
@@ -70,6 +71,7 @@ import random
 import re
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -96,6 +98,9 @@ IDLE_S = 300.0
 DEADLINE_S = 600.0
 LONGEST_S = 1e9
 CHECKED_OUTPUTS = 256
+INPUT_PART = 1 << 14
+LARGEST_TRACE = 256 << 20
+MOST_OPERATORS = 5000
 ALIGNMENT = 64
 MOST_TENSORS = 256
 FEWEST_CHECKED = 16
@@ -127,14 +132,19 @@ def random_input(shape: Sequence[int], seed: int) -> Any:
     count = 1
     for size in shape:
         count *= size
-    x = np.arange(count, dtype=np.uint32)
-    x += np.uint32((seed + 1) * 0x9E3779B9 & 0xFFFFFFFF)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x85EBCA6B)
-    x ^= x >> np.uint32(13)
-    x *= np.uint32(0xC2B2AE35)
-    x ^= x >> np.uint32(16)
-    return ((x >> np.uint32(8)).astype(np.float32) / np.float32(1 << 23) - 1).reshape(shape)
+    numbers = np.empty(count, dtype=np.float32)
+    # Part by part: what is held besides would count as memory that the model takes.
+    for start in range(0, count, INPUT_PART):
+        x = np.arange(start, min(start + INPUT_PART, count), dtype=np.uint32)
+        x += np.uint32((seed + 1) * 0x9E3779B9 & 0xFFFFFFFF)
+        x ^= x >> np.uint32(16)
+        x *= np.uint32(0x85EBCA6B)
+        x ^= x >> np.uint32(13)
+        x *= np.uint32(0xC2B2AE35)
+        x ^= x >> np.uint32(16)
+        part = (x >> np.uint32(8)).astype(np.float32) / np.float32(1 << 23) - 1
+        numbers[start : start + INPUT_PART] = part
+    return numbers.reshape(shape)
 
 
 class Tensor:
@@ -196,6 +206,12 @@ def summary(output: Any, most: int) -> Dict[str, Any]:
     return {"size": int(values.size), "values": told, "broken": broken, "exact": exact}
 
 
+Operator = Tuple[str, str, float]
+"""The name of an operator, as the runtime has it, its kind, and the nanoseconds that it took."""
+
+Trace = Tuple[List[int], List[Operator]]
+
+
 class Runtime(ABC):
     """One loaded model of some runtime; made from a file and the options of the request.
 
@@ -238,6 +254,15 @@ class Runtime(ABC):
     @abstractmethod
     def __init__(self, path: str, options: Dict[str, Any]) -> None:
         """Loads the file at `path`; raises Refused where an option cannot be met."""
+
+    def trace(self, call: Callable[[], Any], runs: int) -> Trace:  # noqa: ARG002
+        """Nanoseconds of each of `runs` calls, and what operators took in them.
+
+        By the runtime's own tracing; the model was loaded with the option
+        `trace`, the folder where the runtime may write. Operators come
+        in the order in which they ran, each with its median over the runs.
+        """
+        raise Refused("counter", f"{type(self).__name__} does not tell what its operators take")
 
     @abstractmethod
     def prepare(self, data: Any) -> Callable[[], Any]:
@@ -307,6 +332,10 @@ class OnnxRuntime(Runtime):
         settings.inter_op_num_threads = 1
         # Errors only: warnings about single nodes would drown what the agent has to say.
         settings.log_severity_level = 3
+        if options.get("trace"):
+            settings.enable_profiling = True
+            name = "trace-%d" % os.getpid()
+            settings.profile_file_prefix = os.path.join(options["trace"], name)
         given = dict(options.get("options", {}))
         others = self.take_options(settings, given)
         providers[provider] = dict(providers[provider], **others)
@@ -403,6 +432,17 @@ class OnnxRuntime(Runtime):
 
         return call
 
+    def trace(self, call: Callable[[], Any], runs: int) -> Trace:
+        """See `Runtime.trace`."""
+        ns = self.time(call, runs)
+        path = self.session.end_profiling()
+        try:
+            with open(path, "rb") as file:
+                text = file.read(LARGEST_TRACE + 1)
+        finally:
+            os.remove(path)
+        return ns, onnxruntime_operators(text, runs)
+
     def array(self, output: Any) -> Any:
         """See `Runtime.array`."""
         return output.copy_outputs_to_cpu()[0]
@@ -435,6 +475,37 @@ class OnnxRuntime(Runtime):
         """See `Runtime.outputs`."""
         arrays: List[Any] = output.copy_outputs_to_cpu()
         return arrays
+
+
+def onnxruntime_operators(text: bytes, runs: int) -> List[Operator]:
+    """The operators of the last `runs` runs in a profile that onnxruntime wrote.
+
+    A profile is a list of events. Those of the category Node whose names end in _kernel_time are
+    the operators, with microseconds in `dur`; each run has every one of them once.
+    """
+    try:
+        events = json.loads(text)
+        nodes = [e for e in events if e.get("cat") == "Node" and "_kernel_time" in e["name"]]
+        nodes.sort(key=lambda each: each["ts"])
+        kinds: Dict[str, str] = {}
+        taken: Dict[str, List[float]] = {}
+        for each in nodes:
+            # Two operators may share a name, but none its place among the nodes.
+            key = "%s#%s" % (each["name"], each["args"].get("node_index"))
+            kinds[key] = str(each["args"]["op_name"])
+            taken.setdefault(key, []).append(1e3 * float(each["dur"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Refused("trace", "onnxruntime's profile is incomplete or damaged") from None
+    if not taken or len(text) > LARGEST_TRACE:
+        raise Refused("trace", "onnxruntime's profile tells of no operators, or is too large")
+    short = [key for key, each in taken.items() if len(each) < runs]
+    if short:
+        name = short[0].split("_kernel_time")[0]
+        raise Refused("trace", f"onnxruntime's profile lacks runs of the operator {name}")
+    return [
+        (key.split("_kernel_time")[0], kinds[key], statistics.median(each[-runs:]))
+        for key, each in taken.items()
+    ]
 
 
 class TfLite(Runtime):
@@ -740,6 +811,36 @@ class Torch(Runtime):
         """See `Runtime.array`."""
         return output.float().cpu().numpy()
 
+    def trace(self, _: Callable[[], Any], runs: int) -> Trace:
+        """See `Runtime.trace`; torch's profiler is told where each layer begins and ends."""
+        from torch import profiler
+
+        network = self.network
+        if not hasattr(network, "marked") or self.mode not in ("eager", "channels_last"):
+            raise Refused(
+                "counter", f"torch does not tell what layers take in the mode {self.mode}"
+            )
+        activity = profiler.ProfilerActivity
+        gpu = self.device == "cuda"
+        mark = profiler.record_function
+        self.network = functools.partial(network.marked, mark=mark)
+        try:
+            marked = self.prepare(random_input(self.shape, 0))
+            with profiler.profile(activities=[activity.CPU, *([activity.CUDA] * gpu)]) as told:
+                ns = self.time(marked, runs)
+        finally:
+            self.network = network
+        steps = network.steps
+        field = "device_time_total" if gpu else "cpu_time_total"
+        taken: Dict[str, List[float]] = {name: [] for name, *_ in steps}
+        for each in told.events():
+            if each.name in taken:
+                taken[each.name].append(1e3 * getattr(each, field, 0))
+        missing = [name for name in taken if len(taken[name]) < runs]
+        if missing:
+            raise Refused("trace", f"torch's profile lacks runs of the layer {missing[0]}")
+        return ns, [(name, kind, statistics.median(taken[name])) for name, kind, *_ in steps]
+
     def time(self, call: Callable[[], Any], runs: int) -> List[int]:
         """See `Runtime.time`; on a GPU by its own events, each run awaited before the next."""
         if self.device == "cpu":
@@ -784,17 +885,28 @@ def torch_network(layers: List[Dict[str, Any]], weights: Dict[str, Any]) -> Any:
         def forward(self, x: Any) -> Any:
             values = {"input": x}
             for at, (name, kind, sources, drop) in enumerate(self.steps):
-                part, x = self.parts[at], values[sources[0]]
-                if kind == "add":
-                    x = part(x + values[sources[1]])
-                elif kind == "squeeze_excite":
-                    x = x * part(x)
-                else:
-                    x = part(x)
+                x = step(self.parts[at], kind, values, sources)
                 for source in drop:
                     del values[source]
                 values[name] = x
             return x
+
+        def marked(self, x: Any, mark: Callable[[str], Any]) -> Any:
+            """What `forward` does, each layer within a context that `mark` makes of its name."""
+            values = {"input": x}
+            for at, (name, kind, sources, drop) in enumerate(self.steps):
+                with mark(name):
+                    x = step(self.parts[at], kind, values, sources)
+                for source in drop:
+                    del values[source]
+                values[name] = x
+            return x
+
+    def step(part: Any, kind: str, values: Dict[str, Any], sources: Tuple[str, ...]) -> Any:
+        x = values[sources[0]]
+        if kind == "add":
+            return part(x + values[sources[1]])
+        return x * part(x) if kind == "squeeze_excite" else part(x)
 
     return Network()
 
@@ -927,6 +1039,8 @@ class OpenVino(Runtime):
         if device == "CPU":
             # The agent is bound to its CPUs already.
             settings.update(INFERENCE_NUM_THREADS=options["threads"], ENABLE_CPU_PINNING=False)
+        if options.get("trace"):
+            settings["PERF_COUNT"] = True
         properties = dict(options.get("options", {}))
         known = core.get_property(device, "SUPPORTED_PROPERTIES")
         for name in properties:
@@ -991,6 +1105,20 @@ class OpenVino(Runtime):
             return request
 
         return call
+
+    def trace(self, call: Callable[[], Any], runs: int) -> Trace:
+        """See `Runtime.trace`."""
+        kinds: Dict[str, str] = {}
+        taken: Dict[str, List[float]] = {}
+        times: List[int] = []
+        for _ in range(runs):
+            times += self.time(call, 1)
+            for each in self.request.profiling_info:
+                if str(each.status).endswith("EXECUTED"):
+                    kinds[each.node_name] = each.node_type
+                    ns = each.real_time.total_seconds() * 1e9
+                    taken.setdefault(each.node_name, []).append(ns)
+        return times, [(name, kinds[name], statistics.median(ns)) for name, ns in taken.items()]
 
     def array(self, output: Any) -> Any:
         """See `Runtime.array`."""
@@ -1526,6 +1654,8 @@ class Agent:
         name = request["runtime"]
         if name not in RUNTIMES:
             raise Refused("runtime", f"this agent does not know the runtime {name!r}")
+        # Its hash is computed here already: the first one takes memory that is not the model's.
+        self.model_path(request["model"])
         self.begin_aside(name)
         base, before = resident_kb()
         reset_peak()
@@ -1561,6 +1691,27 @@ class Agent:
         except Exception as error:  # whatever a runtime throws is about this model
             raise Refused("model", f"cannot run the models in turns: {error}") from None
         return {"ns": ns, "state": self.look()}
+
+    def trace(self, request: Dict[str, Any]) -> Reply:
+        """Loads a model so that it tells what its operators take, and runs it."""
+        runs = whole(request, "runs", 1, MOST_RUNS)
+        options = dict(request.get("options", {}), trace=self.folder)
+        handle = self.load(dict(request, options=options))["model"]
+        model = self.models[handle]
+        try:
+            call = self.call(handle, 0)
+            model.time(call, runs)
+            ns, operators = model.trace(call, runs)
+        except (Refused, MemoryError):
+            raise
+        except Exception as error:  # whatever a runtime throws is about this model
+            raise Refused("model", f"cannot trace the model: {error}") from None
+        finally:
+            self.unload({"model": handle})
+        if len(operators) > MOST_OPERATORS:
+            raise Refused("trace", f"{len(operators)} operators are more than {MOST_OPERATORS}")
+        named = [[name, kind, round(taken)] for name, kind, taken in operators]
+        return {"ns": ns, "operators": named}
 
     @staticmethod
     def begin_aside(name: str) -> None:
@@ -1618,7 +1769,8 @@ class Agent:
         seen = hashlib.sha256()
         try:
             with open(path, "rb") as file:
-                for part in iter(lambda: file.read(1 << 20), b""):
+                # Larger parts would leave megabytes free that a model then uses, uncounted.
+                for part in iter(lambda: file.read(1 << 16), b""):
                     seen.update(part)
         except OSError as error:
             raise Refused("missing", f"model {digest[:12]} is not here: {error}") from None
@@ -1639,7 +1791,17 @@ class Agent:
             if not isinstance(request, dict) or "id" not in request:
                 raise Refused("request", "a request is an object with an id")
             what = request.get("do")
-            if what not in ("hello", "load", "run", "turns", "memory", "state", "unload", "quit"):
+            if what not in (
+                "hello",
+                "load",
+                "run",
+                "turns",
+                "memory",
+                "trace",
+                "state",
+                "unload",
+                "quit",
+            ):
                 raise Refused("request", f"unknown request {what!r}")
             alarm(seconds(request, "deadline_s", DEADLINE_S))
             ok = getattr(self, what)(request)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from compofa.common.console import detail, printable
 from compofa.common.errors import DeviceError
@@ -114,6 +114,33 @@ class Loaded:
     settings: dict[str, Any]
     outputs: tuple[OutputSample, ...] = ()
     first_ns: int = 0
+
+
+class TracedOperator(NamedTuple):
+    """An operator, as the runtime names it, and its median over traced runs."""
+
+    name: str
+    kind: str
+    ns: int
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What traced runs took, one by one, and the operators in the order in which they ran."""
+
+    ns: tuple[int, ...]
+    operators: tuple[TracedOperator, ...]
+
+
+def _operator(row: object) -> TracedOperator:
+    if not isinstance(row, list) or len(row) != 3:
+        raise ValueError("an operator is not a name, a kind and a time")
+    name, kind, ns = row
+    return TracedOperator(
+        printable(check_text(name, "the name of an operator")),
+        printable(check_text(kind, "the kind of an operator")),
+        check_integer(ns, "the time of an operator", 0, LONGEST_RUN_NS),
+    )
 
 
 def _ignore(_: str) -> None:
@@ -344,6 +371,33 @@ class AgentLink:
         except ValueError as error:
             raise self._nonsense("memory", error) from None
         return 1024 * base, 1024 * peak
+
+    def trace(
+        self,
+        sha256: str,
+        runtime: str,
+        options: dict[str, Any],
+        runs: int,
+        given: Mapping[str, Any] | None = None,
+    ) -> Traced:
+        """Loads a model so that it tells what its operators take, and runs it, `runs` times.
+
+        Raises:
+            AgentError: of kind `counter` where this runtime does not tell, of kind `trace` where
+                what it told is incomplete.
+        """
+        fields = {"model": sha256, "runtime": runtime, "options": options, "runs": runs}
+        ok = self._request("trace", COUNT_S, **fields, **(given or {}))
+        try:
+            rows = ok.get("operators")
+            if not isinstance(rows, list) or not 1 <= len(rows) <= compofa_agent.MOST_OPERATORS:
+                raise ValueError("the operators are no list, or of no sensible length")
+            return Traced(
+                ns=AgentReply(ok).integers("ns", 0, LONGEST_RUN_NS),
+                operators=tuple(map(_operator, rows)),
+            )
+        except ValueError as error:
+            raise self._nonsense("trace", error) from None
 
     def state(self) -> dict[str, Any]:
         """The device's state now."""

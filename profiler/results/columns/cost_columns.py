@@ -66,7 +66,13 @@ def _median(values: Values, runs: CellRuns) -> float | None:
 
 
 def _end(values: Values, side: int, runs: CellRuns) -> float | None:
-    """One end of the confidence interval for the median over sessions, -1 the lower, 1 the upper.
+    """One end of the interval for the median over sessions, -1 the lower, 1 the upper."""
+    ends = interval_of(values(runs), runs.confidence)
+    return None if ends is None else ends[0 if side < 0 else 1]
+
+
+def interval_of(values: Sequence[float], confidence: float) -> tuple[float, float] | None:
+    """The confidence interval for the median of positive figures, one of each session.
 
     Student's on the log scale, where the median is the mean; widened to the median that was seen
     if that is outside. None from fewer than two sessions.
@@ -75,14 +81,13 @@ def _end(values: Values, side: int, runs: CellRuns) -> float | None:
 
     from compofa.profiler.statistics.student import student_quantile
 
-    logs = [math.log(value) for value in values(runs)]
+    logs = [math.log(value) for value in values]
     if len(logs) < 2:
         return None
     error = statistics.stdev(logs) / math.sqrt(len(logs))
-    reach = student_quantile((1 + runs.confidence) / 2, np.array([len(logs) - 1.0]))
-    end = statistics.fmean(logs) + side * float(reach[0]) * error
-    middle = statistics.median(logs)
-    return math.exp(min(end, middle) if side < 0 else max(end, middle))
+    reach = student_quantile((1 + confidence) / 2, np.array([len(logs) - 1.0]))
+    mean, middle, half = statistics.fmean(logs), statistics.median(logs), float(reach[0]) * error
+    return math.exp(min(mean - half, middle)), math.exp(max(mean + half, middle))
 
 
 def _with_interval(

@@ -1,0 +1,1 @@
+"""compofa-profile layers: its options and what it says."""

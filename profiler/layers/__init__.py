@@ -1,0 +1,1 @@
+"""Where the time of a run goes: operators by the runtime's own tracing, blocks, and their page."""
