@@ -13,6 +13,7 @@ CHANGED = {
     "CONFIDENCE = 0.95": "CONFIDENCE = 0.875",
     "PREDICTION_CONFIDENCE = 0.9\n": "PREDICTION_CONFIDENCE = 0.75\n",
     "MIN_EFFECT = 0.03": "MIN_EFFECT = 0.0625",
+    "MIN_EFFECT_IN_TURNS = 0.01": "MIN_EFFECT_IN_TURNS = 0.005",
     "target: float = 0.02": "target: float = 0.04",
 }
 
@@ -27,6 +28,7 @@ exec(compile(sys.stdin.read(), "settings.py", "exec"), settings.__dict__)
 import typer.main
 from compofa.profiler.commands.app import app
 from compofa.profiler.measurement.profile import ProfileRequest
+from compofa.search.commands import report_command
 from compofa.search.commands.report_command import app as report
 
 functions = {}
@@ -48,8 +50,12 @@ def options(command, path=""):
     return found
 
 protocol = ProfileRequest.__dataclass_fields__["protocol"].default_factory()
+compare = typer.main.get_command(report).commands["compare"]
+(min_effect,) = [each for each in compare.params if each.name == "min_effect"]
 print(json.dumps({
     "functions": functions,
+    "min_effect_help": min_effect.help,
+    "min_effect": [report_command._least(None, in_turns=each) for each in (False, True)],
     "profile": options(typer.main.get_command(app)),
     "report": options(typer.main.get_command(report)),
     "protocol": [protocol.confidence, protocol.prediction_confidence, protocol.target],
@@ -71,7 +77,8 @@ def test_a_default_that_is_changed_in_the_settings_is_changed_everywhere() -> No
     assert seen["profile"]["confidence"] == "87.5%"
     assert seen["profile"]["predict.confidence"] == "75%"
     assert seen["report"]["compare.confidence"] == "87.5%"
-    assert seen["report"]["compare.min_effect"] == "6.25%"
+    assert seen["min_effect"] == [0.0625, 0.005]
+    assert "By default 6.25%, and 0.5% with --device" in " ".join(seen["min_effect_help"].split())
     assert seen["report"]["history.show.min_effect"] == "6.25%"
     # Of every function that takes a confidence, so that none has a default of its own.
     assert len(seen["functions"]) > 5
