@@ -29,6 +29,8 @@ BOXES = {  # name: (left, top, width, what stands in it)
     "large": (700, 105, 100, "large"),
     "transfer": (820, 105, 180, "measures, transfer"),
     "fleet": (140, 205, 90, "fleet"),
+    "side_by_side": (250, 205, 110, "side_by_side"),
+    "layers": (720, 205, 100, "layers"),
     "comparison": (840, 205, 110, "comparison"),
     "history": (970, 205, 90, "history"),
     "inventory": (140, 275, 110, "inventory"),
