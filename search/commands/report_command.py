@@ -73,38 +73,28 @@ def compare_command(
     Two tables are compared as they are. Two model files are measured on a device, run by run in
     turns: compofa-report compare base.onnx new.onnx --device local
     """
-    # Deferred: help does without them.
-    from compofa.search.commands.compare_in_turns import (
-        InTurnsOptions,
-        check_sides,
-        compare_in_turns,
-    )
-    from compofa.search.commands.compare_tables import (
-        CompareOptions,
-        ConfirmOptions,
-        compare_devices,
-    )
+    from compofa.search.commands import compare_in_turns, compare_tables  # help does without
 
     outputs = _reports(
         {"markdown": markdown, "comment": comment, "html": html, "junit": junit, "csv": csv,
          "benchmark-action": benchmark_action, "bencher": bencher},
         formats or (),
     )  # fmt: skip
-    again = ConfirmOptions(inventory, models or [], parse_duration(max_time, "max-time"), pause)
-    compared = CompareOptions(
+    seconds = parse_duration(max_time, "max-time")
+    again = compare_tables.ConfirmOptions(inventory, models or [], seconds, pause)
+    compared = compare_tables.CompareOptions(
         _least(min_effect, in_turns=bool(device)), parse_share(confidence, "confidence", 0.5, 1),
-        allow_different or [], accuracy, space, again if confirm else None,
-        tuple(map(_gate, gates or ())),
+        allow_different or [], accuracy, space, again if confirm else None, _gates(gates or ()),
     )  # fmt: skip
-    in_turns = InTurnsOptions(
+    in_turns = compare_in_turns.InTurnsOptions(
         device or [], inventory, force, fresh, journals, input_shape or [], input_data,
-        compared.min_effect, compared.confidence, again.seconds, pause,
+        compared.min_effect, compared.confidence, seconds, pause,
     )  # fmt: skip
-    check_sides(base, new, in_turns, compared.for_tables)
+    compare_in_turns.check_sides(base, new, in_turns, compared.for_tables)
     if device:
-        report = compare_in_turns(base, new, in_turns)
+        report = compare_in_turns.compare_in_turns(base, new, in_turns)
     else:
-        report = compare_devices(base, new or base, compared)
+        report = compare_tables.compare_devices(base, new or base, compared)
     _write(report, outputs, json_)
     raise typer.Exit(_exit_code(report))
 
@@ -133,6 +123,10 @@ def _named_file(text: str) -> tuple[str, Path]:
     if not name or not file:
         raise UserError(f"--format {text[:60]!r} names no file", hint="as in junit=junit.xml")
     return name, Path(file)
+
+
+def _gates(texts: Sequence[str]) -> tuple[Gate, ...]:
+    return tuple(map(_gate, texts))
 
 
 def _gate(text: str) -> Gate:
