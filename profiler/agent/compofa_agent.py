@@ -255,7 +255,11 @@ class Runtime(ABC):
     def __init__(self, path: str, options: Dict[str, Any]) -> None:
         """Loads the file at `path`; raises Refused where an option cannot be met."""
 
-    def trace(self, call: Callable[[], Any], runs: int) -> Trace:  # noqa: ARG002
+    def trace(
+        self,
+        call: Callable[[], Any],  # noqa: ARG002  (both are for the runtimes that can)
+        runs: int,  # noqa: ARG002
+    ) -> Trace:
         """Nanoseconds of each of `runs` calls, and what operators took in them.
 
         By the runtime's own tracing; the model was loaded with the option
@@ -1680,8 +1684,7 @@ class Agent:
         calls = [self.call(handle, seed) for handle in handles]
         timers = [self.models[handle].time for handle in handles]
         order = list(range(len(handles)))
-        # An order need not be hard to guess.
-        shuffle = random.Random(int(request.get("order", 0))).shuffle  # noqa: S311
+        shuffle = random.Random(int(request.get("order", 0))).shuffle
         ns: List[List[int]] = [[] for _ in handles]
         try:
             for _ in range(turns):

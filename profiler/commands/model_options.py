@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compofa.common.errors import UserError
+from compofa.profiler.commands.options import input_data_option, input_shape_option
 
 if TYPE_CHECKING:
     from compofa.profiler.models.collection.collection import Collection
@@ -47,28 +48,8 @@ CollectionOption = Annotated[
         show_default=False,
     ),
 ]
-InputShapeOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--input-shape",
-        metavar="NAME=SIZES",
-        rich_help_panel=FILES,
-        help="The shape of an input whose size the file leaves open, as in image=1,3,224,224. The "
-        "option may be repeated.",
-        show_default=False,
-    ),
-]
-InputDataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--input-data",
-        metavar="FILE.npz",
-        rich_help_panel=FILES,
-        help="Runs the model on these arrays, which are named like its inputs. By default inputs "
-        "are random.",
-        show_default=False,
-    ),
-]
+InputShapeOption = Annotated[list[str] | None, input_shape_option(FILES)]
+InputDataOption = Annotated[Path | None, input_data_option(FILES)]
 ExpectedOption = Annotated[
     Path | None,
     typer.Option(

@@ -44,6 +44,30 @@ def min_effect_option(panel: str | None = None) -> Any:
     )
 
 
+def input_shape_option(panel: str) -> Any:
+    """--input-shape, texts as in image=1,3,224,224."""
+    return typer.Option(
+        "--input-shape",
+        metavar="NAME=SIZES",
+        rich_help_panel=panel,
+        help="The shape of an input whose size a model leaves open, as in image=1,3,224,224. The "
+        "option may be repeated.",
+        show_default=False,
+    )
+
+
+def input_data_option(panel: str) -> Any:
+    """--input-data, the path of a file."""
+    return typer.Option(
+        "--input-data",
+        metavar="FILE.npz",
+        rich_help_panel=panel,
+        help="Runs the models on these arrays, which are named like their inputs. By default "
+        "inputs are random.",
+        show_default=False,
+    )
+
+
 def own_space_option(panel: str | None = None) -> Any:
     """--space of the commands that know built-in spaces from the tables, the path of a file."""
     return typer.Option(

@@ -134,7 +134,7 @@ def selftest_cells(device: Device, request: ProfileRequest, cells: int) -> Plan:
         return selftest_plan(space, space.resolutions, cells, request.seed)
     read = request.read_files(device)
     assert read is not None
-    chosen = random.Random(request.seed).sample(read.cells, min(cells, len(read.cells)))  # noqa: S311
+    chosen = random.Random(request.seed).sample(read.cells, min(cells, len(read.cells)))
     return plan_of(replace(request, measure=tuple(chosen)), (), read)
 
 

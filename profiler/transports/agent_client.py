@@ -246,8 +246,11 @@ class AgentLink:
         """A user's model, as the reply to load tells of it."""
         try:
             reply = AgentReply(ok, unchecked=frozenset({"outputs", "output"}))
-            if not reply.has("outputs"):
-                return self._only_loaded(reply)
+            if reply.has("outputs"):
+                outputs = tuple(map(_output_sample, reply.objects("outputs", MOST_OUTPUTS)))
+                first_ns = reply.integer("first_ns", 0, LONGEST_RUN_NS)
+            else:
+                outputs, first_ns = self._first_output(reply), 0
             return Loaded(
                 handle=reply.integer("model", 0, LAST_PID),
                 runtime_version=reply.text("version"),
@@ -256,29 +259,20 @@ class AgentLink:
                 output_size=0,
                 output=(),
                 settings=reply.mapping("settings", optional=True),
-                outputs=tuple(map(_output_sample, reply.objects("outputs", MOST_OUTPUTS))),
-                first_ns=reply.integer("first_ns", 0, LONGEST_RUN_NS),
+                outputs=outputs,
+                first_ns=first_ns,
             )
         except ValueError as error:
             raise self._nonsense("load", error) from None
 
     @staticmethod
-    def _only_loaded(reply: AgentReply) -> Loaded:
-        """A user's model of which the agent does not tell all outputs, see `tells_outputs`."""
+    def _first_output(reply: AgentReply) -> tuple[OutputSample, ...]:
+        """What an agent that does not tell all outputs says of the first, see `tells_outputs`."""
         output = reply.numbers("output", compofa_agent.CHECKED_OUTPUTS)
         broken = sum(not math.isfinite(value) for value in output)
         size = reply.integer("output_size", 0, LARGEST_TENSOR)
         sample = OutputSample(size, output, broken, exact=False)
-        return Loaded(
-            handle=reply.integer("model", 0, LAST_PID),
-            runtime_version=reply.text("version"),
-            load_ns=reply.integer("load_ns", 0, LONGEST_RUN_NS),
-            input_shape=(),
-            output_size=0,
-            output=(),
-            settings=reply.mapping("settings", optional=True),
-            outputs=(sample,) if output else (),
-        )
+        return (sample,) if output else ()
 
     def run(
         self, handle: int, runs: int, seed: int, deadline_s: float

@@ -10,6 +10,8 @@ import typer
 from compofa.common.option_values import percent
 from compofa.profiler.commands.options import (
     complete_device,
+    input_data_option,
+    input_shape_option,
     inventory_option,
     own_space_option,
     pause_option,
@@ -84,28 +86,8 @@ CompareJournals = Annotated[
         help="The folder for the journals, which contain every run.",
     ),
 ]
-CompareInputShape = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--input-shape",
-        metavar="NAME=SIZES",
-        rich_help_panel=IN_TURNS,
-        help="The shape of an input whose size a model leaves open, as in image=1,3,224,224. The "
-        "option may be repeated.",
-        show_default=False,
-    ),
-]
-CompareInputData = Annotated[
-    Path | None,
-    typer.Option(
-        "--input-data",
-        metavar="FILE.npz",
-        rich_help_panel=IN_TURNS,
-        help="Runs the models on these arrays, which are named like their inputs. By default "
-        "inputs are random.",
-        show_default=False,
-    ),
-]
+CompareInputShape = Annotated[list[str] | None, input_shape_option(IN_TURNS)]
+CompareInputData = Annotated[Path | None, input_data_option(IN_TURNS)]
 CompareMinEffect = Annotated[
     str | None,
     typer.Option(

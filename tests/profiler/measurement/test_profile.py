@@ -32,24 +32,15 @@ from compofa.profiler.results.journal import (
 )
 from compofa.profiler.results.meta import meta_path
 from compofa.profiler.results.table import Cell, Table, read_table, write_table
-from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.transports.base import Channel, Transport
 from compofa.profiler.transports.local import LocalChannel, LocalDevice, LocalTransport
 from compofa.profiler.transports.ssh.ssh_device import SshDevice
 from compofa.supernet.space import Space
 from compofa.supernet.spaces import SPACES
+from rigs.protocols import QUICK
 
 DEVICE = LocalDevice(name="here")
-QUICK = Protocol(
-    min_sessions=2,
-    max_sessions=2,
-    min_runs=3,
-    run_s=1e-4,
-    warmup_chunk=2,
-    look_runs=0,
-    reference_runs=2,
-)
 
 
 def request(space: Space, out: Path) -> ProfileRequest:
@@ -377,7 +368,9 @@ def test_other_sizes_go_on_with_a_table_and_keep_the_rows_that_it_predicted(
     }
     # The columns that were asked for are those of all that was ever measured.
     assert table.extra == ("load_ms", "load_ci_low_ms", "load_ci_high_ms")
-    assert all((row.extra[0] is None) == (row.source == "predicted") for row in table.rows)
+    assert all(row.extra[0] is not None for row in table.rows if row.source == "measured")
+    # Loading is predicted where that was seen to work, which depends on the computer.
+    assert all(row.extra[1] is None for row in table.rows if row.source == "predicted")
 
 
 def test_another_space_does_not_take_predicted_rows_away(begun: Path, tiny_space: Space) -> None:

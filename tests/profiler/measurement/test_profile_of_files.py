@@ -15,6 +15,7 @@ import pytest
 from compofa.common.errors import UserError
 from compofa.profiler.commands.selftest_command import selftest_cells
 from compofa.profiler.measurement.device_access import TimeLimits
+from compofa.profiler.measurement.plan import PlanSize
 from compofa.profiler.measurement.profile import Outcome, ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.measurement.remeasure import Remeasurement, remeasure
@@ -27,7 +28,6 @@ from compofa.profiler.results.evidence import load_evidence
 from compofa.profiler.results.journal import ModelLine, Timing, journal_path, of_kind, read_journal
 from compofa.profiler.results.meta import meta_path
 from compofa.profiler.results.table import Cell, read_table
-from compofa.profiler.settings import Protocol
 from compofa.profiler.statistics.interval import Estimate
 from compofa.profiler.transports.device import Device
 from compofa.profiler.transports.local import LocalDevice
@@ -38,17 +38,9 @@ from rigs.model_files import (
     write_strings,
     write_unknown_operator,
 )
+from rigs.protocols import QUICK
 
 DEVICE = LocalDevice(name="here")
-QUICK = Protocol(
-    min_sessions=2,
-    max_sessions=2,
-    min_runs=3,
-    run_s=1e-4,
-    warmup_chunk=2,
-    look_runs=0,
-    reference_runs=2,
-)
 
 
 def measure(
@@ -57,14 +49,14 @@ def measure(
     device: Device = DEVICE,
     display: Display | None = None,
     batch_sizes: tuple[int, ...] = (1,),
-    measure: tuple[Cell, ...] | str = "auto",
+    measure: PlanSize = "auto",
 ) -> Outcome:
     asked = ProfileRequest(
         space=files if isinstance(files, Collection) else collection_of("files", files, []),
         resolutions=(),
         batch_sizes=batch_sizes,
         out=out,
-        measure=measure,  # type: ignore[arg-type]
+        measure=measure,
         protocol=QUICK,
         patience_s=0,
     )

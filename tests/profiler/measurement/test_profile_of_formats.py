@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,12 @@ from compofa.profiler.measurement.profile import ProfileRequest, profile
 from compofa.profiler.measurement.progress import Display
 from compofa.profiler.models.collection.find_models import collection_of
 from compofa.profiler.results.table import Cell, read_table
-from compofa.profiler.settings import Protocol
 from compofa.profiler.transports.local import LocalDevice
 from compofa.supernet.space import Space
 from rigs.model_files import write_onnx, write_program, write_tflite, write_xml
+from rigs.protocols import QUICK
 
-QUICK = Protocol(
-    min_sessions=1,
-    max_sessions=1,
-    min_runs=3,
-    run_s=1e-4,
-    warmup_chunk=2,
-    look_runs=0,
-    reference_runs=2,
-)
+ONE_SESSION = replace(QUICK, min_sessions=1, max_sessions=1)
 
 
 def measured(
@@ -37,7 +30,7 @@ def measured(
         resolutions=(),
         batch_sizes=batch_sizes,
         out=folder / "here.csv",
-        protocol=QUICK,
+        protocol=ONE_SESSION,
         patience_s=0,
     )
     outcome = profile(device, asked, Display("here", quiet=True))

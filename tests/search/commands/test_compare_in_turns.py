@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
 
-from compofa.search.commands.report_command import main
 from rigs.model_files import write_nan, write_onnx
 
 Call = Callable[..., int]
 Output = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["compofa-report", "compare", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code
-
-    return run
 
 
 def commented(source: Path, target: Path) -> Path:

@@ -16,26 +16,11 @@ from compofa.profiler.comparison.report_format import GROUP, ReportFormat, find_
 from compofa.profiler.results.journal import journal_path
 from compofa.profiler.results.meta import meta_path
 from compofa.profiler.results.table import COLUMNS, read_table, write_table
-from compofa.search.commands.report_command import main
 from rigs.profiles import profile_on_paper
 from rigs.tables import make_table
 
 Call = Callable[..., int]
 Output = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["compofa-report", "compare", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code
-
-    return run
 
 
 @pytest.fixture(scope="session")
